@@ -1,0 +1,60 @@
+"""faultsim: bit-level fault injection for PyTorch models, exact and reproducible.
+
+The public names load on first use, so that ``import faultsim`` costs nothing.
+
+Example:
+    >>> space = faultsim.FaultSpace(model, bits="exponent")
+    >>> with faultsim.inject(model, space.sample(4, seed=1)):
+    ...     faulty = model(images)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faultsim.campaign import CampaignConfig as CampaignConfig
+    from faultsim.campaign import run_campaign as run_campaign
+    from faultsim.data import load_data as load_data
+    from faultsim.errors import FaultSimError as FaultSimError
+    from faultsim.faults import Fault as Fault
+    from faultsim.faults import FaultSet as FaultSet
+    from faultsim.faults import Site as Site
+    from faultsim.injector import Injector as Injector
+    from faultsim.injector import inject as inject
+    from faultsim.models import load_model as load_model
+    from faultsim.space import FaultSpace as FaultSpace
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CampaignConfig": "faultsim.campaign",
+    "Fault": "faultsim.faults",
+    "FaultSet": "faultsim.faults",
+    "FaultSimError": "faultsim.errors",
+    "FaultSpace": "faultsim.space",
+    "Injector": "faultsim.injector",
+    "Site": "faultsim.faults",
+    "inject": "faultsim.injector",
+    "load_data": "faultsim.data",
+    "load_model": "faultsim.models",
+    "run_campaign": "faultsim.campaign",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name == "ops":
+        value = importlib.import_module("faultsim.ops")
+    else:
+        raise AttributeError(f"module 'faultsim' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, "ops"})
