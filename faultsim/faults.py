@@ -220,9 +220,8 @@ class FaultSet:
         new = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
         starts = np.flatnonzero(np.r_[True, new])
         mask, counts = self.mask[order], np.diff(np.r_[starts, len(self)])
-        alone = np.add.reduceat(
-            (self.op[order] == OPS.index("replace")).astype(np.int64), starts
-        ) * (counts > 1)
+        replaced = (self.op[order] == OPS.index("replace")).astype(np.int64)
+        crowded = (np.add.reduceat(replaced, starts) > 0) & (counts > 1)
         union = np.bitwise_or.reduceat(mask, starts)
         clash = (np.add.reduceat(_popcount(mask), starts) != _popcount(union)) | crowded
         if clash.any():
