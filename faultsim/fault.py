@@ -44,6 +44,12 @@ class Site:
         """Number of words."""
         return int(np.prod(self.shape, dtype=np.int64))
 
+    @property
+    def layer(self) -> str:
+        """The module that owns the weight or computes the activation."""
+        owner = self.name.rpartition(".")[0] if self.kind == "weights" else self.name
+        return owner or "(root)"
+
     def __getstate__(self) -> dict[str, Any]:  # cached properties are not part of the value
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -126,9 +126,20 @@ class FaultSet:
         columns = (getattr(self, name)[rows] for name in self._columns)
         return FaultSet(self.sites, *columns, checked=True)
 
-    def __add__(self, other: FaultSet) -> FaultSet:
-        """Both sets armed together; raises FaultError where they clash."""
-        return FaultSet.of([*self, *other])
+    @classmethod
+    def join(cls, sets: Iterable[FaultSet]) -> FaultSet:
+        """All the faults of several sets, armed together.
+
+        Raises:
+            FaultError: Faults of two sets clash.
+        """
+        parts = list(sets)
+        sites = list(dict.fromkeys(site for part in parts for site in part.sites))
+        rows = [np.array([sites.index(s) for s in p.sites], np.int64)[p.site] for p in parts]
+        rest = zip(
+            *([getattr(part, name) for name in cls._columns[1:]] for part in parts), strict=True
+        )
+        return cls(sites, np.concatenate(rows), *(np.concatenate(column) for column in rest))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FaultSet) and list(self) == list(other)

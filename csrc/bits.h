@@ -1,0 +1,105 @@
+// Word layouts and corruption operators, shared by host and device.
+#pragma once
+#include <cstdint>
+
+#ifdef __CUDACC__
+#define FAULTSIM_HD __host__ __device__
+#else
+#define FAULTSIM_HD
+#endif
+
+namespace faultsim {
+
+enum class Op : int { flip = 0, stuck_at_0 = 1, stuck_at_1 = 2, replace = 3 };
+
+// The operand is the mask, or for replace the new word.
+template <class Word>
+FAULTSIM_HD inline Word corrupt(Op op, Word word, Word operand) {
+  switch (op) {
+    case Op::flip:
+      return word ^ operand;
+    case Op::stuck_at_0:
+      return word & static_cast<Word>(~operand);
+    case Op::stuck_at_1:
+      return word | operand;
+    default:
+      return operand;
+  }
+}
+
+constexpr int kMaxDims = 16;
+
+// A strided tensor of words; indices are row-major over the logical sizes.
+struct Words {
+  void* data;
+  int bytes;      // of one word: 1, 2, 4 or 8
+  int64_t numel;  // of the tensor
+  int dims;       // 0: contiguous
+  int64_t sizes[kMaxDims];
+  int64_t strides[kMaxDims];  // in words
+
+  FAULTSIM_HD int64_t offset(int64_t index) const {
+    if (dims == 0) return index;
+    int64_t where = 0;
+    for (int d = dims - 1; d >= 0; --d) {
+      where += index % sizes[d] * strides[d];
+      index /= sizes[d];
+    }
+    return where;
+  }
+};
+
+// What one call does: n faults in array order. stride 0 broadcasts the operand.
+struct Faults {
+  const int64_t* index;
+  const int64_t* operand;
+  int64_t stride;
+  int64_t n;
+  Op op;
+};
+
+// Strikes fault i; saved[i] is the word before, sign-extended.
+template <class Word>
+FAULTSIM_HD inline void strike(const Words& words, const Faults& faults, int64_t i,
+                               int64_t* saved) {
+  Word* word = static_cast<Word*>(words.data) + words.offset(faults.index[i]);
+  saved[i] = *word;
+  *word = corrupt<Word>(faults.op, *word, static_cast<Word>(faults.operand[i * faults.stride]));
+}
+
+// Parallel strikes: `order` sorts the faults by index, stably. The visitor at the head of a run of
+// equal indices strikes the whole run in array order; the others do nothing.
+template <class Word>
+FAULTSIM_HD inline void strike_run(const Words& words, const Faults& faults, const int64_t* order,
+                                   int64_t at, int64_t* saved) {
+  const int64_t index = faults.index[order[at]];
+  if (at > 0 && faults.index[order[at - 1]] == index) return;
+  for (; at < faults.n && faults.index[order[at]] == index; ++at)
+    strike<Word>(words, faults, order[at], saved);
+}
+
+// Parallel restore: the first fault of a run saved the word from before them all.
+template <class Word>
+FAULTSIM_HD inline void restore_run(const Words& words, const int64_t* index, const int64_t* order,
+                                    int64_t at, const int64_t* saved) {
+  const int64_t i = order[at];
+  if (at > 0 && index[order[at - 1]] == index[i]) return;
+  static_cast<Word*>(words.data)[words.offset(index[i])] = static_cast<Word>(saved[i]);
+}
+
+// Runs body with a value of the signed word type of the given size.
+template <class Body>
+void with_word(int bytes, Body body) {
+  switch (bytes) {
+    case 1:
+      return body(int8_t{});
+    case 2:
+      return body(int16_t{});
+    case 4:
+      return body(int32_t{});
+    default:
+      return body(int64_t{});
+  }
+}
+
+}  // namespace faultsim

@@ -1,0 +1,187 @@
+"""Faults in the outputs of modules, through forward hooks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from faultsim import trees
+from faultsim.errors import FaultError, InjectionError
+from faultsim.faults import OPS, FaultSet, Site
+from faultsim.formats import FORMATS
+from faultsim.ops import apply_
+
+if TYPE_CHECKING:
+    from faultsim.injector import Injector
+
+Visit = Callable[[str, torch.Tensor], torch.Tensor]
+ROOT = "(root)"
+
+
+class OutputHooks:
+    """Calls ``visit(site name, tensor)`` for every tensor that modules of a model return.
+
+    A module's second call within one forward pass of the model is ``name@1``; the elements of a
+    nested output are ``name:path``. A tensor that a container merely passes on from a child is
+    visited once, under the child's name.
+    """
+
+    def __init__(self, model: nn.Module, visit: Visit, only: set[str] | None = None) -> None:
+        """Hooks ``model``.
+
+        Args:
+            model: The root; call numbers restart whenever it runs.
+            visit: Returns the tensor to hand on: the one given, or its replacement.
+            only: Names of the modules to hook; None for all.
+        """
+        self._visit = visit
+        self._calls: Counter[str] = Counter()
+        self._seen: set[int] = set()
+        self._alive: list[torch.Tensor] = []
+        self._handles: list[RemovableHandle] = [
+            model.register_forward_pre_hook(lambda *_: self._restart())
+        ]
+        for name, module in model.named_modules():
+            if only is None or (name or ROOT) in only:
+                self._handles.append(module.register_forward_hook(self._hook(name or ROOT)))
+
+    def _restart(self) -> None:
+        self._calls.clear()
+        self._seen.clear()
+        self._alive.clear()
+
+    def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def hook(module: nn.Module, args: Any, output: Any) -> Any:
+            call, self._calls[name] = self._calls[name], self._calls[name] + 1
+            site = f"{name}@{call}" if call else name
+
+            def leaf(path: str, tensor: torch.Tensor) -> torch.Tensor:
+                if id(tensor) in self._seen:
+                    return tensor
+                result = self._visit(f"{site}:{path}" if path else site, tensor)
+                self._seen.add(id(result))
+                self._alive.append(result)  # an id is only unique among the living
+                return result
+
+            return trees.map_tensors(output, leaf)
+
+        return hook
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._restart()
+
+
+def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
+    """The activations of one golden forward pass, in the order they are computed.
+
+    An output whose leading dimension is that of ``inputs`` is indexed per sample; any other over
+    the whole output (``per_sample`` is False).
+
+    Args:
+        model: Run as it is, without gradients.
+        inputs: One batch: a tensor, or a tuple of arguments.
+
+    Raises:
+        FaultError: No inputs were given.
+    """
+    if inputs is None:
+        raise FaultError("activation sites are found by a forward pass: give inputs=, one batch")
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    batch = next((len(a) for a in arguments if isinstance(a, torch.Tensor) and a.ndim), None)
+    sites: list[Site] = []
+
+    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dtype in FORMATS and tensor.numel():
+            per_sample = tensor.ndim > 0 and len(tensor) == batch
+            shape = tuple(tensor.shape[1:] if per_sample else tensor.shape)
+            sites.append(Site(name, "activations", FORMATS[tensor.dtype].name, shape, per_sample))
+        return tensor
+
+    hooks = OutputHooks(model, visit)
+    try:
+        with torch.no_grad():
+            model(*arguments)
+    finally:
+        hooks.remove()
+    return sites
+
+
+class ActivationFaults:
+    """The activation faults of a set, armed on a model.
+
+    Each struck output is cloned first, so that nothing that aliases it (an input, a parameter, a
+    cached value, a tensor saved for backward) ever changes.
+    """
+
+    def __init__(self, model: nn.Module, faults: FaultSet, injector: Injector) -> None:
+        self._faults = {
+            site.name: (site, part) for site, part in faults.by_site() if site.kind == "activations"
+        }
+        self._fired = {name: np.zeros(len(part), bool) for name, (_, part) in self._faults.items()}
+        self._injector = injector
+        modules = {module_of(name) for name in self._faults}
+        missing = modules - {name or ROOT for name, _ in model.named_modules()}
+        if missing:
+            raise FaultError(f"{type(model).__name__} has no module {min(missing)!r}")
+        self._hooks = OutputHooks(model, self._visit, modules)
+
+    def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name not in self._faults:
+            return tensor
+        site, faults = self._faults[name]
+        if tensor.dtype != site.format.dtype:
+            raise FaultError(f"{name} puts out {tensor.dtype}, but its faults are for {site.dtype}")
+        shape = tuple(tensor.shape[1:] if site.per_sample else tensor.shape)
+        if shape != site.shape:
+            return tensor
+        rows, index = self._strikes(site, faults, len(tensor) if site.per_sample else 1)
+        struck = tensor.clone()
+        for number, op in enumerate(OPS):
+            chosen = faults.op[rows] == number
+            if chosen.any():
+                part = faults[rows[chosen]]
+                operand = part.operand if op == "replace" else part.mask
+                apply_(struck, torch.from_numpy(index[chosen]), op, torch.from_numpy(operand))
+        self._fired[name][rows] = True
+        return struck
+
+    def _strikes(self, site: Site, faults: FaultSet, batch: int) -> tuple[Any, Any]:
+        """Rows of ``faults`` and row-major positions in the whole output, pairwise."""
+        if not site.per_sample:
+            return np.arange(len(faults)), faults.index
+        sample = faults.sample - self._injector.offset
+        every = faults.sample < 0
+        rows, samples = np.nonzero(every[:, None] | (sample[:, None] == np.arange(batch)))
+        return rows, samples * site.numel + faults.index[rows]
+
+    def remove(self) -> None:
+        self._hooks.remove()
+
+    def check_fired(self) -> None:
+        """Raises InjectionError if a fault never struck a word while it was armed."""
+        for name, fired in self._fired.items():
+            if not fired.all():
+                row = int(np.argmin(fired))
+                fault = next(iter(self._faults[name][1][row : row + 1]))
+                raise InjectionError(
+                    f"armed fault never fired: {fault}; the model did not put out such a tensor "
+                    "(or such a sample) while it was armed"
+                )
+
+
+def module_of(site: str) -> str:
+    """The module part of an activation site's name."""
+    return site.partition(":")[0].partition("@")[0]
+
+
+def iterate_modules(model: nn.Module) -> Iterator[str]:
+    """Names of all modules, the root as ``(root)``."""
+    return (name or ROOT for name, _ in model.named_modules())

@@ -1,0 +1,199 @@
+"""Arms faults on a model and restores it, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from faultsim.activations import ActivationFaults
+from faultsim.errors import FaultError, InjectionError
+from faultsim.faults import OPS, Fault, FaultSet, Site
+from faultsim.ops import apply_, read_words, restore_
+from faultsim.tensors import weight
+
+_ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
+
+
+def inject(model: nn.Module, faults: FaultSet) -> Injector:
+    """A context in which ``model`` carries ``faults``.
+
+    Weights are corrupted in place in the model's own storage; activations through forward hooks.
+    On exit, on any exception and on KeyboardInterrupt the saved words are written back. The
+    autograd version of every struck weight is raised, so a backward pass through a graph recorded
+    before raises instead of using other values; leaves that require grad are struck all the same.
+
+    Args:
+        model: The module whose tensors the faults name.
+        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them.
+
+    Returns:
+        An :class:`Injector`, to be used in a ``with`` statement.
+    """
+    return Injector(model, faults)
+
+
+class Injector:
+    """Faults on one model, armed between :meth:`arm` and :meth:`disarm` or inside ``with``.
+
+    Nested injectors on one model unwind last in, first out.
+
+    Attributes:
+        model: The module struck.
+        faults: The faults.
+        offset: Number of the first sample of the next forward pass, for faults in one sample.
+    """
+
+    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+        self.model = model
+        self.faults = faults
+        self.offset = 0
+        self._patches: list[_Patch] = []
+        self._activations: ActivationFaults | None = None
+
+    def arm(self) -> None:
+        """Strikes the weights and hooks the activations.
+
+        Raises:
+            FaultError: A tensor is missing, or has another dtype or shape. Nothing is touched.
+            InjectionError: Already armed.
+        """
+        stack = _ARMED.setdefault(self.model, [])
+        if self in stack:
+            raise InjectionError("this injector is armed already; disarm it first")
+        patches = [
+            _Patch(self.model, site, faults)
+            for site, faults in self.faults.by_site()
+            if site.kind == "weights"
+        ]
+        struck = [s for s in self.faults.sites if s.kind != "weights"]
+        stack.append(self)
+        try:
+            if struck:
+                self._activations = ActivationFaults(self.model, self.faults, self)
+            for patch in patches:
+                self._patches.append(patch)
+                patch.apply()
+        except BaseException:
+            self.disarm()
+            raise
+
+    def disarm(self) -> None:
+        """Writes the saved words back and removes the hooks; a second call does nothing.
+
+        Raises:
+            InjectionError: Another injector was armed later and still is, or a tensor's storage
+                was replaced meanwhile (``.half()``, ``.to()``, an optimiser).
+        """
+        stack = _ARMED.get(self.model, [])
+        if self not in stack:
+            return
+        if stack[-1] is not self:
+            raise InjectionError("nested injectors must be disarmed last in, first out")
+        interrupt: KeyboardInterrupt | None = None
+        while self in stack:
+            try:
+                self._undo(stack)
+            except KeyboardInterrupt as error:  # finish first: a half-restored model is worse
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _undo(self, stack: list[Injector]) -> None:
+        if self._activations is not None:
+            self._activations.remove()
+        for patch in self._patches:
+            patch.undo()
+        moved = [patch.site.name for patch in self._patches if patch.moved(self.model)]
+        self._patches = []
+        stack.remove(self)
+        if moved:
+            raise InjectionError(
+                f"{moved[0]} got new storage while faults were armed (.half(), .to() or an "
+                "optimiser?): the faults may live on in the copy, so reload the weights"
+            )
+
+    def __enter__(self) -> Injector:
+        self.arm()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.disarm()
+        if kind is None and self._activations is not None:
+            self._activations.check_fired()
+
+
+class _Patch:
+    """The faults in one weight, and the words they replaced."""
+
+    def __init__(self, model: nn.Module, site: Site, faults: FaultSet) -> None:
+        self.site = site
+        # An alias keeps the storage alive even if the parameter is given another one.
+        self.tensor = struck_weight(model, site).detach()
+        self.index = torch.from_numpy(faults.index)
+        self.faults = faults
+        self.saved = read_words(self.tensor, self.index)
+
+    def apply(self) -> None:
+        for number, op in enumerate(OPS):
+            rows = self.faults.op == number
+            if rows.all():
+                self._apply(op, self.faults, self.index)
+                return
+            if rows.any():
+                self._apply(op, self.faults[rows], self.index[torch.from_numpy(rows)])
+
+    def _apply(self, op: str, faults: FaultSet, index: torch.Tensor) -> None:
+        operand = faults.operand if op == "replace" else faults.mask
+        apply_(self.tensor, index, op, torch.from_numpy(operand))
+
+    def undo(self) -> None:
+        restore_(self.tensor, self.index, self.saved)
+
+    def moved(self, model: nn.Module) -> bool:
+        try:
+            return weight(model, self.site.name).data_ptr() != self.tensor.data_ptr()
+        except FaultError:
+            return True
+
+
+def struck_weight(model: nn.Module, site: Site) -> torch.Tensor:
+    """The tensor of a weight site.
+
+    Raises:
+        FaultError: The model lacks it, or has it with another dtype or shape.
+    """
+    tensor = weight(model, site.name)
+    if tensor.dtype != site.format.dtype or tuple(tensor.shape) != site.shape:
+        raise FaultError(
+            f"{site.name} is {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} in "
+            f"this model, but the faults were made for {site.dtype} {site.shape}"
+        )
+    return tensor
+
+
+def described(model: nn.Module, faults: FaultSet) -> list[Fault]:
+    """The faults with their values before and after; see ``FaultSet.describe``."""
+    listed = list(faults)
+    words = {
+        site: iter(read_words(struck_weight(model, site), torch.from_numpy(part.index)).tolist())
+        for site, part in faults.by_site()
+        if site.kind == "weights"
+    }
+    return [
+        _with_values(fault, next(words[fault.site])) if fault.site in words else fault
+        for fault in listed
+    ]
+
+
+def _with_values(fault: Fault, word: int) -> Fault:
+    value = fault.site.format.value
+    return replace(fault, before=value(word), after=value(fault.corrupt(word)))

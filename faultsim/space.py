@@ -1,0 +1,257 @@
+"""The fault space: every bit of a model that a fault can strike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from faultsim.errors import FaultError, FormatError
+from faultsim.faults import OPS, FaultSet, Site
+from faultsim.formats import FORMATS, BitSpec
+from faultsim.ops import sample_bit_errors, sample_uniform
+from faultsim.tensors import named_weights
+
+TARGETS = ("weights", "activations")
+FIELDS = ("sign", "exponent", "mantissa", "magnitude")
+
+Ints = npt.NDArray[np.int64]
+Patterns = str | Iterable[str] | None
+
+
+class FaultSpace:
+    """The bits of a model that faults can strike, numbered from 0 to ``len(space) - 1``.
+
+    Bits are numbered site by site, element by element (row-major), from the least significant
+    selected bit up.
+
+    Attributes:
+        sites: The tensors in the space, in model order.
+        bits: The selected bits of each site's word, ascending.
+        skipped: Tensors left out for their dtype or its lack of the field, with the reason.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        targets: Sequence[str] | str = ("weights",),
+        bits: BitSpec = "all",
+        include: Patterns = None,
+        exclude: Patterns = None,
+        *,
+        inputs: Any = None,
+        integers: bool = False,
+    ) -> None:
+        """Lists the fault sites of ``model``.
+
+        Args:
+            model: Any module; nothing in it is changed.
+            targets: ``"weights"`` (parameters and floating buffers) and/or ``"activations"``
+                (the outputs of modules whose hooks fire for ``inputs``).
+            bits: Bits to strike: a field (``sign``, ``exponent``, ``mantissa``, ``all``), a bit
+                or a range (``"23-30"``), or a mix of those.
+            include: Name patterns to keep (shell wildcards; a module's name takes all below it).
+            exclude: Name patterns to leave out.
+            inputs: A batch for one forward pass, which activations need.
+            integers: Whether integer buffers are struck too.
+
+        Raises:
+            FaultError: A pattern that matches nothing, an unknown target, or an empty space.
+            FormatError: ``bits`` names bits that a tensor's dtype does not have.
+        """
+        targets = (targets,) if isinstance(targets, str) else tuple(targets)
+        self.skipped: dict[str, str] = {}
+        sites: list[Site] = []
+        for target in targets:
+            if target == "weights":
+                sites += self._weight_sites(model, integers)
+            elif target == "activations":
+                from faultsim.activations import activation_sites
+
+                sites += activation_sites(model, inputs)
+            else:
+                raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+        kept = _matching(sites, include, exclude)
+        self._set(kept, [self._select(site, bits) for site in kept])
+
+    def _weight_sites(self, model: nn.Module, integers: bool) -> list[Site]:
+        sites = []
+        for name, tensor in named_weights(model, integers=integers):
+            if tensor.dtype not in FORMATS:
+                self.skipped[name] = f"{tensor.dtype} has no bit format"
+            elif tensor.numel():
+                fmt = FORMATS[tensor.dtype]
+                sites.append(Site(name, "weights", fmt.name, tuple(tensor.shape)))
+        return sites
+
+    def _select(self, site: Site, bits: BitSpec) -> tuple[int, ...]:
+        fmt = site.format
+        if isinstance(bits, str) and bits in FIELDS and bits not in fmt.fields:
+            self.skipped[site.name] = f"{fmt.name} has no {bits} bits"
+            return ()
+        try:
+            return fmt.select(bits)
+        except FormatError as error:
+            raise FormatError(f"{site.name}: {error}") from None
+
+    def _set(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> None:
+        pairs = [(site, chosen) for site, chosen in zip(sites, bits, strict=True) if chosen]
+        if not pairs:
+            raise FaultError("the fault space is empty: no tensor has the bits asked for")
+        self.sites = tuple(site for site, _ in pairs)
+        self.bits = tuple(chosen for _, chosen in pairs)
+        sizes = [site.numel * len(chosen) for site, chosen in pairs]
+        self._ends: Ints = np.cumsum(sizes, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Number of bits."""
+        return int(self._ends[-1])
+
+    def __repr__(self) -> str:
+        return f"FaultSpace({len(self.sites)} tensors, {len(self):,} bits)"
+
+    def filter(self, keep: Callable[[Site, int], bool]) -> FaultSpace:
+        """The part of the space where ``keep(site, bit)`` holds.
+
+        Raises:
+            FaultError: Nothing is left.
+        """
+        part = object.__new__(type(self))
+        part.skipped = {}
+        pairs = zip(self.sites, self.bits, strict=True)
+        part._set(self.sites, [tuple(b for b in bits if keep(site, b)) for site, bits in pairs])
+        return part
+
+    def layers(self) -> dict[str, FaultSpace]:
+        """One space a layer: the module that owns the tensors, or computes the activation."""
+        names = dict.fromkeys(site.layer for site in self.sites)
+        return {name: self.filter(lambda site, _: site.layer == name) for name in names}  # noqa: B023
+
+    def by_bit(self) -> dict[int, FaultSpace]:
+        """One space a bit position, ascending."""
+        positions = sorted({bit for bits in self.bits for bit in bits})
+        return {bit: self.filter(lambda _, other: other == bit) for bit in positions}  # noqa: B023
+
+    def locate(self, positions: npt.ArrayLike, op: str = "flip") -> FaultSet:
+        """The faults at the given bit numbers, one bit each.
+
+        Args:
+            positions: (n,) distinct integers in [0, len(self)).
+            op: ``flip``, ``stuck-at-0`` or ``stuck-at-1``.
+
+        Raises:
+            FaultError: A position outside the space.
+        """
+        position = np.asarray(positions, dtype=np.int64).ravel()
+        if position.size and (position.min() < 0 or position.max() >= len(self)):
+            raise FaultError(f"bit numbers run from 0 to {len(self) - 1}")
+        number = np.searchsorted(self._ends, position, side="right")
+        offset = position - np.r_[0, self._ends][number]
+        per_word = np.array([len(bits) for bits in self.bits])[number]
+        table = np.zeros((len(self.bits), 64), dtype=np.int64)
+        for row, bits in enumerate(self.bits):
+            table[row, : len(bits)] = bits
+        mask = np.int64(1) << table[number, offset % per_word]
+        used, site = np.unique(number, return_inverse=True)
+        sites = [self.sites[i] for i in used]
+        return FaultSet(sites, site, offset // per_word, mask, OPS.index(op), checked=True)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int,
+        trial: int = 0,
+        op: str = "flip",
+        stratify: str | None = None,
+    ) -> FaultSet:
+        """``n`` distinct bits, uniform over (element, bit); fewer are a prefix of more.
+
+        Args:
+            n: Number of bits.
+            seed: Key of the random stream (Philox-4x32-10); with ``trial`` it fixes the faults.
+            trial: Number of the trial, below 2^32.
+            op: Operator, as for :meth:`locate`.
+            stratify: ``"layer"`` or ``"bit"`` shares ``n`` over the strata in proportion to their
+                bits (largest remainders first) and samples uniformly inside each.
+
+        Raises:
+            FaultError: More faults than the space has bits.
+        """
+        if stratify is not None:
+            return self._sample_strata(n, seed, trial, op, stratify)
+        return self.locate(sample_uniform(len(self), n, seed=seed, trial=trial).numpy(), op)
+
+    def _sample_strata(self, n: int, seed: int, trial: int, op: str, stratify: str) -> FaultSet:
+        if stratify not in ("layer", "bit"):
+            raise FaultError(f"cannot stratify by {stratify!r}: use layer or bit")
+        strata = list((self.layers() if stratify == "layer" else self.by_bit()).values())
+        shares = _allocate(n, [len(stratum) for stratum in strata])
+        parts = []
+        for stream, (stratum, share) in enumerate(zip(strata, shares, strict=True), start=1):
+            drawn = sample_uniform(len(stratum), share, seed=seed, trial=trial, stream=stream)
+            parts.append(stratum.locate(drawn.numpy(), op))
+        return FaultSet.join(parts)
+
+    def sample_bit_errors(
+        self, rate: float, *, seed: int, trial: int = 0, op: str = "flip"
+    ) -> FaultSet:
+        """Every bit struck independently with probability ``rate``; may well be empty.
+
+        Args:
+            rate: Bit-error rate in [0, 1].
+            seed: As for :meth:`sample`.
+            trial: As for :meth:`sample`.
+            op: As for :meth:`sample`.
+
+        Raises:
+            FaultError: ``rate`` is outside [0, 1].
+        """
+        positions = sample_bit_errors(len(self), rate, seed=seed, trial=trial)
+        return self.locate(positions.numpy(), op)
+
+
+def _allocate(n: int, sizes: list[int]) -> list[int]:
+    """``n`` shared out in proportion to ``sizes``, largest remainders first."""
+    total = sum(sizes)
+    shares = [n * size // total for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda i: (-(n * sizes[i] % total), i))
+    for i in by_remainder[: n - sum(shares)]:
+        shares[i] += 1
+    return shares
+
+
+def _matching(sites: Sequence[Site], include: Patterns, exclude: Patterns) -> list[Site]:
+    kept = list(sites)
+    if include is not None:
+        taken = [_matches(kept, pattern) for pattern in _listed(include)]
+        kept = [site for site in kept if any(site in match for match in taken)]
+    for pattern in _listed(exclude or ()):
+        dropped = _matches(list(sites), pattern)
+        kept = [site for site in kept if site not in dropped]
+    if sites and not kept:
+        raise FaultError("include and exclude leave no tensor in the fault space")
+    return kept
+
+
+def _listed(patterns: Patterns) -> list[str]:
+    return [patterns] if isinstance(patterns, str) else list(patterns or ())
+
+
+def _matches(sites: list[Site], pattern: str) -> set[Site]:
+    """Sites whose name, or a module above them, matches the pattern."""
+    found = {site for site in sites if _names_match(site.name, pattern)}
+    if not found:
+        example = f", such as {sites[0].name}" if sites else ""
+        raise FaultError(f"pattern {pattern!r} matches none of the {len(sites)} tensors{example}")
+    return found
+
+
+def _names_match(name: str, pattern: str) -> bool:
+    parts = name.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return any(fnmatchcase(prefix, pattern) for prefix in prefixes)

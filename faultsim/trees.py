@@ -1,0 +1,53 @@
+"""Nested module outputs: tuples, lists, mappings and dataclasses of tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+
+def map_tensors(
+    tree: Any, visit: Callable[[str, torch.Tensor], torch.Tensor], path: str = ""
+) -> Any:
+    """``tree`` with every tensor replaced by ``visit(path, tensor)``.
+
+    Containers are rebuilt, in their own type, only where a tensor really changed.
+
+    Args:
+        tree: A tensor, a container of them, or anything else (returned as it is).
+        visit: Called in order; the path joins keys and positions by dots.
+        path: Path of ``tree`` itself.
+    """
+    if isinstance(tree, torch.Tensor):
+        return visit(path, tree)
+    items = _items(tree)
+    prefix = f"{path}." if path else ""
+    new = {key: map_tensors(item, visit, f"{prefix}{key}") for key, item in items.items()}
+    if all(new[key] is item for key, item in items.items()):
+        return tree
+    return _rebuild(tree, new)
+
+
+def _items(tree: Any) -> dict[Any, Any]:
+    if isinstance(tree, Mapping):
+        return dict(tree)
+    if isinstance(tree, (tuple, list)):
+        names = getattr(tree, "_fields", range(len(tree)))
+        return dict(zip(names, tree, strict=True))
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+    return {}
+
+
+def _rebuild(tree: Any, items: dict[Any, Any]) -> Any:
+    kind: Any = type(tree)
+    if dataclasses.is_dataclass(tree):  # before mappings: some model outputs are both
+        return dataclasses.replace(tree, **{str(key): item for key, item in items.items()})  # type: ignore[type-var]
+    if isinstance(tree, Mapping):
+        return kind(items)
+    if hasattr(tree, "_fields"):
+        return kind(**items)
+    return kind(items.values())
