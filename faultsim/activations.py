@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,7 +149,7 @@ class ActivationFaults:
             if chosen.any():
                 part = faults[rows[chosen]]
                 operand = part.operand if op == "replace" else part.mask
-                apply_(struck, torch.from_numpy(index[chosen]), op, torch.from_numpy(operand))
+                apply_(struck, index[chosen], op, operand)
         self._fired[name][rows] = True
         return struck
 
@@ -180,8 +180,3 @@ class ActivationFaults:
 def module_of(site: str) -> str:
     """The module part of an activation site's name."""
     return site.partition(":")[0].partition("@")[0]
-
-
-def iterate_modules(model: nn.Module) -> Iterator[str]:
-    """Names of all modules, the root as ``(root)``."""
-    return (name or ROOT for name, _ in model.named_modules())

@@ -246,11 +246,11 @@ class FaultSet:
 
 def _popcount(mask: Ints) -> Ints:
     bits = np.unpackbits(np.ascontiguousarray(mask).view(np.uint8)).reshape(-1, 64)
-    return bits.sum(axis=1, dtype=np.int64)
+    return np.asarray(bits.sum(axis=1, dtype=np.int64))
 
 
 def _too_wide(mask: Ints, widths: Ints) -> npt.NDArray[np.bool_]:
     """Whether a mask has bits beyond its word; sign extension is allowed."""
     beyond = mask >> np.minimum(widths, 63)
     extended = (beyond == -1) & ((mask >> (widths - 1)) == -1)
-    return (widths < 64) & (beyond != 0) & ~extended
+    return np.asarray((widths < 64) & (beyond != 0) & ~extended, dtype=np.bool_)

@@ -138,7 +138,7 @@ class _Patch:
         self.site = site
         # An alias keeps the storage alive even if the parameter is given another one.
         self.tensor = struck_weight(model, site).detach()
-        self.index = torch.from_numpy(faults.index)
+        self.index = torch.tensor(faults.index)
         self.faults = faults
         self.saved = read_words(self.tensor, self.index)
 
@@ -149,11 +149,11 @@ class _Patch:
                 self._apply(op, self.faults, self.index)
                 return
             if rows.any():
-                self._apply(op, self.faults[rows], self.index[torch.from_numpy(rows)])
+                self._apply(op, self.faults[rows], self.index[torch.tensor(rows)])
 
     def _apply(self, op: str, faults: FaultSet, index: torch.Tensor) -> None:
         operand = faults.operand if op == "replace" else faults.mask
-        apply_(self.tensor, index, op, torch.from_numpy(operand))
+        apply_(self.tensor, index, op, operand)
 
     def undo(self) -> None:
         restore_(self.tensor, self.index, self.saved)
@@ -184,7 +184,7 @@ def described(model: nn.Module, faults: FaultSet) -> list[Fault]:
     """The faults with their values before and after; see ``FaultSet.describe``."""
     listed = list(faults)
     words = {
-        site: iter(read_words(struck_weight(model, site), torch.from_numpy(part.index)).tolist())
+        site: iter(read_words(struck_weight(model, site), part.index).tolist())
         for site, part in faults.by_site()
         if site.kind == "weights"
     }

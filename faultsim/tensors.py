@@ -44,7 +44,7 @@ def weight(model: nn.Module, name: str) -> torch.Tensor:
     owner, _, leaf = name.rpartition(".")
     try:
         module = model.get_submodule(owner)
-        found = module._parameters.get(leaf)
+        found: torch.Tensor | None = module._parameters.get(leaf)
         found = module._buffers.get(leaf) if found is None else found
     except AttributeError:
         found = None

@@ -1,0 +1,70 @@
+// Floating-point words: their fields, and their values as numbers.
+//
+// In an anonymous namespace, because sources compiled for different instruction sets include it and
+// must not share its code.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+namespace faultsim {
+namespace {
+
+template <class To, class From>
+inline To as(From from) {
+  To to;
+  memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+// Stored is the word in memory, Real a type that holds every value of the format exactly. real()
+// takes a word without its sign.
+struct F64 {
+  using Stored = int64_t;
+  using Real = double;
+  static constexpr int mantissa = 52, exponent = 11;
+  static Real real(Stored magnitude) { return as<double>(magnitude); }
+};
+
+struct F32 {
+  using Stored = int32_t;
+  using Real = float;
+  static constexpr int mantissa = 23, exponent = 8;
+  static Real real(Stored magnitude) { return as<float>(magnitude); }
+};
+
+struct F16 {
+  using Stored = int16_t;
+  using Real = float;
+  static constexpr int mantissa = 10, exponent = 5;
+  // A float's exponent is biased by 112 more. No subnormal float is touched: they are slow.
+  static Real real(Stored magnitude) {
+    const int32_t shifted = static_cast<int32_t>(magnitude) << 13;
+    const float subnormal = as<float>(shifted + (113 << 23)) - 0x1p-14f;
+    const float normal = as<float>(shifted + (magnitude >= 0x7C00 ? 224 << 23 : 112 << 23));
+    return magnitude < 0x400 ? subnormal : normal;
+  }
+};
+
+struct BF16 {
+  using Stored = int16_t;
+  using Real = float;
+  static constexpr int mantissa = 7, exponent = 8;
+  static Real real(Stored magnitude) { return as<float>(static_cast<int32_t>(magnitude) << 16); }
+};
+
+template <class F>
+constexpr typename F::Stored kMagnitude =
+    static_cast<typename F::Stored>((uint64_t{1} << (F::mantissa + F::exponent)) - 1);
+
+template <class F>
+constexpr typename F::Stored kInfinity =
+    static_cast<typename F::Stored>(kMagnitude<F> >> F::mantissa << F::mantissa);
+
+template <class F>
+inline double value(typename F::Stored word) {
+  const double magnitude = F::real(word & kMagnitude<F>);
+  return word < 0 ? -magnitude : magnitude;
+}
+
+}  // namespace
+}  // namespace faultsim

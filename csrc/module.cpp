@@ -1,0 +1,184 @@
+// The Python bindings. Pointers cross as integers; faultsim.ops, the only caller, has checked them.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <initializer_list>
+
+#include "flip.h"
+#include "isa.h"
+#include "limits.h"
+#include "philox.h"
+#include "rank.h"
+#include "sample.h"
+
+namespace py = pybind11;
+using namespace faultsim;
+
+namespace {
+
+using NoGil = py::call_guard<py::gil_scoped_release>;
+
+template <class T>
+T* pointer(uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+Words make_words(uintptr_t data, int bytes, int64_t numel, const py::tuple& sizes,
+                 const py::tuple& strides) {
+  Words words{pointer<void>(data), bytes, numel, static_cast<int>(sizes.size()), {}, {}};
+  if (words.dims > kMaxDims) throw py::value_error("tensors have at most 16 strided dimensions");
+  for (int d = 0; d < words.dims; ++d) {
+    words.sizes[d] = sizes[d].cast<int64_t>();
+    words.strides[d] = strides[d].cast<int64_t>();
+  }
+  return words;
+}
+
+void register_words(py::module_& m) {
+  py::class_<Words>(m, "Words").def(py::init(&make_words));
+  m.def(
+      "first_out_of_bounds",
+      [](uintptr_t index, int64_t n, int64_t numel) {
+        return first_out_of_bounds(pointer<int64_t>(index), n, numel);
+      },
+      NoGil());
+  m.def(
+      "read_words",
+      [](const Words& words, uintptr_t index, int64_t n, uintptr_t out) {
+        read_words(words, pointer<int64_t>(index), n, pointer<int64_t>(out));
+      },
+      NoGil());
+  m.def(
+      "corrupt_words",
+      [](const Words& words, int op, uintptr_t index, int64_t n, uintptr_t operand, int64_t stride,
+         uintptr_t saved) {
+        corrupt_words(
+            words,
+            {pointer<int64_t>(index), pointer<int64_t>(operand), stride, n, static_cast<Op>(op)},
+            pointer<int64_t>(saved));
+      },
+      NoGil());
+  m.def(
+      "restore_words",
+      [](const Words& words, uintptr_t index, int64_t n, uintptr_t saved) {
+        restore_words(words, pointer<int64_t>(index), n, pointer<int64_t>(saved));
+      },
+      NoGil());
+}
+
+#ifdef FAULTSIM_WITH_CUDA
+void register_words_cuda(py::module_& m) {
+  m.def(
+      "read_words_cuda",
+      [](const Words& words, uintptr_t index, int64_t n, uintptr_t out, uintptr_t stream) {
+        read_words_cuda(words, pointer<int64_t>(index), n, pointer<int64_t>(out),
+                        pointer<void>(stream));
+      },
+      NoGil());
+  m.def(
+      "corrupt_words_cuda",
+      [](const Words& words, int op, uintptr_t index, int64_t n, uintptr_t operand, int64_t stride,
+         uintptr_t order, uintptr_t saved, uintptr_t stream) {
+        corrupt_words_cuda(
+            words,
+            {pointer<int64_t>(index), pointer<int64_t>(operand), stride, n, static_cast<Op>(op)},
+            pointer<int64_t>(order), pointer<int64_t>(saved), pointer<void>(stream));
+      },
+      NoGil());
+  m.def(
+      "restore_words_cuda",
+      [](const Words& words, uintptr_t index, uintptr_t order, int64_t n, uintptr_t saved,
+         uintptr_t stream) {
+        restore_words_cuda(words, pointer<int64_t>(index), pointer<int64_t>(order), n,
+                           pointer<int64_t>(saved), pointer<void>(stream));
+      },
+      NoGil());
+}
+#endif
+
+void register_sampling(py::module_& m) {
+  m.def("philox", [](py::tuple counter, py::tuple key) {
+    Philox4 words;
+    for (int i = 0; i < 4; ++i) words.v[i] = counter[i].cast<uint32_t>();
+    const Philox4 out = philox(words, key[0].cast<uint32_t>(), key[1].cast<uint32_t>());
+    return py::make_tuple(out.v[0], out.v[1], out.v[2], out.v[3]);
+  });
+  m.def(
+      "sample_uniform",
+      [](uint64_t population, int64_t n, uint64_t seed, uint32_t trial, uint32_t stream,
+         uintptr_t out) {
+        sample_uniform(population, n, seed, trial, stream, pointer<int64_t>(out));
+      },
+      NoGil());
+  m.def("sample_bit_errors",
+        [](int64_t population, double rate, uint64_t seed, uint32_t trial, uint32_t stream) {
+          std::vector<int64_t> errors;
+          {
+            const py::gil_scoped_release release;
+            errors = sample_bit_errors(population, rate, seed, trial, stream);
+          }
+          return py::array_t<int64_t>(static_cast<py::ssize_t>(errors.size()), errors.data());
+        });
+}
+
+void register_ranking(py::module_& m) {
+  m.def("rank_bits", [](uintptr_t weight, uintptr_t grad, int64_t n, int format, uint64_t bits,
+                        bool finite_only, int direction, int64_t k, int threads) {
+    const RankJob job{pointer<void>(weight),
+                      pointer<void>(grad),
+                      n,
+                      static_cast<Float>(format),
+                      bits,
+                      finite_only,
+                      static_cast<Direction>(direction),
+                      k,
+                      threads};
+    std::vector<Ranked> best;
+    int64_t nan = -1;
+    {
+      const py::gil_scoped_release release;
+      best = rank_bits(job, &nan);
+    }
+    const auto n_best = static_cast<py::ssize_t>(best.size());
+    py::array_t<double> score(n_best);
+    py::array_t<int64_t> index(n_best), bit(n_best);
+    for (py::ssize_t i = 0; i < n_best; ++i) {
+      score.mutable_at(i) = best[i].score;
+      index.mutable_at(i) = best[i].index;
+      bit.mutable_at(i) = best[i].bit;
+    }
+    return py::make_tuple(score, index, bit, nan);
+  });
+}
+
+void register_limits(py::module_& m) {
+  m.def(
+      "read_limit",
+      [](uintptr_t words, int64_t n, int threads) {
+        return read_limit(pointer<uint64_t>(words), n, threads);
+      },
+      NoGil());
+  m.def(
+      "update_limit",
+      [](uintptr_t words, uintptr_t index, int64_t n) {
+        update_limit(pointer<uint32_t>(words), pointer<int64_t>(index), n);
+      },
+      NoGil());
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_C, m) {
+  m.attr("abi") = FAULTSIM_ABI;
+  m.attr("isa") = isa_name();
+#ifdef FAULTSIM_WITH_CUDA
+  m.attr("with_cuda") = true;
+  register_words_cuda(m);
+#else
+  m.attr("with_cuda") = false;
+#endif
+  register_words(m);
+  register_sampling(m);
+  register_ranking(m);
+  register_limits(m);
+}

@@ -1,0 +1,60 @@
+"""The native module. Addresses are integers; :mod:`faultsim.ops` is the only caller."""
+
+import numpy as np
+import numpy.typing as npt
+
+abi: int
+isa: str
+with_cuda: bool
+
+class Words:
+    def __init__(
+        self,
+        data: int,
+        bytes: int,
+        numel: int,
+        sizes: tuple[int, ...],
+        strides: tuple[int, ...],
+    ) -> None: ...
+
+def first_out_of_bounds(index: int, n: int, numel: int) -> int: ...
+def read_words(words: Words, index: int, n: int, out: int) -> None: ...
+def corrupt_words(
+    words: Words, op: int, index: int, n: int, operand: int, stride: int, saved: int
+) -> None: ...
+def restore_words(words: Words, index: int, n: int, saved: int) -> None: ...
+def read_words_cuda(words: Words, index: int, n: int, out: int, stream: int) -> None: ...
+def corrupt_words_cuda(
+    words: Words,
+    op: int,
+    index: int,
+    n: int,
+    operand: int,
+    stride: int,
+    order: int,
+    saved: int,
+    stream: int,
+) -> None: ...
+def restore_words_cuda(
+    words: Words, index: int, order: int, n: int, saved: int, stream: int
+) -> None: ...
+def philox(counter: tuple[int, ...], key: tuple[int, ...]) -> tuple[int, int, int, int]: ...
+def sample_uniform(
+    population: int, n: int, seed: int, trial: int, stream: int, out: int
+) -> None: ...
+def sample_bit_errors(
+    population: int, rate: float, seed: int, trial: int, stream: int
+) -> npt.NDArray[np.int64]: ...
+def rank_bits(
+    weight: int,
+    grad: int,
+    n: int,
+    format: int,
+    bits: int,
+    finite_only: bool,
+    direction: int,
+    k: int,
+    threads: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]: ...
+def read_limit(words: int, n: int, threads: int) -> int: ...
+def update_limit(words: int, index: int, n: int) -> None: ...

@@ -1,0 +1,27 @@
+"""Validated operators over the native kernels: the only importer of ``faultsim._C``."""
+
+from faultsim.ops.ranking import RankedBits, rank_bits
+from faultsim.ops.sampling import sample_bit_errors, sample_uniform
+from faultsim.ops.words import (
+    apply_,
+    flip_,
+    read_words,
+    replace_,
+    restore_,
+    stuck_at_0_,
+    stuck_at_1_,
+)
+
+__all__ = [
+    "RankedBits",
+    "apply_",
+    "flip_",
+    "rank_bits",
+    "read_words",
+    "replace_",
+    "restore_",
+    "sample_bit_errors",
+    "sample_uniform",
+    "stuck_at_0_",
+    "stuck_at_1_",
+]

@@ -1,0 +1,84 @@
+"""The bits whose flip changes the loss most, to first order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from faultsim.errors import FaultError, FormatError
+from faultsim.formats import FORMATS, BitSpec, mask_of
+from faultsim.ops._native import native
+
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+DIRECTIONS = (None, "0to1", "1to0")
+
+
+class RankedBits(NamedTuple):
+    """The k best bits: score descending, ties by (index, bit).
+
+    Attributes:
+        score: (k,) float64.
+        index: (k,) int64, row-major positions.
+        bit: (k,) int64.
+    """
+
+    score: torch.Tensor
+    index: torch.Tensor  # type: ignore[assignment]  # shadows tuple.index, as the field's own word
+    bit: torch.Tensor
+
+
+def rank_bits(
+    weight: torch.Tensor,
+    grad: torch.Tensor,
+    k: int,
+    *,
+    bits: BitSpec = "all",
+    finite_only: bool = True,
+    direction: str | None = None,
+) -> RankedBits:
+    """The exact top ``k`` over every bit by |g · (w′ − w)|, in double.
+
+    w′ is w with one bit flipped. One pass at about the speed of reading the two tensors, on
+    ``torch.get_num_threads()`` threads; the result does not depend on their number.
+
+    Args:
+        weight: float64, float32, float16 or bfloat16, on the CPU.
+        grad: Gradient of the loss, of the same dtype and shape.
+        k: How many; fewer come back where fewer candidates exist.
+        bits: The bits that may flip, as :meth:`faultsim.formats.Format.select` reads them.
+        finite_only: Leave out flips of or into an infinity or NaN; otherwise they score infinity.
+        direction: ``"0to1"`` or ``"1to0"`` keeps flips of that direction only.
+
+    Raises:
+        FaultError: NaN gradients, shapes or dtypes that differ, k below 1, unknown direction.
+        FormatError: A dtype that is not one of the four, or bits it does not have.
+    """
+    if weight.dtype not in _FLOATS:
+        raise FormatError(f"{weight.dtype} weights cannot be ranked by gradient; floats can")
+    if grad.dtype != weight.dtype or grad.shape != weight.shape:
+        raise FaultError(
+            f"gradient is {grad.dtype} {tuple(grad.shape)}, weight {weight.dtype} "
+            f"{tuple(weight.shape)}; they must agree"
+        )
+    if weight.device.type != "cpu" or grad.device.type != "cpu":
+        raise FaultError("ranking runs on the CPU; move weight and gradient there")
+    if k < 1:
+        raise FaultError(f"k must be at least 1, not {k}")
+    if direction not in DIRECTIONS:
+        raise FaultError(f"direction {direction!r} is not 0to1, 1to0 or None")
+    words, slopes = weight.detach().contiguous(), grad.detach().contiguous()
+    score, index, bit, nan = native().rank_bits(
+        words.data_ptr(),
+        slopes.data_ptr(),
+        words.numel(),
+        _FLOATS.index(words.dtype),
+        mask_of(FORMATS[words.dtype].select(bits)) & (1 << 64) - 1,
+        finite_only,
+        DIRECTIONS.index(direction),
+        min(k, words.numel() * 64),
+        torch.get_num_threads(),
+    )
+    if nan >= 0:
+        raise FaultError(f"gradient is NaN at element {nan}; a ranking would mean nothing")
+    return RankedBits(torch.from_numpy(score), torch.from_numpy(index), torch.from_numpy(bit))

@@ -1,0 +1,74 @@
+"""Which bits fail: Philox-4x32-10 streams that no device, platform or thread count changes.
+
+Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from faultsim.errors import FaultError
+from faultsim.ops._native import native
+
+
+def sample_uniform(
+    population: int, n: int, *, seed: int, trial: int = 0, stream: int = 0
+) -> torch.Tensor:
+    """``n`` distinct integers, uniform over ``range(population)``, in the order drawn.
+
+    64-bit multiply-high with rejection, so without modulo bias; fewer are a prefix of more.
+
+    Args:
+        population: Number of candidates, at least ``n``.
+        n: Number of draws.
+        seed: 64-bit key of the stream.
+        trial: Below 2^32.
+        stream: Below 2^31; streams of one trial are independent.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        FaultError: More draws than candidates, or a key out of range.
+    """
+    _check_key(seed, trial, stream)
+    if not 0 <= n <= population:
+        raise FaultError(f"{n:,} faults cannot be drawn from {population:,} bits")
+    out = torch.empty(n, dtype=torch.int64)
+    native().sample_uniform(population, n, seed, trial, stream, out.data_ptr())
+    return out
+
+
+def sample_bit_errors(
+    population: int, rate: float, *, seed: int, trial: int = 0, stream: int = 0
+) -> torch.Tensor:
+    """Each of ``range(population)`` independently with probability ``rate``, ascending.
+
+    Geometric skips over blocks of 2^20, so that time follows the number of errors. Each block has
+    a counter of its own, and the logarithm is ours, so every platform draws the same.
+
+    Args:
+        population: Number of candidates, below 2^52.
+        rate: Bit-error rate in [0, 1].
+        seed: As for :func:`sample_uniform`.
+        trial: As for :func:`sample_uniform`.
+        stream: As for :func:`sample_uniform`.
+
+    Returns:
+        (n,) int64, where n is binomial.
+
+    Raises:
+        FaultError: A rate, population or key out of range.
+    """
+    _check_key(seed, trial, stream)
+    if not 0 <= rate <= 1:
+        raise FaultError(f"bit-error rate {rate} is not between 0 and 1")
+    if not 0 <= population < 1 << 52:
+        raise FaultError(f"cannot sample errors over {population} bits")
+    return torch.from_numpy(native().sample_bit_errors(population, rate, seed, trial, stream))
+
+
+def _check_key(seed: int, trial: int, stream: int) -> None:
+    for name, value, bits in (("seed", seed, 64), ("trial", trial, 32), ("stream", stream, 31)):
+        if not 0 <= value < 1 << bits:
+            raise FaultError(f"{name} {value} is not between 0 and 2^{bits} - 1")

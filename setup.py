@@ -1,0 +1,128 @@
+"""Compiles the native module; everything else is in pyproject.toml.
+
+Environment:
+    FAULTSIM_CUDA: ``auto`` (default) adds the CUDA kernels when nvcc works and says so when it
+        does not; ``0`` leaves them out; ``1`` fails without them.
+    FAULTSIM_CUDA_ARCHS: Compute capabilities to build for, ``80;90`` unless given; PTX of the last
+        one lets newer devices run it too.
+    FAULTSIM_WERROR: ``1`` turns compiler warnings into errors.
+"""
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
+from setuptools import setup
+from setuptools.command.build_ext import build_ext
+
+ABI = int(re.search(r"ABI = (\d+)", Path("faultsim/ops/_native.py").read_text())[1])
+FLAGS = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+SOURCES = ["module", "isa", "flip_cpu", "sample_cpu", "rank_cpu", "limits"]
+CUDA_SOURCES = ["flip_cuda"]
+PER_ISA_SOURCES = ["rank_screen"]
+ISAS = {"baseline": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    ISAS["avx2"] = ["-mavx2", "-mfma"]
+    ISAS["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"]
+    ISAS["avx512"] += ["-mprefer-vector-width=512"]
+
+
+def find_cuda():
+    """Include and library folders of a toolkit whose nvcc compiles, or the reason there is none."""
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        return None, "nvcc is not on the PATH"
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder, "probe.cu")
+        probe.write_text("__global__ void probe() {}\n")
+        command = [nvcc, "-c", str(probe), "-o", str(probe.with_suffix(".o"))]
+        made = subprocess.run(command, capture_output=True, text=True)
+        if made.returncode:
+            return None, f"nvcc cannot compile: {(made.stderr or made.stdout).strip()[:200]}"
+        # nvcc may be a wrapper far from its toolkit, so it is asked rather than its path read.
+        dry = subprocess.run([*command, "--dryrun"], capture_output=True, text=True).stderr
+    lines = dict(re.findall(r"^#\$ (INCLUDES|LIBRARIES)=(.*)$", dry, re.MULTILINE))
+    options = {key: shlex.split(value.strip()) for key, value in lines.items()}
+    options = {key: [part for v in value for part in v.split()] for key, value in options.items()}
+    return {
+        "nvcc": nvcc,
+        "include": [part[2:] for part in options.get("INCLUDES", []) if part.startswith("-I")],
+        "library": [part[2:] for part in options.get("LIBRARIES", []) if part.startswith("-L")],
+    }, ""
+
+
+def choose_cuda():
+    """The toolkit to build with, or None, as FAULTSIM_CUDA says."""
+    wanted = os.environ.get("FAULTSIM_CUDA", "auto")
+    if wanted not in ("auto", "0", "1"):
+        sys.exit(f"FAULTSIM_CUDA={wanted}: use auto, 0 or 1")
+    if wanted == "0":
+        return None
+    cuda, reason = find_cuda()
+    if cuda is None and wanted == "1":
+        sys.exit(f"FAULTSIM_CUDA=1, but {reason}")
+    if cuda is None:
+        print(f"faultsim: building WITHOUT CUDA: {reason}", file=sys.stderr)
+    return cuda
+
+
+class BuildNative(build_ext):
+    """Compiles some sources once for each instruction set, and CUDA sources with nvcc."""
+
+    def build_extension(self, ext):
+        objects = [self._compile_isa(ext, name) for name in ISAS]
+        ext.extra_objects = [obj for group in objects for obj in group]
+        cuda = choose_cuda()
+        if cuda is not None:
+            ext.define_macros.append(("FAULTSIM_WITH_CUDA", "1"))
+            ext.include_dirs += cuda["include"]
+            ext.library_dirs += cuda["library"]
+            ext.extra_link_args += ["-lcudart_static", "-ldl", "-lrt", "-lpthread"]
+            ext.extra_objects += [self._compile_cuda(cuda, name) for name in CUDA_SOURCES]
+        super().build_extension(ext)
+
+    def _compile_isa(self, ext, isa):
+        return self.compiler.compile(
+            [f"csrc/{name}.cpp" for name in PER_ISA_SOURCES],
+            output_dir=str(Path(self.build_temp, isa)),
+            macros=[("FAULTSIM_ISA", isa)],
+            extra_postargs=[*ext.extra_compile_args, *ISAS[isa]],
+            depends=ext.depends,
+        )
+
+    def _compile_cuda(self, cuda, name):
+        target = Path(self.build_temp, f"{name}.o")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        archs = os.environ.get("FAULTSIM_CUDA_ARCHS", "80;90").split(";")
+        codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
+        codes.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
+        host = ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
+        flags = ["-O3", "-std=c++17", "-fmad=false", "-DFAULTSIM_WITH_CUDA=1", *codes, *host]
+        command = [cuda["nvcc"], "-c", f"csrc/{name}.cu", "-o", str(target), *flags]
+        print(shlex.join(command))
+        subprocess.run(command, check=True)
+        return str(target)
+
+
+werror = ["-Werror"] if os.environ.get("FAULTSIM_WERROR") == "1" else []
+ParallelCompile("FAULTSIM_JOBS", default=0).install()
+setup(
+    ext_modules=[
+        Pybind11Extension(
+            "faultsim._C",
+            [f"csrc/{name}.cpp" for name in SOURCES],
+            depends=[str(path) for path in sorted(Path("csrc").glob("*.h"))],
+            define_macros=[("FAULTSIM_ABI", str(ABI))],
+            extra_compile_args=[*FLAGS, *werror],
+            extra_link_args=["-pthread"],
+        )
+    ],
+    cmdclass={"build_ext": BuildNative},
+)
