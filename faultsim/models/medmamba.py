@@ -13,7 +13,7 @@ from faultsim.errors import ConfigError
 from faultsim.models.ss2d import SS2D
 
 VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "n": ((1, 1, 1, 1), (20, 40, 80, 160)),
+    "n": ((1, 1, 1, 1), (18, 36, 72, 144)),
     "t": ((2, 2, 4, 2), (96, 192, 384, 768)),
     "s": ((2, 2, 8, 2), (96, 192, 384, 768)),
     "b": ((2, 2, 12, 2), (128, 256, 512, 1024)),

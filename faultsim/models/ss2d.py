@@ -64,7 +64,7 @@ class SS2D(nn.Module):
         batch, inner, height, width = x.shape
         sequences = _unfold(x)
         parts = torch.einsum("bkdl,kcd->bkcl", sequences, self.x_proj_weight)
-        low, b, c = parts.split([self.dt_rank, self.d_state, self.d_state], dim=2)
+        low, b, c = torch.split(parts, [self.dt_rank, self.d_state, self.d_state], dim=2)
         delta = torch.einsum("bkrl,kdr->bkdl", low, self.dt_projs_weight)
         y = selective_scan(
             sequences.reshape(batch, DIRECTIONS * inner, -1),
@@ -89,6 +89,7 @@ def _unfold(x: torch.Tensor) -> torch.Tensor:
 def _fold(y: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """The inverse of :func:`_unfold`, directions summed, channels last."""
     forward = y[:, :2] + y[:, 2:].flip(-1)
-    rows = forward[:, 0].unflatten(-1, (height, width))
-    columns = forward[:, 1].unflatten(-1, (width, height)).transpose(2, 3)
+    shape = y.shape[0], y.shape[2]
+    rows = forward[:, 0].reshape(*shape, height, width)
+    columns = forward[:, 1].reshape(*shape, width, height).transpose(2, 3)
     return (rows + columns).permute(0, 2, 3, 1)

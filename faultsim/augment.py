@@ -1,0 +1,29 @@
+"""Small random motions of training images."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional
+
+SHIFT = 0.08  # of the side
+TURN = math.radians(12)
+SCALE = 0.1
+
+
+def random_affine(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each image shifted, turned and scaled on its own; what moves in from outside is black.
+
+    Args:
+        images: (n, channels, height, width).
+        generator: On the CPU; nothing else is drawn from.
+    """
+    shift_x, shift_y, turn, scale = torch.rand(4, len(images), generator=generator) * 2 - 1
+    angle, size = turn * TURN, 1 + scale * SCALE
+    cosine, sine = torch.cos(angle) * size, torch.sin(angle) * size
+    # grid_sample's coordinates run from -1 to 1, hence twice the share of the side.
+    rows = [cosine, -sine, shift_x * 2 * SHIFT, sine, cosine, shift_y * 2 * SHIFT]
+    matrices = torch.stack(rows, dim=1).view(-1, 2, 3)
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid.to(images.device), align_corners=False)

@@ -1,0 +1,73 @@
+"""Runs one recorded trial again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from faultsim.campaign.journal import read_manifest, read_trials
+from faultsim.campaign.runner import make_bench, make_space, use_threads
+from faultsim.config import CampaignConfig
+from faultsim.errors import ConfigError, JournalError
+from faultsim.faults import FaultSet
+from faultsim.trial import Outcome, Trial
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A recorded trial and its second run.
+
+    Attributes:
+        faults: Each with its value before and after.
+        recorded: The outcome in the journal.
+        again: The outcome now.
+        differences: Fields of the outcome that differ; empty if it is the same.
+    """
+
+    faults: list[str]
+    recorded: Outcome
+    again: Outcome
+    differences: list[str]
+
+
+def reproduce(directory: str | Path, trial: int) -> Reproduction:
+    """Runs trial number ``trial`` of a campaign directory again, as it was recorded.
+
+    Raises:
+        ConfigError: The campaign ran on a live model or data, or they are not there any more.
+        JournalError: No such campaign or trial, or model or data have changed since.
+    """
+    manifest, lines = read_manifest(Path(directory)), read_trials(Path(directory))
+    if not 0 <= trial < len(lines):
+        raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
+    if manifest.get("live"):
+        raise ConfigError(f"{directory} ran on a live {manifest['live'][0]}; use run_campaign")
+    config, line = _config(manifest), lines[trial]
+    with use_threads(config.threads):
+        bench = make_bench(config)
+        for part, digest in (("model", bench.digest), ("data", bench.data.digest)):
+            if digest != manifest[part]["digest"]:
+                raise JournalError(f"the {part} is not the one recorded: its digest differs")
+        sites = make_space(config, bench).sites
+        faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
+        split = line["cell"].get("split", "test")
+        again = bench.run(Trial(faults, line["cell"], split, line["n"]))
+    recorded = Outcome.from_json(line)
+    was, now = recorded.to_json(), again.to_json()
+    described = [str(fault) for fault in faults.describe(bench.model)]
+    return Reproduction(described, recorded, again, [key for key in was if was[key] != now[key]])
+
+
+def _config(manifest: dict[str, Any]) -> CampaignConfig:
+    settings = manifest["config"]
+    known = {field.name for field in fields(CampaignConfig)}
+    listed: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in settings.items() if k in known
+    }
+    if listed.get("device") == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("the campaign ran on a CUDA device; there is none here")
+    return CampaignConfig(**listed)

@@ -1,0 +1,89 @@
+"""What a campaign found: outcome rates of each cell, with intervals over trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
+from faultsim.trial import Outcome
+
+OUTCOMES = ("due", "sdc", "benign", "masked")
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """One condition of a campaign.
+
+    Attributes:
+        cell: Its labels.
+        trials: Number of trials.
+        rates: Share of images with each outcome.
+        any_sdc: Share of trials with at least one silent data corruption.
+        any_due: Share of trials with at least one detected error.
+        accuracy: Mean over trials.
+        lowest: The worst accuracy of a trial.
+    """
+
+    cell: Mapping[str, Any]
+    trials: int
+    rates: Mapping[str, Estimate]
+    any_sdc: Estimate
+    any_due: Estimate
+    accuracy: Estimate
+    lowest: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cell": dict(self.cell),
+            "trials": self.trials,
+            "rates": {name: rate.to_json() for name, rate in self.rates.items()},
+            "any_sdc": self.any_sdc.to_json(),
+            "any_due": self.any_due.to_json(),
+            "accuracy": self.accuracy.to_json(),
+            "lowest": self.lowest,
+        }
+
+
+def summarise(lines: Iterable[Mapping[str, Any]], *, sampled: bool = True) -> list[CellSummary]:
+    """The cells of a journal in the order they began; search trials are left out.
+
+    Args:
+        lines: Journal lines.
+        sampled: False where all possible faults were tried: rates then carry no interval.
+    """
+    cells: dict[str, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        if "search" not in line["cell"]:
+            cells.setdefault(json.dumps(line["cell"]), []).append(line)
+    return [_summary(group, sampled) for group in cells.values()]
+
+
+def _summary(lines: list[Mapping[str, Any]], sampled: bool) -> CellSummary:
+    cell = lines[0]["cell"]
+    searched = str(cell.get("curve", "")).startswith("worst-case")
+    outcomes = [Outcome.from_json(line) for line in lines]
+    images = [outcome.n for outcome in outcomes]
+    count = len(outcomes)
+    estimates = {
+        name: image_rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES
+    }
+    estimates["any_sdc"] = wilson(sum(o.sdc > 0 for o in outcomes), count)
+    estimates["any_due"] = wilson(sum(o.due > 0 for o in outcomes), count)
+    estimates["accuracy"] = bootstrap_mean([o.acc for o in outcomes])
+    if searched or not sampled:
+        method = "searched" if searched else "exhaustive"
+        estimates = {
+            name: Estimate(e.value, None, None, e.n, method) for name, e in estimates.items()
+        }
+    return CellSummary(
+        cell=cell,
+        trials=count,
+        rates={name: estimates[name] for name in OUTCOMES},
+        any_sdc=estimates["any_sdc"],
+        any_due=estimates["any_due"],
+        accuracy=estimates["accuracy"],
+        lowest=min(o.acc for o in outcomes),
+    )

@@ -1,0 +1,119 @@
+"""Settings, shared by Python and the command line; no torch here, so that it answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faultsim.errors import ConfigError
+
+Mode = Literal["random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file"]
+
+# Field docstrings are the command line's help texts.
+
+
+@dataclass(frozen=True)
+class CampaignConfig:
+    """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
+
+    mode: Mode = "worst-case"
+    """How faults are chosen."""
+    target: Literal["weights", "activations"] = "weights"
+    """What is struck: parameters and buffers, or the outputs of modules."""
+    model: str = "medmamba-n"
+    """medmamba-n, -t, -s, -b, or package.module:factory."""
+    checkpoint: str | None = None
+    """A .safetensors or torch.save file; without it the one shipped for the data."""
+    data: str = "digits"
+    """digits, a MedMNIST name, a path to an .npz file, or package.module:factory."""
+    data_root: str | None = None
+    """Folder of MedMNIST files."""
+    flips: tuple[int, ...] = (1, 2, 4)
+    """Bits struck in a trial; each number is a cell of its own."""
+    trials: int | None = None
+    """Trials in each cell; 100, or 10 for the random comparison of worst-case."""
+    ber: float | None = None
+    """Bit-error rate, instead of flips (random, layer-wise and bit-wise)."""
+    bits: str = "all"
+    """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
+    op: Literal["flip", "stuck-at-0", "stuck-at-1"] = "flip"
+    """What happens to a struck bit."""
+    direction: Literal["0to1", "1to0"] | None = None
+    """Strike only bits that are 0, or only bits that are 1."""
+    allow_nonfinite: bool = False
+    """Let the worst-case search use flips that make a word or an output infinite or NaN."""
+    include: tuple[str, ...] = ()
+    """Name patterns of the tensors to strike; a module's name takes all below it."""
+    exclude: tuple[str, ...] = ()
+    """Name patterns of tensors to leave alone."""
+    faults: str | None = None
+    """The fault file of from-file."""
+    seed: int = 0
+    """Key of the random streams."""
+    threads: int = 0
+    """Threads of torch; 0 leaves its default."""
+    batch_size: int = 128
+    """Images in a forward pass."""
+    limit: int | None = None
+    """Use only the first images of each split."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs."""
+    out: str | None = None
+    """Campaign directory; a new one under runs/ unless given."""
+    resume: bool = False
+    """Go on with the campaign in --out."""
+
+    def __post_init__(self) -> None:
+        """Refuses settings that no model could make sense of.
+
+        Raises:
+            ConfigError: One line that names the setting.
+        """
+        positive = {"trials": self.trials, "batch-size": self.batch_size, "limit": self.limit}
+        for name, value in positive.items():
+            if value is not None and value < 1:
+                raise ConfigError(f"--{name} must be at least 1, not {value}")
+        if not self.flips or min(self.flips) < 1:
+            raise ConfigError("--flips needs one or more numbers of at least 1")
+        if self.ber is not None and not 0 <= self.ber <= 1:
+            raise ConfigError(f"--ber must lie between 0 and 1, not {self.ber}")
+        if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
+            raise ConfigError(f"--ber does not go with --mode {self.mode}")
+        if not 0 <= self.seed < 1 << 64:
+            raise ConfigError(f"--seed must lie between 0 and 2^64 - 1, not {self.seed}")
+        if self.threads < 0:
+            raise ConfigError(f"--threads must not be negative, not {self.threads}")
+        if (self.mode == "from-file") != (self.faults is not None):
+            raise ConfigError("--mode from-file and --faults FILE go together")
+        if self.resume and self.out is None:
+            raise ConfigError("--resume needs --out, the directory to go on with")
+        if self.direction is not None and self.target == "activations":
+            raise ConfigError("--direction needs --target weights: activations have no value yet")
+        if self.direction is not None and self.op != "flip":
+            raise ConfigError(f"--direction goes with --op flip; {self.op} implies one")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a model and save its checkpoint with the recipe in its metadata."""
+
+    model: str = "medmamba-n"
+    """medmamba-n, -t, -s, -b or package.module:factory."""
+    data: str = "digits"
+    """digits, a MedMNIST name, a path to an .npz file, or package.module:factory."""
+    data_root: str | None = None
+    """Folder of MedMNIST files."""
+    out: str = "checkpoint.safetensors"
+    """Where to write the checkpoint."""
+    epochs: int = 80
+    """Passes over the training split."""
+    batch_size: int = 64
+    """Images in a step."""
+    lr: float = 1e-3
+    """Learning rate at the start; a tenth after half, a hundredth after three quarters."""
+    augment: bool = True
+    """Shift, turn and scale the training images a little at random."""
+    seed: int = 0
+    """Of the initial weights and the order of images."""
+    threads: int = 0
+    """Threads of torch; 0 leaves its default."""

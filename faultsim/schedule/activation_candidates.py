@@ -1,0 +1,84 @@
+"""Candidates of the worst-case search in the outputs of modules."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from faultsim.activations import OutputHooks
+from faultsim.faults import OPS, FaultSet
+from faultsim.injector import Injector
+from faultsim.ops import rank_bits
+from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED
+from faultsim.schedule.context import Context
+from faultsim.space import FaultSpace
+
+
+def activation_candidates(
+    context: Context, space: FaultSpace, committed: FaultSet
+) -> list[FaultSet]:
+    """Single faults by the largest |g · Δ| of any image in the first validation batch.
+
+    The fault itself strikes every image. The best overall, then the best of each site.
+
+    Args:
+        context: Settings and model.
+        space: Bits to choose from.
+        committed: Faults that the next one joins; armed meanwhile.
+    """
+    outputs = _outputs_and_gradients(context, committed)
+    taken = {(fault.tensor, fault.index) for fault in committed}
+    everywhere: list[tuple[float, FaultSet]] = []
+    best: list[FaultSet] = []
+    for site, bits in zip(space.sites, space.bits, strict=True):
+        if site.name not in outputs or site.format.dtype not in RANKED:
+            continue
+        value, grad = outputs[site.name]
+        ranked = rank_bits(
+            value,
+            grad,
+            4 * GLOBAL,  # one element may lead in many images
+            bits=bits,
+            finite_only=not context.config.allow_nonfinite,
+            direction=IMPLIED.get(context.config.op),
+        )
+        rows: dict[tuple[int, int], float] = {}
+        for score, index, bit in zip(*(column.tolist() for column in ranked), strict=True):
+            rows.setdefault((index % site.numel, bit), score)
+        singles = [
+            (score, FaultSet([site], 0, [index], 1 << bit, OPS.index(context.config.op)))
+            for (index, bit), score in rows.items()
+            if (site.name, index) not in taken
+        ]
+        everywhere += singles
+        best += [faults for _, faults in singles[:PER_TENSOR]]
+    everywhere.sort(key=lambda row: -row[0])
+    return list(dict.fromkeys([*(faults for _, faults in everywhere[:GLOBAL]), *best]))
+
+
+def _outputs_and_gradients(
+    context: Context, committed: FaultSet
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Every module output of the first validation batch, by site, with the loss's gradient."""
+    bench = context.bench
+    part = bench.golden("val").split.first(bench.batch_size)
+    images = part.images.to(bench.device).requires_grad_(True)
+    outputs: dict[str, torch.Tensor] = {}
+
+    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.requires_grad:
+            outputs[name] = tensor
+        return tensor
+
+    with Injector(bench.model, committed):
+        hooks = OutputHooks(bench.model, visit)
+        try:
+            loss = functional.cross_entropy(bench.model(images), part.labels.to(bench.device))
+            grads = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
+        finally:
+            hooks.remove()
+    return {
+        name: (value.detach().cpu(), grad.nan_to_num().cpu())
+        for (name, value), grad in zip(outputs.items(), grads, strict=True)
+        if grad is not None
+    }

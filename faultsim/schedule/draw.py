@@ -1,0 +1,63 @@
+"""Random fault sets from a space, as the settings ask for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from faultsim.errors import FaultError
+from faultsim.faults import FaultSet
+from faultsim.schedule.context import Context
+from faultsim.space import FaultSpace
+
+FIRST_TRIES = 8  # draws for each fault wanted; the rest follow if the direction rejects them all
+
+
+def draw_flips(context: Context, space: FaultSpace, n: int, trial: int) -> FaultSet:
+    """``n`` distinct bits, uniform over those of the direction asked for.
+
+    Draws of one trial number are nested: fewer faults are a prefix of more.
+
+    Raises:
+        FaultError: The space has fewer such bits.
+    """
+    config = context.config
+    if config.direction is None:
+        return space.sample(n, seed=config.seed, trial=trial, op=config.op)
+    tries = min(FIRST_TRIES * n, len(space))
+    while True:
+        faults = _directed(context, space.sample(tries, seed=config.seed, trial=trial))
+        if len(faults) >= n:
+            return faults[:n]
+        if tries == len(space):
+            raise FaultError(
+                f"only {len(faults):,} of the {len(space):,} bits are {config.direction[0]}, "
+                f"fewer than the {n:,} flips asked for"
+            )
+        tries = min(4 * tries, len(space))
+
+
+def draw_bit_errors(context: Context, space: FaultSpace, rate: float, trial: int) -> FaultSet:
+    """Every bit of the direction asked for, independently with probability ``rate``."""
+    config = context.config
+    faults = space.sample_bit_errors(rate, seed=config.seed, trial=trial, op=config.op)
+    return faults if config.direction is None else _directed(context, faults)
+
+
+def _directed(context: Context, faults: FaultSet) -> FaultSet:
+    """The flips that go in the direction of the settings."""
+    words = _words(context, faults)
+    wanted = 0 if context.config.direction == "0to1" else 1
+    return faults[((words & faults.mask) != 0) == bool(wanted)]
+
+
+def _words(context: Context, faults: FaultSet) -> npt.NDArray[np.int64]:
+    from faultsim.injector import struck_weight
+    from faultsim.ops import read_words
+
+    words = np.zeros(len(faults), dtype=np.int64)
+    for number, site in enumerate(faults.sites):
+        rows = faults.site == number
+        tensor = struck_weight(context.bench.model, site)
+        words[rows] = read_words(tensor, faults.index[rows]).cpu().numpy()
+    return words

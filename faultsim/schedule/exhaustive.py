@@ -1,0 +1,31 @@
+"""Every bit of a small space, one trial each."""
+
+from __future__ import annotations
+
+from faultsim.errors import ConfigError
+from faultsim.schedule.context import Context, Plan, Trials
+from faultsim.space import FaultSpace
+from faultsim.trial import Trial
+
+LARGEST = 1_000_000
+
+
+def exhaustive(context: Context) -> Plan:
+    """One cell for each tensor; its rates are exact, without sampling error.
+
+    Raises:
+        ConfigError: More than a million bits.
+    """
+    space = context.space
+    if len(space) > LARGEST:
+        raise ConfigError(
+            f"exhaustive over {len(space):,} bits would not end: narrow it to at most "
+            f"{LARGEST:,} with --include and --bits"
+        )
+    return Plan(_generate(space, context.config.op), len(space))
+
+
+def _generate(space: FaultSpace, op: str) -> Trials:
+    for position in range(len(space)):
+        faults = space.locate([position], op)
+        yield Trial(faults, {"tensor": faults.sites[0].name})

@@ -1,0 +1,30 @@
+"""The faults of a file, armed together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faultsim.errors import ConfigError
+from faultsim.faults import FaultSet
+from faultsim.schedule.context import Context, Plan, Trials
+from faultsim.trial import Trial
+
+
+def from_file(context: Context) -> Plan:
+    """One trial with all faults of the file.
+
+    Raises:
+        ConfigError: The file is missing.
+        FaultError: It cannot be read, or names a tensor the model lacks.
+    """
+    path = Path(context.config.faults or "")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the fault file {path}: {error}") from None
+    faults = FaultSet.from_json(text, context.space.sites)
+    return Plan(_generate(faults), 1)
+
+
+def _generate(faults: FaultSet) -> Trials:
+    yield Trial(faults, {"flips": faults.flips})

@@ -1,0 +1,143 @@
+"""The fewest flips that hurt most: ranked by gradient, verified by evaluation, step by step.
+
+First-order scores order small changes well and the top exponent bit badly, and there the damage
+is. So |g · Δ| only proposes; real evaluation on the validation split decides, and the test split,
+which the search never sees, reports. After Rakin et al., "Bit-Flip Attack", ICCV 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import NamedTuple
+
+from faultsim.errors import ConfigError
+from faultsim.faults import FaultSet
+from faultsim.schedule.activation_candidates import activation_candidates
+from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
+from faultsim.schedule.context import Context, Plan, Trials
+from faultsim.schedule.draw import draw_flips
+from faultsim.space import FaultSpace
+from faultsim.trial import Outcome, Trial
+
+TRIALS = 10
+PROBE = 16  # validation images on which every candidate is tried
+VERIFIED = 4  # best candidates that are tried on the whole validation split
+
+Harm = tuple[bool, float, float]
+
+
+class Found(NamedTuple):
+    """A fault set and the harm it did on the validation split."""
+
+    faults: FaultSet
+    harm: Harm
+
+
+WORST, WITHOUT_TOP, RANDOM = "worst-case", "worst-case without the top exponent bit", "random"
+
+
+def worst_case(context: Context) -> Plan:
+    """Three curves: the search, the search without the top exponent bit, and random flips.
+
+    Raises:
+        ConfigError: No validation images, or no floating-point tensor to rank.
+    """
+    config, space = context.config, context.space
+    if config.ber is not None:
+        raise ConfigError("--ber does not go with --mode worst-case")
+    if not any(site.format.dtype in RANKED for site in space.sites):
+        raise ConfigError("worst-case ranks by gradient and needs floating-point tensors")
+    context.bench.golden("val")
+    draw_flips(context, space, max(config.flips), 0)
+    curves = {WORST: space}
+    lower = _without_top(space)
+    if lower is not None and len(lower) < len(space):
+        curves[WITHOUT_TOP] = lower
+    trials = config.trials or TRIALS
+    each = (GLOBAL + PER_TENSOR * len(space.sites) + VERIFIED) * max(config.flips)
+    total = len(curves) * (each + len(config.flips)) + trials * len(config.flips)
+    return Plan(_generate(context, curves, trials), total)
+
+
+def _generate(context: Context, curves: dict[str, FaultSpace], trials: int) -> Trials:
+    for name, space in curves.items():
+        yield from _search(context, name, space)
+    for flips in context.config.flips:
+        for trial in range(trials):
+            faults = draw_flips(context, context.space, flips, trial)
+            yield Trial(faults, {"curve": RANDOM, "flips": flips})
+
+
+def _search(context: Context, curve: str, space: FaultSpace) -> Trials:
+    """Commits the best flip, one step at a time, and reports at each number of flips asked for.
+
+    Ends where no further flip does more harm on validation; the larger budgets then report the
+    flips found so far.
+    """
+    best = Found(FaultSet((), [], [], []), _harm(context, context.bench.golden_outcome("val")))
+    ended = False
+    for step in range(1, max(context.config.flips) + 1):
+        if not ended:
+            candidates = _candidates(context, space, best.faults)
+            found = yield from _best(context, curve, step, candidates)
+            ended = found is None or found.harm >= best.harm
+            best = best if found is None or ended else found
+        if step in context.config.flips and len(best.faults):
+            yield Trial(best.faults, {"curve": curve, "flips": step})
+
+
+def _best(
+    context: Context, curve: str, step: int, candidates: list[FaultSet]
+) -> Generator[Trial, Outcome, Found | None]:
+    """The most harmful candidate: all are tried on a few images, the best of them on all.
+
+    None if every one of them makes an output non-finite, and that is not allowed.
+    """
+    cell = {"curve": curve, "flips": step, "split": "val"}
+    probed = []
+    for faults in candidates:
+        outcome = yield Trial(faults, cell | {"search": "probe"}, "val", PROBE)
+        probed.append((_harm(context, outcome), faults))
+    probed.sort(key=lambda pair: pair[0])  # stable: ties stay in rank order
+    verified = []
+    for harm, faults in probed[:VERIFIED]:
+        if harm[0]:
+            continue
+        outcome = yield Trial(faults, cell | {"search": "verify"}, "val")
+        verified.append((_harm(context, outcome), faults))
+    allowed = [pair for pair in verified if not pair[0][0]]
+    if not allowed:
+        return None
+    harm, faults = min(allowed, key=lambda pair: pair[0])
+    return Found(faults, harm)
+
+
+def _harm(context: Context, outcome: Outcome) -> Harm:
+    """Sorts the most harmful first: accuracy, ties by loss; what may not be used goes last."""
+    refused = outcome.due > 0 and not context.config.allow_nonfinite
+    loss = outcome.loss if outcome.loss == outcome.loss else float("inf")
+    return refused, outcome.acc, -loss
+
+
+def _candidates(context: Context, space: FaultSpace, committed: FaultSet) -> list[FaultSet]:
+    """The committed faults, joined by one more each."""
+    if context.config.target == "activations":
+        singles = activation_candidates(context, space, committed)
+    else:
+        gradients = context.bench.gradients(committed, "val")
+        singles = weight_candidates(context, space, committed, gradients)
+    return [FaultSet.join([committed, single]) for single in singles]
+
+
+def _without_top(space: FaultSpace) -> FaultSpace | None:
+    """The space without the top exponent bit of each format; None if nothing else is in it."""
+    tops = {
+        site.format: site.format.fields["exponent"][-1]
+        for site in space.sites
+        if site.format.is_float
+    }
+    if all(
+        set(bits) <= {tops.get(s.format)} for s, bits in zip(space.sites, space.bits, strict=True)
+    ):
+        return None
+    return space.filter(lambda site, bit: bit != tops.get(site.format))

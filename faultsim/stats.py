@@ -1,0 +1,168 @@
+"""Estimates with honest intervals. The unit of sampling is the trial, never the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faultsim.errors import ConfigError
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval.
+
+    Attributes:
+        value: The point estimate.
+        low: Lower end of the interval; None where there is no sampling to speak of.
+        high: Upper end.
+        n: Number of trials.
+        method: How the interval was made.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    method: str
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.2%}"
+        return f"{self.value:.2%} [{self.low:.2%}, {self.high:.2%}]"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "method": self.method,
+        }
+
+
+def wilson(events: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Wilson's score interval for a per-trial event (Wilson, JASA 1927)."""
+    return _binomial(events, n, confidence, "Wilson")
+
+
+def clopper_pearson(events: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """The exact, conservative interval (Clopper and Pearson, Biometrika 1934)."""
+    return _binomial(events, n, confidence, "Clopper-Pearson")
+
+
+def _binomial(events: int, n: int, confidence: float, method: str) -> Estimate:
+    from scipy.stats import binomtest
+
+    if not 0 <= events <= n or n == 0:
+        raise ConfigError(f"{events} events in {n} trials are no proportion")
+    kind: Any = "exact" if method == "Clopper-Pearson" else "wilson"
+    interval = binomtest(events, n).proportion_ci(confidence, kind)
+    return Estimate(events / n, float(interval.low), float(interval.high), n, method)
+
+
+def image_rate(
+    events: npt.ArrayLike, images: npt.ArrayLike, confidence: float = CONFIDENCE
+) -> Estimate:
+    """A rate over images, where all images of a trial share its fault.
+
+    The ratio estimator with its linearised variance over trials (Cochran, Sampling Techniques,
+    1977, 6.3) and Student's t. Where no variance was seen, zero events in all trials say, Wilson's
+    interval at the number of trials stands in: identical trials are one event, not many images.
+
+    Args:
+        events: (trials,) images with the outcome, each trial.
+        images: (trials,) images evaluated, each trial.
+        confidence: Of the interval.
+    """
+    hits, sizes = np.asarray(events, float), np.asarray(images, float)
+    n, rate = len(hits), float(hits.sum() / sizes.sum())
+    if n < 2:
+        return Estimate(rate, None, None, n, "one trial")
+    residuals = (hits - rate * sizes) / sizes.mean()
+    error = math.sqrt(float(residuals @ residuals) / (n - 1) / n)
+    if error == 0:
+        low, high = _wilson_bounds(rate, n, confidence)
+        return Estimate(rate, low, high, n, "Wilson over trials")
+    from scipy.stats import t
+
+    margin = float(t.ppf((1 + confidence) / 2, n - 1)) * error
+    return Estimate(rate, max(0.0, rate - margin), min(1.0, rate + margin), n, "ratio over trials")
+
+
+def _wilson_bounds(rate: float, n: int, confidence: float) -> tuple[float, float]:
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + confidence) / 2))
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap_mean(
+    values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0
+) -> Estimate:
+    """Mean over trials with a percentile bootstrap interval (Efron, 1979; 2,000 resamples)."""
+    sample = np.asarray(values, float)
+    n, mean = len(sample), float(sample.mean())
+    if n < 2:
+        return Estimate(mean, None, None, n, "one trial")
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
+        (sample,), np.mean, n_resamples=2000, confidence_level=confidence, method="percentile",
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    interval = result.confidence_interval
+    return Estimate(mean, float(interval.low), float(interval.high), n, "bootstrap over trials")
+
+
+def stratified(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """The weighted mean of independent strata (layers, bits), their intervals joined in quadrature.
+
+    Args:
+        estimates: One a stratum.
+        weights: Share of the fault space in each stratum; normalised here.
+    """
+    share = np.asarray(weights, float) / np.sum(weights)
+    value = float(share @ np.array([e.value for e in estimates]))
+    n = sum(e.n for e in estimates)
+    if any(e.low is None or e.high is None for e in estimates):
+        return Estimate(value, None, None, n, "a stratum without interval")
+    down = np.array([e.value - (e.low or 0) for e in estimates])
+    up = np.array([(e.high or 0) - e.value for e in estimates])
+    low = value - math.sqrt(float(np.sum((share * down) ** 2)))
+    high = value + math.sqrt(float(np.sum((share * up) ** 2)))
+    return Estimate(value, max(0.0, low), min(1.0, high), n, "stratified")
+
+
+def sample_size(
+    margin: float,
+    confidence: float = CONFIDENCE,
+    population: int | None = None,
+    rate: float = 0.5,
+) -> int:
+    """Trials for a margin of error (Leveugle et al., "Statistical fault injection", DATE 2009).
+
+    Args:
+        margin: Half the width of the interval.
+        confidence: Of the interval.
+        population: Number of possible faults, for the finite-population correction.
+        rate: The rate expected; 0.5 is the most demanding.
+    """
+    if not 0 < margin < 1 or not 0 < confidence < 1 or not 0 < rate < 1:
+        raise ConfigError("margin, confidence and rate must lie between 0 and 1")
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + confidence) / 2))
+    endless = z * z * rate * (1 - rate) / margin**2
+    if population is None:
+        return math.ceil(endless)
+    return math.ceil(population / (1 + (population - 1) / endless))
