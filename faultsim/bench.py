@@ -95,34 +95,28 @@ class Bench:
             logits = self._logits(golden, injector)
         return judge(logits, golden, with_auc=trial.split == "test")
 
-    def gradients(self, faults: FaultSet, split: str) -> dict[str, torch.Tensor]:
-        """Gradient of the mean loss for every parameter, under ``faults``.
+    def gradients(self, faults: FaultSet) -> dict[str, torch.Tensor]:
+        """Gradient of the mean loss on the first validation batch for every parameter.
 
         Non-finite elements become 0 or the largest finite number, so that they can be ranked.
 
         Args:
             faults: Armed meanwhile.
-            split: Images and labels of the loss.
         """
-        part = self.golden(split).split
+        images, labels = self._batches(self.golden("val").split)[0]
         leaves = {n: p for n, p in self.model.named_parameters() if p.is_floating_point()}
         before = {name: leaf.requires_grad for name, leaf in leaves.items()}
-        total = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
         try:
             for leaf in leaves.values():
                 leaf.requires_grad_(True)
             with Injector(self.model, faults):
-                for images, labels in self._batches(part):
-                    loss = functional.cross_entropy(self.model(images), labels, reduction="sum")
-                    grads = torch.autograd.grad(
-                        loss / len(part), list(leaves.values()), allow_unused=True
-                    )
-                    for name, grad in zip(leaves, grads, strict=True):
-                        total[name] += 0 if grad is None else grad
+                loss = functional.cross_entropy(self.model(images), labels)
+                grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         finally:
             for name, leaf in leaves.items():
                 leaf.requires_grad_(before[name])
-        return {name: grad.nan_to_num().cpu() for name, grad in total.items()}
+        known = zip(leaves, grads, strict=True)
+        return {name: grad.nan_to_num().cpu() for name, grad in known if grad is not None}
 
     def check_intact(self) -> None:
         """Raises InjectionError unless every word of the model is what it was at the start."""

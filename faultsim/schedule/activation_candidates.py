@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from faultsim.activations import OutputHooks
-from faultsim.faults import OPS, FaultSet
+from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.ops import rank_bits
-from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED
+from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 
@@ -28,32 +28,26 @@ def activation_candidates(
     """
     outputs = _outputs_and_gradients(context, committed)
     taken = {(fault.tensor, fault.index) for fault in committed}
-    everywhere: list[tuple[float, FaultSet]] = []
-    best: list[FaultSet] = []
+    everywhere: list[Scored] = []
+    best: list[Scored] = []
     for site, bits in zip(space.sites, space.bits, strict=True):
         if site.name not in outputs or site.format.dtype not in RANKED:
             continue
-        value, grad = outputs[site.name]
         ranked = rank_bits(
-            value,
-            grad,
+            *outputs[site.name],
             4 * GLOBAL,  # one element may lead in many images
             bits=bits,
             finite_only=not context.config.allow_nonfinite,
             direction=IMPLIED.get(context.config.op),
         )
-        rows: dict[tuple[int, int], float] = {}
+        first: dict[tuple[int, int], Scored] = {}
         for score, index, bit in zip(*(column.tolist() for column in ranked), strict=True):
-            rows.setdefault((index % site.numel, bit), score)
-        singles = [
-            (score, FaultSet([site], 0, [index], 1 << bit, OPS.index(context.config.op)))
-            for (index, bit), score in rows.items()
-            if (site.name, index) not in taken
-        ]
-        everywhere += singles
-        best += [faults for _, faults in singles[:PER_TENSOR]]
-    everywhere.sort(key=lambda row: -row[0])
-    return list(dict.fromkeys([*(faults for _, faults in everywhere[:GLOBAL]), *best]))
+            element = index % site.numel
+            if (site.name, element) not in taken:
+                first.setdefault((element, bit), Scored(score, site, element, bit))
+        everywhere += first.values()
+        best += list(first.values())[:PER_TENSOR]
+    return chosen(everywhere, best, context.config.op)
 
 
 def _outputs_and_gradients(

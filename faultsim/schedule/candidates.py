@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 
 from faultsim.faults import OPS, FaultSet, Site
+from faultsim.formats import mask_of
 from faultsim.injector import struck_weight
 from faultsim.ops import RankedBits, rank_bits
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 
 RANKED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-GLOBAL = 32  # best bits over all tensors
+GLOBAL = 48  # best bits over all tensors
 PER_TENSOR = 1  # best bits of each tensor, so that no layer goes unseen
 IMPLIED = {"stuck-at-0": "1to0", "stuck-at-1": "0to1"}
+
+
+class Scored(NamedTuple):
+    """One bit of one site, and its first-order loss change."""
+
+    score: float
+    site: Site
+    index: int  # type: ignore[assignment]  # shadows tuple.index
+    bit: int
+
+    def faults(self, op: str) -> FaultSet:
+        """A set of this one fault."""
+        return FaultSet([self.site], 0, [self.index], mask_of([self.bit]), OPS.index(op))
 
 
 def weight_candidates(
@@ -32,20 +48,26 @@ def weight_candidates(
         committed: Faults that the next one joins.
         gradients: By parameter name, under the committed faults.
     """
-    everywhere: list[tuple[float, FaultSet]] = []
-    best: list[tuple[float, FaultSet]] = []
+    everywhere: list[Scored] = []
+    best: list[Scored] = []
     taken = {(fault.tensor, fault.index) for fault in committed}
     for site, bits in zip(space.sites, space.bits, strict=True):
         if site.format.dtype not in RANKED:
             continue
         known = site.name in gradients
         ranked = _rank(context, site, bits, gradients, GLOBAL if known else PER_TENSOR)
-        rows = [r for r in _faults(context, site, ranked) if not _struck(r[1], taken)]
+        columns = zip(*(column.tolist() for column in ranked), strict=True)
+        rows = [Scored(score, site, index, bit) for score, index, bit in columns]
+        rows = [row for row in rows if (site.name, row.index) not in taken]
         best += rows[:PER_TENSOR]
         everywhere += rows if known else []
-    everywhere.sort(key=lambda row: -row[0])  # stable: ties stay in model order
-    chosen = dict.fromkeys(faults for _, faults in [*everywhere[:GLOBAL], *best])
-    return list(chosen)
+    return chosen(everywhere, best, context.config.op)
+
+
+def chosen(everywhere: list[Scored], best: list[Scored], op: str) -> list[FaultSet]:
+    """The best of ``everywhere``, then those of ``best`` that are not among them."""
+    leading = heapq.nlargest(GLOBAL, everywhere, key=lambda row: row.score)  # ties in model order
+    return [row.faults(op) for row in dict.fromkeys([*leading, *best])]
 
 
 def _rank(
@@ -65,14 +87,3 @@ def _rank(
         finite_only=not config.allow_nonfinite,
         direction=IMPLIED.get(config.op, config.direction),
     )
-
-
-def _faults(context: Context, site: Site, ranked: RankedBits) -> Iterator[tuple[float, FaultSet]]:
-    op = OPS.index(context.config.op)
-    for score, index, bit in zip(*(column.tolist() for column in ranked), strict=True):
-        mask = -(1 << 63) if bit == 63 else 1 << bit
-        yield score, FaultSet([site], 0, [index], mask, op, checked=True)
-
-
-def _struck(faults: FaultSet, taken: set[tuple[str, int]]) -> bool:
-    return any((fault.tensor, fault.index) in taken for fault in faults)

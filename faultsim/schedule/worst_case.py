@@ -20,10 +20,16 @@ from faultsim.space import FaultSpace
 from faultsim.trial import Outcome, Trial
 
 TRIALS = 10
-PROBE = 16  # validation images on which every candidate is tried
+PROBE = 32  # validation images on which every candidate is tried
 VERIFIED = 4  # best candidates that are tried on the whole validation split
 
-Harm = tuple[bool, float, float]
+
+class Harm(NamedTuple):
+    """Sorts the most harmful first: accuracy, ties by loss; what may not be used goes last."""
+
+    refused: bool
+    accuracy: float
+    gain: float
 
 
 class Found(NamedTuple):
@@ -71,17 +77,21 @@ def _generate(context: Context, curves: dict[str, FaultSpace], trials: int) -> T
 def _search(context: Context, curve: str, space: FaultSpace) -> Trials:
     """Commits the best flip, one step at a time, and reports at each number of flips asked for.
 
-    Ends where no further flip does more harm on validation; the larger budgets then report the
-    flips found so far.
+    Ends where no further flip does more harm on validation, or accuracy there is down to chance;
+    larger budgets then report the flips found so far.
     """
+    chance = 1 / context.bench.data.num_classes
     best = Found(FaultSet((), [], [], []), _harm(context, context.bench.golden_outcome("val")))
     ended = False
     for step in range(1, max(context.config.flips) + 1):
         if not ended:
             candidates = _candidates(context, space, best.faults)
             found = yield from _best(context, curve, step, candidates)
-            ended = found is None or found.harm >= best.harm
-            best = best if found is None or ended else found
+            if found is not None and found.harm < best.harm:
+                best = found
+                ended = best.harm.accuracy <= chance
+            else:
+                ended = True
         if step in context.config.flips and len(best.faults):
             yield Trial(best.faults, {"curve": curve, "flips": step})
 
@@ -101,11 +111,11 @@ def _best(
     probed.sort(key=lambda pair: pair[0])  # stable: ties stay in rank order
     verified = []
     for harm, faults in probed[:VERIFIED]:
-        if harm[0]:
+        if harm.refused:
             continue
         outcome = yield Trial(faults, cell | {"search": "verify"}, "val")
         verified.append((_harm(context, outcome), faults))
-    allowed = [pair for pair in verified if not pair[0][0]]
+    allowed = [pair for pair in verified if not pair[0].refused]
     if not allowed:
         return None
     harm, faults = min(allowed, key=lambda pair: pair[0])
@@ -113,10 +123,9 @@ def _best(
 
 
 def _harm(context: Context, outcome: Outcome) -> Harm:
-    """Sorts the most harmful first: accuracy, ties by loss; what may not be used goes last."""
     refused = outcome.due > 0 and not context.config.allow_nonfinite
     loss = outcome.loss if outcome.loss == outcome.loss else float("inf")
-    return refused, outcome.acc, -loss
+    return Harm(refused, outcome.acc, -loss)
 
 
 def _candidates(context: Context, space: FaultSpace, committed: FaultSet) -> list[FaultSet]:
@@ -124,7 +133,7 @@ def _candidates(context: Context, space: FaultSpace, committed: FaultSet) -> lis
     if context.config.target == "activations":
         singles = activation_candidates(context, space, committed)
     else:
-        gradients = context.bench.gradients(committed, "val")
+        gradients = context.bench.gradients(committed)
         singles = weight_candidates(context, space, committed, gradients)
     return [FaultSet.join([committed, single]) for single in singles]
 
