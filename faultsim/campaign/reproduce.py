@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from faultsim.campaign.journal import read_manifest, read_trials
 from faultsim.campaign.runner import make_bench, make_space, use_threads
-from faultsim.config import CampaignConfig
+from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.trial import Outcome, Trial
@@ -63,11 +63,7 @@ def reproduce(directory: str | Path, trial: int) -> Reproduction:
 
 
 def _config(manifest: dict[str, Any]) -> CampaignConfig:
-    settings = manifest["config"]
-    known = {field.name for field in fields(CampaignConfig)}
-    listed: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in settings.items() if k in known
-    }
-    if listed.get("device") == "cuda" and not torch.cuda.is_available():
+    config = CampaignConfig(**checked_settings(manifest["config"]))
+    if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the campaign ran on a CUDA device; there is none here")
-    return CampaignConfig(**listed)
+    return config

@@ -1,0 +1,58 @@
+# make campaign   install into $(VENV) and attack the embedded model
+# make test       install the development extras too and run the tests
+# make check      formatting, lint and types
+# make bench      kernels against the limits of memory, and the cost of a trial
+# make sanitize   the native code under AddressSanitizer and UBSan
+# make clean      remove what was built
+#
+# PYTHON= chooses the interpreter, VENV= the environment, ARGS= adds arguments to the tool that runs.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+CXX ?= g++
+SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
+PROBE := build/sanitize
+
+.PHONY: campaign test check bench sanitize clean
+
+campaign: $(VENV)/.installed
+	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
+
+test: $(VENV)/.installed-dev sanitize
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*.cu tests/native/*.cpp
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+sanitize: $(PROBE)
+	$(PROBE)
+
+$(PROBE): tests/native/sanitize.cpp $(wildcard csrc/*.h csrc/*.cpp)
+	@mkdir -p build
+	$(CXX) -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Icsrc -pthread \
+	  -DFAULTSIM_ISA=baseline tests/native/sanitize.cpp csrc/flip_cpu.cpp csrc/sample_cpu.cpp \
+	  csrc/rank_cpu.cpp csrc/rank_screen.cpp csrc/limits.cpp -o $@
+
+# Editable installs, so that Python changes need no second one; native changes do.
+$(VENV)/.installed: $(SOURCES) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+clean:
+	rm -rf build dist faultsim/_C*.so *.egg-info

@@ -1,0 +1,48 @@
+"""``faultsim inspect``: the tensors faults can strike."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from faultsim.cli.commands import Inspect
+
+
+def run(command: Inspect) -> int:
+    """Prints one row a tensor."""
+    from faultsim.data import load_data
+    from faultsim.models import load_model
+    from faultsim.space import FaultSpace
+
+    data = load_data(command.data, command.data_root)
+    model = load_model(
+        command.model,
+        num_classes=data.num_classes,
+        in_channels=data.in_channels,
+        checkpoint=command.checkpoint,
+        data=data.name,
+    )
+    space = FaultSpace(
+        model,
+        command.target,
+        command.bits,
+        command.include or None,
+        command.exclude or None,
+        inputs=data.test.images[:1] if command.target == "activations" else None,
+    )
+    table = Table(
+        title=f"{escape(command.model)}: {len(space):,} bits in {len(space.sites)} tensors"
+    )
+    table.add_column("tensor", overflow="fold")
+    for heading in ("dtype", "shape", "bits", "share"):
+        table.add_column(heading, justify="right")
+    for site, chosen in zip(space.sites, space.bits, strict=True):
+        bits = site.numel * len(chosen)
+        shape = "×".join(map(str, site.shape)) or "scalar"
+        table.add_row(site.name, site.dtype, shape, f"{bits:,}", f"{bits / len(space):.2%}")
+    console = Console()
+    console.print(table)
+    for name, reason in space.skipped.items():
+        console.print(f"skipped {escape(name)}: {reason}")
+    return 0

@@ -1,0 +1,123 @@
+// The CPU kernels on small and awkward inputs, to be run under AddressSanitizer and UBSan.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "flip.h"
+#include "isa.h"
+#include "limits.h"
+#include "rank.h"
+#include "rank_screen.h"
+#include "sample.h"
+
+namespace faultsim {
+
+// The screens of wider instruction sets are not built here.
+Isa isa() { return Isa::baseline; }
+namespace avx2 {
+extern const Screens screens;
+const Screens screens = baseline::screens;
+}  // namespace avx2
+namespace avx512 {
+extern const Screens screens;
+const Screens screens = baseline::screens;
+}  // namespace avx512
+
+}  // namespace faultsim
+
+using namespace faultsim;
+
+namespace {
+
+int failures = 0;
+
+void check(bool holds, const char* what) {
+  if (holds) return;
+  std::printf("FAILED: %s\n", what);
+  ++failures;
+}
+
+// A transposed 5 x 7 tensor, so that logical and storage order differ.
+Words strided(std::vector<int64_t>& memory, int bytes) {
+  return {memory.data(), bytes, 35, 2, {7, 5}, {1, 7}};
+}
+
+void flips_undo(int bytes) {
+  std::vector<int64_t> memory(35);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<int64_t>(i * 0x9E3779B97F4A7C15u);
+  const std::vector<int64_t> before = memory;
+  const Words words = strided(memory, bytes);
+  const std::vector<int64_t> index = {0, 34, 6, 6, 0, 6};
+  const std::vector<int64_t> operand = {1, -1, 64, 32, 127, -128};
+  std::vector<int64_t> saved(index.size());
+  for (int op = 0; op < 4; ++op) {
+    corrupt_words(words, {index.data(), operand.data(), 1, 6, static_cast<Op>(op)}, saved.data());
+    check(op != 0 || memory != before, "a flip changes memory");
+    restore_words(words, index.data(), 6, saved.data());
+    check(memory == before, "restoring gives back every word");
+  }
+}
+
+void bounds_are_checked() {
+  const std::vector<int64_t> index = {0, 3, 4, -1, INT64_MIN, INT64_MAX};
+  check(first_out_of_bounds(index.data(), 2, 4) == -1, "indices inside");
+  check(first_out_of_bounds(index.data(), 6, 4) == 2, "the index past the end");
+  check(first_out_of_bounds(index.data() + 3, 3, 4) == 0, "a negative index");
+}
+
+void samples_are_distinct() {
+  std::vector<int64_t> drawn(1000);
+  sample_uniform(1000, 1000, 7, 0, 0, drawn.data());
+  std::vector<bool> seen(1000);
+  for (int64_t at : drawn) seen[at] = true;
+  for (bool hit : seen) check(hit, "a full draw is a permutation");
+  for (double rate : {0.0, 1e-9, 0.3, 1.0}) {
+    const std::vector<int64_t> errors = sample_bit_errors(3000000, rate, 1, 2, 0);
+    check(rate > 0 || errors.empty(), "no errors at rate 0");
+    check(rate < 1 || errors.size() == 3000000, "all errors at rate 1");
+  }
+}
+
+template <class Word>
+void ranks(Float format, int bits, int64_t n) {
+  std::vector<Word> weight(n), grad(n);
+  for (int64_t i = 0; i < n; ++i) {
+    weight[i] = static_cast<Word>(i * 0x9E3779B97F4A7C15u >> 7);
+    grad[i] = static_cast<Word>(i % 5 == 0 ? 0 : (uint64_t{0x2F} << (bits - 8)) + i);
+  }
+  const uint64_t all = bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
+  for (int threads : {1, 3})
+    for (int64_t k : {int64_t{1}, int64_t{70}, n * bits + 1})
+      for (bool finite_only : {true, false}) {
+        int64_t nan = -1;
+        const std::vector<Ranked> best = rank_bits({weight.data(), grad.data(), n, format, all,
+                                                    finite_only, Direction::both, k, threads},
+                                                   &nan);
+        check(static_cast<int64_t>(best.size()) <= k, "at most k results");
+        for (size_t i = 1; i < best.size(); ++i) check(best[i - 1] < best[i], "strictly in order");
+      }
+}
+
+}  // namespace
+
+int main() {
+  for (int bytes : {1, 2, 4, 8}) flips_undo(bytes);
+  bounds_are_checked();
+  samples_are_distinct();
+  for (int64_t n : {1, 255, 257, 140001}) {
+    if (n > 1000) {
+      ranks<uint32_t>(Float::f32, 32, n);
+      continue;
+    }
+    ranks<uint64_t>(Float::f64, 64, n);
+    ranks<uint32_t>(Float::f32, 32, n);
+    ranks<uint16_t>(Float::f16, 16, n);
+    ranks<uint16_t>(Float::bf16, 16, n);
+  }
+  const std::vector<uint64_t> words(37, 3);
+  check(read_limit(words.data(), 37, 2) == 111, "the read limit reads every word once");
+  std::printf("native code under the sanitizers: %s\n", failures ? "FAILED" : "clean");
+  return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
