@@ -8,6 +8,7 @@ optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list 
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,7 +37,10 @@ def load(text: str, sites: Iterable[Site] = ()) -> list[Fault]:
         raise FaultError(f"fault file is not JSON: {error}") from None
     table = {site.name: site for site in sites}
     if isinstance(document, dict):
-        table |= {name: _parse_site(name, site) for name, site in document.get("sites", {}).items()}
+        own = document.get("sites", {})
+        if not isinstance(own, dict):
+            raise FaultError("the sites of a fault file must map names to kind, dtype and shape")
+        table |= {name: _parse_site(name, site) for name, site in own.items()}
         document = document.get("faults")
     if not isinstance(document, list):
         raise FaultError('a fault file holds a list of faults, or {"sites": …, "faults": […]}')
@@ -77,7 +81,8 @@ def _parse_record(item: Any, sites: dict[str, Site]) -> Fault:
     try:
         index = item["index"]
         if isinstance(index, list):
-            index = int(np.ravel_multi_index(tuple(index), site.shape))
+            index = np.ravel_multi_index(tuple(index), site.shape)
+        index = operator.index(index)
         op = item.get("op", "flip")
         operand, sample, step = (item.get(key) for key in ("operand", "sample", "step"))
         return Fault(site, index, _parse_mask(item, site), op, signed(operand or 0), sample, step)

@@ -58,7 +58,8 @@ class MedMamba(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbedding(in_channels, dims[0])
-        drops = iter(torch.linspace(0, DROP_PATH, sum(depths)).tolist())
+        blocks = sum(depths)
+        drops = iter([DROP_PATH * block / max(1, blocks - 1) for block in range(blocks)])
         stages = []
         for depth, (dim, after) in zip(depths, pairwise([*dims, 0]), strict=True):
             stages.append(Stage([next(drops) for _ in range(depth)], dim, merge=after > 0))

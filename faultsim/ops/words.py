@@ -175,7 +175,7 @@ def _checked_patterns(tensor: torch.Tensor, operand: Patterns, n: int) -> torch.
     bits = 8 * tensor.element_size()
     if bits < 64 and len(patterns):
         low, high = (int(end) for end in torch.aminmax(patterns))
-        if low < -(1 << (bits - 1)) or high >> bits:
+        if low < -(1 << (bits - 1)) or high >= 1 << bits:
             wide = low if low < 0 else high
             raise FaultError(f"mask {wide:#x} is wider than the {bits} bits of {tensor.dtype}")
     return patterns
