@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import hypothesis
 import pytest
 import torch
@@ -12,6 +14,10 @@ from faultsim.data import Dataset, Split
 # Examples share the machine with other workers, so only correctness is judged, not time.
 hypothesis.settings.register_profile("faultsim", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("faultsim")
+
+# Workers share the cores; more threads than cores would make every one of them wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 
 class TinyNet(nn.Module):

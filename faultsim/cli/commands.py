@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tyro.conf import Positional
+
 from faultsim.config import CampaignConfig, TrainConfig
 
 
@@ -47,7 +49,7 @@ class Train(TrainConfig):
 class Reproduce:
     """Run one recorded trial again and say whether its outcome is the same."""
 
-    directory: str
+    directory: Positional[str]
     """The campaign directory."""
     trial: int
     """Number of the trial, from 0."""

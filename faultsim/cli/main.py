@@ -74,7 +74,7 @@ def parse(argv: list[str]) -> Command:
         prog="faultsim",
         description="Bit-level fault injection for PyTorch models: exact, fast, reproducible.",
         args=argv,
-        config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
     return parsed
 

@@ -46,7 +46,8 @@ Words strided(std::vector<int64_t>& memory, int bytes) {
 
 void flips_undo(int bytes) {
   std::vector<int64_t> memory(35);
-  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<int64_t>(i * 0x9E3779B97F4A7C15u);
+  for (size_t i = 0; i < memory.size(); ++i)
+    memory[i] = static_cast<int64_t>(i * 0x9E3779B97F4A7C15u);
   const std::vector<int64_t> before = memory;
   const Words words = strided(memory, bytes);
   const std::vector<int64_t> index = {0, 34, 6, 6, 0, 6};
@@ -92,9 +93,9 @@ void ranks(Float format, int bits, int64_t n) {
     for (int64_t k : {int64_t{1}, int64_t{70}, n * bits + 1})
       for (bool finite_only : {true, false}) {
         int64_t nan = -1;
-        const std::vector<Ranked> best = rank_bits({weight.data(), grad.data(), n, format, all,
-                                                    finite_only, Direction::both, k, threads},
-                                                   &nan);
+        const std::vector<Ranked> best = rank_bits(
+            {weight.data(), grad.data(), n, format, all, finite_only, Direction::both, k, threads},
+            &nan);
         check(static_cast<int64_t>(best.size()) <= k, "at most k results");
         for (size_t i = 1; i < best.size(); ++i) check(best[i - 1] < best[i], "strictly in order");
       }

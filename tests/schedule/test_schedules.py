@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -158,7 +159,7 @@ class TestWorstCase:
         sets = [
             list(t.faults) for t in trials if t.cell["curve"] == "worst-case" and t.split == "test"
         ]
-        for small, large in zip(sets, sets[1:], strict=False):
+        for small, large in pairwise(sets):
             assert large[: len(small)] == small
         assert len({(f.tensor, f.index) for f in sets[-1]}) == len(sets[-1])
 

@@ -1,0 +1,220 @@
+"""The command line as people type it, mostly in process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from faultsim.cli import main
+from faultsim.cli.main import parse
+
+QUICK = ["campaign", "--mode", "random", "--trials", "2", "--limit", "8"]
+
+
+@pytest.fixture
+def campaign(tmp_path, capsys):
+    def run(*flags: str) -> tuple[int, str, str]:
+        code = main([*QUICK, "--out", str(tmp_path / "out"), *flags])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def one_line(code: int, out: str, err: str) -> str:
+    assert code == 2
+    assert err.count("\n") == 1
+    assert err.startswith("faultsim: ")
+    assert "Traceback" not in out + err
+    return err
+
+
+def test_a_campaign_prints_its_table_and_directory(campaign, tmp_path):
+    code, out, _ = campaign("--flips", "1", "16")
+    assert code == 0
+    assert "Golden accuracy" in out
+    assert str(tmp_path / "out") in out.replace("\n", "")
+    journal = (tmp_path / "out" / "trials-0.jsonl").read_text().splitlines()
+    assert [json.loads(line)["flips"] for line in journal] == [1, 1, 16, 16]
+
+
+def test_worst_case_prints_ranked_flips_beside_random_ones(campaign):
+    code, out, _ = campaign(
+        "--mode", "worst-case", "--flips", "1", "--include", "head", "--bits", "23-30"
+    )
+    assert code == 0
+    assert "Ranked flips, worst-case" in out
+    assert "bit 30 (exponent) flip" in out
+    assert "without the top exponent bit" in out
+    assert "at random" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--include", "nothing.*"], "matches none of the"),
+        (["--bits", "40"], "float32 has bits 0 to 31"),
+        (["--bits", "exponents"], "not understood"),
+        (["--checkpoint", "none.pt"], "no checkpoint at none.pt"),
+        (["--data", "pathmnist", "--data-root", "nowhere"], "does not exist"),
+        (["--model", "resnet"], "unknown model"),
+        (["--model", "nowhere:make"], "cannot import nowhere"),
+        (["--mode", "from-file", "--faults", "none.json"], "cannot read the fault file"),
+        (["--mode", "from-file"], "go together"),
+        (["--out", "/proc/nothing/here"], "cannot write"),
+        (["--trials", "0"], "at least 1"),
+        (["--flips", "0"], "--flips"),
+        (["--mode", "exhaustive"], "would not end"),
+        (["--device", "cuda"], "CUDA"),
+        (["--config", "none.toml"], "cannot read the config file"),
+        (["--flips", "1000000000"], "cannot be drawn"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(campaign, flags, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert message in one_line(*campaign(*flags))
+
+
+@pytest.mark.parametrize("flags", [["--mode", "worst"], ["--fips", "1"], ["--trials", "many"]])
+def test_wrong_flags_get_the_parsers_box(flags, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["campaign", *flags])
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert flags[-1] in printed or flags[0] in printed
+    assert "Traceback" not in printed
+
+
+def test_an_existing_campaign_is_kept_and_resumed(campaign):
+    assert campaign()[0] == 0
+    assert "give --resume" in one_line(*campaign())
+    assert campaign("--resume")[0] == 0
+    assert "seed = 0, now it is 5" in one_line(*campaign("--resume", "--seed", "5"))
+
+
+def test_defaults_then_config_file_then_flags(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text('mode = "bit-wise"\nflips = [3]\nseed = 7\nallow-nonfinite = true\n')
+    command = parse(["campaign", "--seed", "8", "--config", str(path)])
+    assert (command.mode, command.flips, command.seed, command.trials) == (
+        "bit-wise",
+        (3,),
+        8,
+        None,
+    )
+    assert command.allow_nonfinite
+    assert parse(["campaign", f"--config={path}"]).seed == 7
+    assert parse(["campaign"]).mode == "worst-case"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mode = 3", 'mode = "worst"', "flips = 3", "speed = 1", "seed = true", "= 1", 'ber = "x"'],
+)
+def test_config_files_that_cannot_be_used(campaign, tmp_path, text):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    assert "c.toml" in one_line(*campaign("--config", str(path)))
+
+
+def test_inspect_lists_tensors_and_shares(capsys):
+    assert main(["inspect", "--include", "head", "--bits", "exponent"]) == 0
+    out = capsys.readouterr().out
+    assert "11,600 bits in 2 tensors" in out
+    assert "head.bias" in out
+
+
+def test_reproduce_says_whether_the_outcome_is_the_same(campaign, tmp_path, capsys):
+    campaign()
+    assert main(["reproduce", str(tmp_path / "out"), "--trial", "1"]) == 0
+    assert "outcome is the same" in capsys.readouterr().out
+    journal = tmp_path / "out" / "trials-0.jsonl"
+    journal.write_text(journal.read_text().replace('"correct":', '"correct":9'))
+    assert main(["reproduce", str(tmp_path / "out"), "--trial", "1"]) == 1
+    assert "DIFFERS" in capsys.readouterr().out
+    assert main(["reproduce", str(tmp_path / "out"), "--trial", "99"]) == 2
+
+
+def tiny_data():
+    """A few images in all three splits, quick to train on."""
+    images, labels = torch.rand(12, 1, 32, 32), torch.arange(12) % 3
+    return dict.fromkeys(("train", "val", "test"), (images, labels))
+
+
+def test_train_writes_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tiny", sys.modules[__name__])
+    path = tmp_path / "new.safetensors"
+    torch.manual_seed(0)
+    data = ["--data", "tiny:tiny_data"]
+    assert main(["train", "--epochs", "1", *data, "--out", str(path)]) == 0
+    assert "Test accuracy" in capsys.readouterr().out
+    flags = [*QUICK, *data, "--checkpoint", str(path), "--out", str(tmp_path / "out")]
+    assert main(flags) == 0
+    assert main(["train", "--out", str(tmp_path / "x.pt")]) == 2
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+HEAVY = "{'torch', 'scipy', 'sklearn', 'matplotlib', 'numpy'}"
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["campaign", "--help"]])
+def test_help_imports_nothing_heavy(flags):
+    code = (
+        f"import sys; from faultsim.cli import main\n"
+        f"try: main({flags})\nexcept SystemExit: pass\n"
+        f"loaded = {HEAVY} & set(sys.modules); assert not loaded, loaded"
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_import_is_lazy():
+    code = (
+        f"import sys, faultsim; assert not {HEAVY} & set(sys.modules)\n"
+        "assert 'faultsim.space' not in sys.modules\n"
+        "faultsim.FaultSpace; assert 'faultsim.space' in sys.modules\n"
+        "assert 'faultsim.campaign' not in sys.modules and 'sklearn' not in sys.modules"
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_ctrl_c_ends_without_traceback_and_can_be_resumed(tmp_path):
+    out = tmp_path / "out"
+    flags = ["campaign", "--mode", "random", "--trials", "200", "--limit", "4", "--flips", "1"]
+    flags += ["--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "faultsim", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    printed = first + process.communicate()[0]
+    assert "Golden accuracy" in first
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert f"--resume --out {out}" in printed.replace("\n", "")
+    journal = out / "trials-0.jsonl"
+    assert len(journal.read_bytes().splitlines()) < 200
+    assert main([*flags, "--resume"]) == 0
+    assert len(journal.read_bytes().splitlines()) == 200
+
+
+def test_the_installed_script_is_the_same_program():
+    script = Path(sys.executable).with_name("faultsim")
+    if not script.exists():
+        pytest.skip("faultsim is not installed in this environment")
+    result = subprocess.run([script, "--help"], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "campaign" in result.stdout
