@@ -24,7 +24,7 @@ from setuptools.command.build_ext import build_ext
 
 ABI = int(re.search(r"ABI = (\d+)", Path("faultsim/ops/_native.py").read_text())[1])
 FLAGS = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
-SOURCES = ["module", "isa", "flip_cpu", "sample_cpu", "rank_cpu", "limits"]
+SOURCES = ["module", "isa", "flip_cpu", "patch_cpu", "sample_cpu", "rank_cpu", "limits"]
 CUDA_SOURCES = ["flip_cuda"]
 PER_ISA_SOURCES = ["rank_screen"]
 ISAS = {"baseline": []}

@@ -58,13 +58,19 @@ struct Faults {
   Op op;
 };
 
-// Strikes fault i; saved[i] is the word before, sign-extended.
+// Strikes one word; saved becomes the word before, sign-extended.
+template <class Word>
+FAULTSIM_HD inline void strike_one(const Words& words, Op op, int64_t index, int64_t operand,
+                                   int64_t& saved) {
+  Word* word = static_cast<Word*>(words.data) + words.offset(index);
+  saved = *word;
+  *word = corrupt<Word>(op, *word, static_cast<Word>(operand));
+}
+
 template <class Word>
 FAULTSIM_HD inline void strike(const Words& words, const Faults& faults, int64_t i,
                                int64_t* saved) {
-  Word* word = static_cast<Word*>(words.data) + words.offset(faults.index[i]);
-  saved[i] = *word;
-  *word = corrupt<Word>(faults.op, *word, static_cast<Word>(faults.operand[i * faults.stride]));
+  strike_one<Word>(words, faults.op, faults.index[i], faults.operand[i * faults.stride], saved[i]);
 }
 
 // Parallel strikes: `order` sorts the faults by index, stably. The visitor at the head of a run of

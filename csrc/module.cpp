@@ -1,12 +1,14 @@
 // The Python bindings. Pointers cross as integers; faultsim.ops, the only caller, has checked them.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <initializer_list>
 
 #include "flip.h"
 #include "isa.h"
 #include "limits.h"
+#include "patch.h"
 #include "philox.h"
 #include "rank.h"
 #include "sample.h"
@@ -64,6 +66,26 @@ void register_words(py::module_& m) {
         restore_words(words, pointer<int64_t>(index), n, pointer<int64_t>(saved));
       },
       NoGil());
+}
+
+using Column = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
+
+Patch make_patch(std::vector<Words> tensors, const Column& tensor, const Column& index,
+                 const Column& mask, const Column& op, const Column& operand) {
+  std::vector<PatchFault> faults(index.size());
+  for (py::ssize_t i = 0; i < index.size(); ++i) {
+    const Op kind = static_cast<Op>(op.at(i));
+    faults[i] = {tensor.at(i), index.at(i), kind == Op::replace ? operand.at(i) : mask.at(i), kind};
+  }
+  return Patch(std::move(tensors), std::move(faults));
+}
+
+void register_patch(py::module_& m) {
+  py::class_<Patch>(m, "Patch")
+      .def(py::init(&make_patch))
+      .def_property_readonly("struck", &Patch::struck)
+      .def("strike", &Patch::strike, NoGil())
+      .def("restore", &Patch::restore, NoGil());
 }
 
 #ifdef FAULTSIM_WITH_CUDA
@@ -178,6 +200,7 @@ PYBIND11_MODULE(_C, m) {
   m.attr("with_cuda") = false;
 #endif
   register_words(m);
+  register_patch(m);
   register_sampling(m);
   register_ranking(m);
   register_limits(m);

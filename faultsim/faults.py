@@ -168,6 +168,17 @@ class FaultSet:
             if rows.any():
                 yield site, self[rows]
 
+    def of_kind(self, kind: str) -> FaultSet:
+        """The faults in sites of one kind, whose ``sites`` are only those they strike."""
+        used = np.bincount(self.site, minlength=len(self.sites)) > 0
+        wanted = used & np.array([site.kind == kind for site in self.sites], dtype=bool)
+        if wanted.all():
+            return self
+        kept = self[wanted[self.site]] if len(self) else self
+        sites = [site for site, keep in zip(self.sites, wanted, strict=True) if keep]
+        columns = (getattr(kept, name) for name in self._columns[1:])
+        return FaultSet(sites, (np.cumsum(wanted) - 1)[kept.site], *columns, checked=True)
+
     def describe(self, model: nn.Module) -> list[Fault]:
         """The faults with their values before and after, read from ``model``'s weights.
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from faultsim.activations import ActivationFaults
 from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import OPS, Fault, FaultSet, Site
-from faultsim.ops import apply_, read_words, restore_
-from faultsim.tensors import weight
+from faultsim.faults import Fault, FaultSet, Site
+from faultsim.ops import Patch, read_words
+from faultsim.tensors import owner_of, tensor_of
 
 _ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
 
@@ -51,7 +51,8 @@ class Injector:
         self.model = model
         self.faults = faults
         self.offset = 0
-        self._patches: list[_Patch] = []
+        self._holders: list[Holder] = []
+        self._patch: Patch | None = None
         self._activations: ActivationFaults | None = None
 
     def arm(self) -> None:
@@ -64,19 +65,14 @@ class Injector:
         stack = _ARMED.setdefault(self.model, [])
         if self in stack:
             raise InjectionError("this injector is armed already; disarm it first")
-        patches = [
-            _Patch(self.model, site, faults)
-            for site, faults in self.faults.by_site()
-            if site.kind == "weights"
-        ]
-        struck = [s for s in self.faults.sites if s.kind != "weights"]
+        faults = self.faults.of_kind("weights")
+        self._holders = [Holder(self.model, site) for site in faults.sites]
+        self._patch = Patch([holder.tensor for holder in self._holders], faults)
         stack.append(self)
         try:
-            if struck:
+            if len(faults) < len(self.faults):
                 self._activations = ActivationFaults(self.model, self.faults, self)
-            for patch in patches:
-                self._patches.append(patch)
-                patch.apply()
+            self._patch.strike()
         except BaseException:
             self.disarm()
             raise
@@ -105,10 +101,10 @@ class Injector:
     def _undo(self, stack: list[Injector]) -> None:
         if self._activations is not None:
             self._activations.remove()
-        for patch in self._patches:
-            patch.undo()
-        moved = [patch.site.name for patch in self._patches if patch.moved(self.model)]
-        self._patches = []
+        if self._patch is not None:
+            self._patch.restore()
+        moved = [holder.site.name for holder in self._holders if holder.moved()]
+        self._holders, self._patch = [], None
         stack.remove(self)
         if moved:
             raise InjectionError(
@@ -131,38 +127,23 @@ class Injector:
             self._activations.check_fired()
 
 
-class _Patch:
-    """The faults in one weight, and the words they replaced."""
+class Holder:
+    """Where a weight lives: the module that owns it, and its storage at this moment.
 
-    def __init__(self, model: nn.Module, site: Site, faults: FaultSet) -> None:
+    Attributes:
+        site: The weight.
+        tensor: An alias, which keeps the storage alive even if the module is given another.
+    """
+
+    def __init__(self, model: nn.Module, site: Site) -> None:
         self.site = site
-        # An alias keeps the storage alive even if the parameter is given another one.
-        self.tensor = struck_weight(model, site).detach()
-        self.index = torch.tensor(faults.index)
-        self.faults = faults
-        self.saved = read_words(self.tensor, self.index)
+        self._owner, self._leaf = owner_of(model, site.name)
+        self.tensor = checked_weight(self._owner, self._leaf, site).detach()
 
-    def apply(self) -> None:
-        for number, op in enumerate(OPS):
-            rows = self.faults.op == number
-            if rows.all():
-                self._apply(op, self.faults, self.index)
-                return
-            if rows.any():
-                self._apply(op, self.faults[rows], self.index[torch.tensor(rows)])
-
-    def _apply(self, op: str, faults: FaultSet, index: torch.Tensor) -> None:
-        operand = faults.operand if op == "replace" else faults.mask
-        apply_(self.tensor, index, op, operand)
-
-    def undo(self) -> None:
-        restore_(self.tensor, self.index, self.saved)
-
-    def moved(self, model: nn.Module) -> bool:
-        try:
-            return weight(model, self.site.name).data_ptr() != self.tensor.data_ptr()
-        except FaultError:
-            return True
+    def moved(self) -> bool:
+        """Whether the module has another storage by now."""
+        found = tensor_of(self._owner, self._leaf)
+        return found is None or found.data_ptr() != self.tensor.data_ptr()
 
 
 def struck_weight(model: nn.Module, site: Site) -> torch.Tensor:
@@ -171,7 +152,14 @@ def struck_weight(model: nn.Module, site: Site) -> torch.Tensor:
     Raises:
         FaultError: The model lacks it, or has it with another dtype or shape.
     """
-    tensor = weight(model, site.name)
+    return checked_weight(*owner_of(model, site.name), site)
+
+
+def checked_weight(owner: nn.Module, leaf: str, site: Site) -> torch.Tensor:
+    """The tensor called ``leaf``; errors as :func:`struck_weight`."""
+    tensor = tensor_of(owner, leaf)
+    if tensor is None:
+        raise FaultError(f"the model has no parameter or buffer {site.name!r}")
     if tensor.dtype != site.format.dtype or tuple(tensor.shape) != site.shape:
         raise FaultError(
             f"{site.name} is {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} in "

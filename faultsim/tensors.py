@@ -35,22 +35,26 @@ def named_weights(
     yield from ((name, tensor) for name, tensor in tensors.items() if name not in tied)
 
 
-def weight(model: nn.Module, name: str) -> torch.Tensor:
-    """The parameter or buffer called ``name``.
+def owner_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The module that holds the weight called ``name``, and the last part of the name.
 
     Raises:
-        FaultError: The model has no such tensor.
+        FaultError: There is no such module.
     """
-    owner, _, leaf = name.rpartition(".")
-    try:
-        module = model.get_submodule(owner)
-        found: torch.Tensor | None = module._parameters.get(leaf)
-        found = module._buffers.get(leaf) if found is None else found
-    except AttributeError:
-        found = None
-    if found is None:
-        raise FaultError(f"{type(model).__name__} has no parameter or buffer {name!r}")
-    return found
+    *path, leaf = name.split(".")
+    owner = model
+    for part in path:
+        child = owner._modules.get(part)
+        if child is None:
+            raise FaultError(f"the model has no parameter or buffer {name!r}")
+        owner = child
+    return owner, leaf
+
+
+def tensor_of(owner: nn.Module, leaf: str) -> torch.Tensor | None:
+    """The parameter or buffer of that name, if the module itself has one."""
+    found: torch.Tensor | None = owner._parameters.get(leaf)
+    return owner._buffers.get(leaf) if found is None else found
 
 
 def _tied(tensors: dict[str, torch.Tensor]) -> set[str]:

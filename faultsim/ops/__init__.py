@@ -1,5 +1,6 @@
 """Validated operators over the native kernels: the only importer of ``faultsim._C``."""
 
+from faultsim.ops.patch import Patch
 from faultsim.ops.ranking import RankedBits, rank_bits
 from faultsim.ops.sampling import sample_bit_errors, sample_uniform
 from faultsim.ops.words import (
@@ -13,6 +14,7 @@ from faultsim.ops.words import (
 )
 
 __all__ = [
+    "Patch",
     "RankedBits",
     "apply_",
     "flip_",

@@ -62,7 +62,7 @@ def read_words(tensor: torch.Tensor, index: Index) -> torch.Tensor:
     """(n,) int64, the words at ``index``, sign-extended; errors as :func:`flip_`."""
     where = _checked_index(tensor, index)
     out = torch.empty_like(where)
-    words = _words(tensor)
+    words = native_words(tensor)
     if tensor.is_cuda:
         args = where.data_ptr(), len(where), out.data_ptr(), _stream(tensor)
         native().read_words_cuda(words, *args)
@@ -86,14 +86,14 @@ def restore_(tensor: torch.Tensor, index: Index, saved: torch.Tensor) -> None:
     if saved.dtype != torch.int64 or saved.shape != where.shape:
         raise FaultError(f"saved words must be {len(where)} int64, as the operator returned them")
     saved = saved.to(tensor.device).contiguous()
-    words = _words(tensor)
+    words = native_words(tensor)
     if tensor.is_cuda:
         order = torch.argsort(where, stable=True)
         args = where.data_ptr(), order.data_ptr(), len(where), saved.data_ptr(), _stream(tensor)
         native().restore_words_cuda(words, *args)
     else:
         native().restore_words(words, where.data_ptr(), len(where), saved.data_ptr())
-    _touch(tensor)
+    touch(tensor)
 
 
 def apply_(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> torch.Tensor:
@@ -109,7 +109,7 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
     where = _checked_index(tensor, index)
     patterns = _checked_patterns(tensor, operand, len(where))
     saved = torch.empty_like(where)
-    words, stride = _words(tensor), int(len(patterns) > 1)
+    words, stride = native_words(tensor), int(len(patterns) > 1)
     head = OPS.index(op), where.data_ptr(), len(where), patterns.data_ptr(), stride
     if tensor.is_cuda:
         order = torch.argsort(where, stable=True)
@@ -117,7 +117,7 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
         native().corrupt_words_cuda(words, *head, *rest)
     else:
         native().corrupt_words(words, *head, saved.data_ptr())
-    _touch(tensor)
+    touch(tensor)
     return saved
 
 
@@ -153,7 +153,7 @@ def _integers(values: Index, device: torch.device) -> torch.Tensor:
 
 
 def _checked_index(tensor: torch.Tensor, index: Index) -> torch.Tensor:
-    _check_tensor(tensor)
+    check_tensor(tensor)
     where = _integers(index, tensor.device)
     if tensor.is_cuda:
         outside = torch.nonzero((where < 0) | (where >= tensor.numel()))
@@ -181,7 +181,8 @@ def _checked_patterns(tensor: torch.Tensor, operand: Patterns, n: int) -> torch.
     return patterns
 
 
-def _check_tensor(tensor: torch.Tensor) -> None:
+def check_tensor(tensor: torch.Tensor) -> None:
+    """Raises FormatError or InjectionError unless the tensor's words can be struck in place."""
     if tensor.dtype not in FORMATS:
         from faultsim.formats import format_of
 
@@ -212,7 +213,7 @@ def _overlaps(tensor: torch.Tensor) -> bool:
     return False
 
 
-def _words(tensor: torch.Tensor) -> Any:
+def native_words(tensor: torch.Tensor) -> Any:
     """The native description of a checked tensor."""
     flat = tensor.is_contiguous()
     sizes, strides = ((), ()) if flat else (tuple(tensor.shape), tensor.stride())
@@ -226,7 +227,7 @@ def _words(tensor: torch.Tensor) -> Any:
     return native().Words(address, tensor.element_size(), tensor.numel(), sizes, strides)
 
 
-def _touch(tensor: torch.Tensor) -> None:
+def touch(tensor: torch.Tensor) -> None:
     """Lets autograd see that the tensor changed."""
     if not tensor.is_inference():
         torch.autograd.graph.increment_version(tensor)

@@ -1,0 +1,80 @@
+"""Interleaved ratios, kept in ``extra_info`` and printed below the table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+Call = Callable[[], object]
+
+
+def seconds(call: Call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Median of paired time ratios, with a 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    pairs: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] over {self.pairs} pairs"
+
+
+def paired_ratio(call: Call, reference: Call, pairs: int) -> Ratio:
+    """Times ``call`` and ``reference`` in turn, so that what slows the machine slows both."""
+    call(), reference()
+    ratios = []
+    for pair in range(pairs):
+        first, second = (call, reference) if pair % 2 else (reference, call)
+        one, other = seconds(first), seconds(second)
+        ratios.append(one / other if pair % 2 else other / one)
+    rng = np.random.default_rng(0)
+    medians = np.median(rng.choice(ratios, (2000, pairs)), axis=1)
+    low, high = np.quantile(medians, [0.025, 0.975])
+    return Ratio(float(np.median(ratios)), float(low), float(high), pairs)
+
+
+@pytest.fixture
+def against(benchmark) -> Callable[..., Ratio]:
+    """Benchmarks a call, and notes its ratio to what bounds it."""
+
+    def measure(call: Call, reference: Call, name: str, pairs: int = 15) -> Ratio:
+        ratio = paired_ratio(call, reference, pairs)
+        benchmark.extra_info[name] = str(ratio)
+        benchmark.pedantic(call, rounds=5, warmup_rounds=1)
+        return ratio
+
+    return measure
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    session = getattr(terminalreporter.config, "_benchmarksession", None)
+    rows = (
+        [(b.name, info) for b in session.benchmarks for info in b.extra_info.items()]
+        if session
+        else []
+    )
+    if rows:
+        terminalreporter.section("ratios: median of interleaved pairs, 95 % bootstrap interval")
+    for name, (what, ratio) in rows:
+        terminalreporter.write_line(f"{name:62} {what}: {ratio}")

@@ -1,0 +1,43 @@
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "patch.h"
+
+namespace faultsim {
+
+Patch::Patch(std::vector<Words> tensors, std::vector<PatchFault> faults)
+    : tensors_(std::move(tensors)), faults_(std::move(faults)), saved_(faults_.size()) {
+  for (const PatchFault& fault : faults_) {
+    const uint64_t limit = static_cast<uint64_t>(tensors_.at(fault.tensor).numel);
+    if (static_cast<uint64_t>(fault.index) >= limit)
+      throw std::out_of_range("index " + std::to_string(fault.index) + " is outside a tensor of " +
+                              std::to_string(limit) + " elements");
+  }
+}
+
+void Patch::strike() {
+  if (struck_) return;
+  for (size_t i = 0; i < faults_.size(); ++i) {
+    const PatchFault& fault = faults_[i];
+    const Words& words = tensors_[fault.tensor];
+    with_word(words.bytes, [&](auto zero) {
+      strike_one<decltype(zero)>(words, fault.op, fault.index, fault.operand, saved_[i]);
+    });
+  }
+  struck_ = true;
+}
+
+void Patch::restore() {
+  if (!struck_) return;
+  for (size_t i = faults_.size(); i-- > 0;) {
+    const Words& words = tensors_[faults_[i].tensor];
+    with_word(words.bytes, [&](auto zero) {
+      using Word = decltype(zero);
+      static_cast<Word*>(words.data)[words.offset(faults_[i].index)] = static_cast<Word>(saved_[i]);
+    });
+  }
+  struck_ = false;
+}
+
+}  // namespace faultsim
