@@ -68,14 +68,15 @@ void register_words(py::module_& m) {
       NoGil());
 }
 
-using Column = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
-
-Patch make_patch(std::vector<Words> tensors, const Column& tensor, const Column& index,
-                 const Column& mask, const Column& op, const Column& operand) {
-  std::vector<PatchFault> faults(index.size());
-  for (py::ssize_t i = 0; i < index.size(); ++i) {
-    const Op kind = static_cast<Op>(op.at(i));
-    faults[i] = {tensor.at(i), index.at(i), kind == Op::replace ? operand.at(i) : mask.at(i), kind};
+// The table of a FaultSet: its first rows are tensor, index, mask, operator and operand.
+Patch make_patch(std::vector<Words> tensors,
+                 const py::array_t<int64_t, py::array::c_style>& table) {
+  const py::ssize_t n = table.shape(1);
+  const int64_t* rows = table.data();
+  std::vector<PatchFault> faults(n);
+  for (py::ssize_t i = 0; i < n; ++i) {
+    const Op op = static_cast<Op>(rows[3 * n + i]);
+    faults[i] = {rows[i], rows[n + i], rows[(op == Op::replace ? 4 : 2) * n + i], op};
   }
   return Patch(std::move(tensors), std::move(faults));
 }

@@ -18,15 +18,7 @@ class Words:
     ) -> None: ...
 
 class Patch:
-    def __init__(
-        self,
-        tensors: list[Words],
-        tensor: npt.NDArray[np.int64],
-        index: npt.NDArray[np.int64],
-        mask: npt.NDArray[np.int64],
-        op: npt.NDArray[np.int64],
-        operand: npt.NDArray[np.int64],
-    ) -> None: ...
+    def __init__(self, tensors: list[Words], table: npt.NDArray[np.int64]) -> None: ...
     @property
     def struck(self) -> bool: ...
     def strike(self) -> None: ...

@@ -39,9 +39,10 @@ class FaultSet:
         operand: (n,) int64 bit patterns.
         sample: (n,) int64, -1 for every sample.
         step: (n,) int64, -1 where steps do not apply.
+        table: (7, n) int64, all of these as its rows, in this order.
     """
 
-    __slots__ = ("index", "mask", "op", "operand", "sample", "site", "sites", "step")
+    __slots__ = ("index", "mask", "op", "operand", "sample", "site", "sites", "step", "table")
     _columns = ("site", "index", "mask", "op", "operand", "sample", "step")
 
     sites: tuple[Site, ...]
@@ -52,6 +53,7 @@ class FaultSet:
     operand: Ints
     sample: Ints
     step: Ints
+    table: Ints
 
     def __init__(
         self,
@@ -75,12 +77,14 @@ class FaultSet:
             FaultError: An index, mask or operator out of range, or two faults that clash.
         """
         object.__setattr__(self, "sites", tuple(sites))
-        n = np.size(index)
         columns = (site, index, mask, op, operand, sample, step)
-        for name, column in zip(self._columns, columns, strict=True):
-            array = np.array(np.broadcast_to(np.asarray(column, dtype=np.int64).ravel(), (n,)))
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+        table = np.empty((len(columns), np.size(index)), dtype=np.int64)
+        for row, column in zip(table, columns, strict=True):
+            row[:] = np.asarray(column, dtype=np.int64).ravel()
+        table.flags.writeable = False
+        object.__setattr__(self, "table", table)
+        for name, row in zip(self._columns, table, strict=True):
+            object.__setattr__(self, name, row)
         if not checked:
             self._check()
 
@@ -169,12 +173,12 @@ class FaultSet:
                 yield site, self[rows]
 
     def of_kind(self, kind: str) -> FaultSet:
-        """The faults in sites of one kind, whose ``sites`` are only those they strike."""
+        """The faults in sites of one kind; no site of another kind is left in ``sites``."""
+        if all(site.kind == kind for site in self.sites):
+            return self  # nearly always, and every trial passes here
         used = np.bincount(self.site, minlength=len(self.sites)) > 0
         wanted = used & np.array([site.kind == kind for site in self.sites], dtype=bool)
-        if wanted.all():
-            return self
-        kept = self[wanted[self.site]] if len(self) else self
+        kept = self[wanted[self.site]]
         sites = [site for site, keep in zip(self.sites, wanted, strict=True) if keep]
         columns = (getattr(kept, name) for name in self._columns[1:])
         return FaultSet(sites, (np.cumsum(wanted) - 1)[kept.site], *columns, checked=True)

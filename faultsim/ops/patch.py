@@ -38,17 +38,15 @@ class Patch:
         for tensor in tensors:
             check_tensor(tensor)
         self._tensors = tensors
-        on_device = np.array([tensor.is_cuda for tensor in tensors], dtype=bool)
-        if on_device.any():
-            there = on_device[faults.site]
+        self._device: list[_DevicePatch] = []
+        if any(tensor.is_cuda for tensor in tensors):
             self._device = [
-                _DevicePatch(tensors[i], faults[there & (faults.site == i)])
-                for i in np.unique(faults.site[there])
+                _DevicePatch(tensor, faults[faults.site == number])
+                for number, tensor in enumerate(tensors)
+                if tensor.is_cuda
             ]
-            faults = faults[~there]
-        else:
-            self._device = []
-        self._host = _host_patch(tensors, on_device, faults)
+            faults = faults[~np.array([tensor.is_cuda for tensor in tensors])[faults.site]]
+        self._host = _host_patch(tensors, faults)
 
     def strike(self) -> None:
         """Saves the words and corrupts them."""
@@ -69,15 +67,11 @@ class Patch:
             touch(tensor)
 
 
-def _host_patch(tensors: Sequence[torch.Tensor], on_device: Any, faults: FaultSet) -> Any:
-    # A tensor on another device keeps its place, without words.
-    words = [
-        native().Words(0, 1, 0, (), ()) if away else native_words(tensor)
-        for tensor, away in zip(tensors, on_device, strict=True)
-    ]
-    columns = faults.site, faults.index, faults.mask, faults.op, faults.operand
+def _host_patch(tensors: Sequence[torch.Tensor], faults: FaultSet) -> Any:
+    # Tensors on another device keep their place in the list; no fault of these is in them.
+    words = [native_words(tensor) for tensor in tensors]
     try:
-        return native().Patch(words, *columns)
+        return native().Patch(words, faults.table)
     except IndexError as error:
         raise FaultError(str(error)) from None
 
