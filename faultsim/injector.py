@@ -54,6 +54,7 @@ class Injector:
         self._holders: list[Holder] = []
         self._patch: Patch | None = None
         self._activations: ActivationFaults | None = None
+        self._stack: list[Injector] = []  # of the model, once armed
 
     def arm(self) -> None:
         """Strikes the weights and hooks the activations.
@@ -62,13 +63,13 @@ class Injector:
             FaultError: A tensor is missing, or has another dtype or shape. Nothing is touched.
             InjectionError: Already armed.
         """
-        stack = _ARMED.setdefault(self.model, [])
-        if self in stack:
+        if self in self._stack:
             raise InjectionError("this injector is armed already; disarm it first")
         faults = self.faults.of_kind("weights")
         self._holders = [Holder(self.model, site) for site in faults.sites]
         self._patch = Patch([holder.tensor for holder in self._holders], faults)
-        stack.append(self)
+        self._stack = _ARMED.setdefault(self.model, [])
+        self._stack.append(self)
         try:
             if len(faults) < len(self.faults):
                 self._activations = ActivationFaults(self.model, self.faults, self)
@@ -84,28 +85,27 @@ class Injector:
             InjectionError: Another injector was armed later and still is, or a tensor's storage
                 was replaced meanwhile (``.half()``, ``.to()``, an optimiser).
         """
-        stack = _ARMED.get(self.model, [])
-        if self not in stack:
+        if self not in self._stack:
             return
-        if stack[-1] is not self:
+        if self._stack[-1] is not self:
             raise InjectionError("nested injectors must be disarmed last in, first out")
         interrupt: KeyboardInterrupt | None = None
-        while self in stack:
+        while self in self._stack:
             try:
-                self._undo(stack)
+                self._undo()
             except KeyboardInterrupt as error:  # finish first: a half-restored model is worse
                 interrupt = error
         if interrupt is not None:
             raise interrupt
 
-    def _undo(self, stack: list[Injector]) -> None:
+    def _undo(self) -> None:
         if self._activations is not None:
             self._activations.remove()
         if self._patch is not None:
             self._patch.restore()
         moved = [holder.site.name for holder in self._holders if holder.moved()]
         self._holders, self._patch = [], None
-        stack.remove(self)
+        self._stack.pop()
         if moved:
             raise InjectionError(
                 f"{moved[0]} got new storage while faults were armed (.half(), .to() or an "
