@@ -16,8 +16,13 @@
 namespace faultsim {
 namespace {
 
-constexpr int64_t kChunk = 4096;            // words; a multiple of kScreenBlock
 constexpr int64_t kWordsPerThread = 65536;  // fewer are not worth a thread
+
+// Words visited in a row: long enough for the processor to read ahead, short enough that ascending
+// scores in the first chunk do not matter. A multiple of kScreenBlock.
+int64_t chunk_size(int64_t n) {
+  return std::clamp<int64_t>(n / 1024, 1024, 16384) / kScreenBlock * kScreenBlock;
+}
 
 const Screens& screens() {
 #ifdef __x86_64__
@@ -55,11 +60,11 @@ class Ranking {
 
   void run(int64_t begin, int64_t end) {
     const FloatMode mode;
-    const int64_t chunks = (end - begin + kChunk - 1) / kChunk;
+    const int64_t size = chunk_size(end - begin), chunks = (end - begin + size - 1) / size;
     int64_t step = std::max<int64_t>(1, std::llround(chunks * 0.6180339887498949));
     while (std::gcd(step, chunks) > 1) ++step;
     for (int64_t visit = 0, chunk = 0; visit < chunks; ++visit, chunk = (chunk + step) % chunks) {
-      const int64_t first = begin + chunk * kChunk, last = std::min(end, first + kChunk);
+      const int64_t first = begin + chunk * size, last = std::min(end, first + size);
       for (int64_t at = first; at < last; at += kScreenBlock)
         block(at, static_cast<int>(std::min<int64_t>(kScreenBlock, last - at)));
     }
