@@ -29,7 +29,7 @@ def test_mantissa_width_agrees_with_torch(fmt):
 
 @pytest.mark.parametrize("fmt", FLOATS, ids=lambda fmt: fmt.name)
 def test_sign_flip_negates_one(fmt):
-    one = torch.ones(1, dtype=fmt.dtype).view(fmt.word).item()
+    one = torch.ones(1).to(fmt.dtype).view(fmt.word).item()
     assert fmt.value(one) == 1.0
     assert fmt.value(one ^ mask_of(fmt.select("sign"))) == -1.0
 

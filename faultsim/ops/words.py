@@ -121,7 +121,12 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
     return saved
 
 
-@torch.library.custom_op("faultsim::corrupt_", mutates_args=("tensor",))
+@torch.library.custom_op(
+    "faultsim::corrupt_",
+    mutates_args=("tensor",),
+    # torch 2.4 cannot infer a schema from postponed annotations.
+    schema="(Tensor(a!) tensor, Tensor index, Tensor operand, int op) -> Tensor",
+)
 def _corrupt_op(
     tensor: torch.Tensor, index: torch.Tensor, operand: torch.Tensor, op: int
 ) -> torch.Tensor:

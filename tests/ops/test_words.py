@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from faultsim import ops
 from faultsim.errors import FaultError, FormatError, InjectionError
+from faultsim.fault import OPS
 from faultsim.formats import FORMATS, signed
 
 DTYPES = list(FORMATS)
@@ -19,11 +20,12 @@ OPERATORS = {
     "stuck-at-1": (ops.stuck_at_1_, lambda word, mask: word | mask),
     "replace": (ops.replace_, lambda word, mask: mask),
 }
+assert OPERATORS.keys() == set(OPS), "every operator has an oracle"
 LAYOUTS = {
     "contiguous": lambda t: t,
     "channels_last": lambda t: t.contiguous(memory_format=torch.channels_last),
     "transposed": lambda t: t.transpose(1, 3),
-    "strided view": lambda t: torch.stack([t, t], dim=-1)[..., 1],
+    "strided view": lambda t: t.new_empty(*t.shape, 2)[..., 1].copy_(t),
     "narrowed": lambda t: t[:, 1:, :, ::2],
 }
 
