@@ -89,7 +89,9 @@ def save(model: nn.Module, path: Path, config: TrainConfig, results: dict[str, f
     """
     from safetensors.torch import save_file
 
-    metadata = {"recipe": json.dumps(asdict(config)), "results": json.dumps(results)}
+    recipe = asdict(config)
+    del recipe["out"], recipe["data_root"]  # where files lay says nothing about the weights
+    metadata = {"recipe": json.dumps(recipe), "results": json.dumps(results)}
     metadata["torch"] = torch.__version__
     tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
     try:
