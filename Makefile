@@ -1,5 +1,6 @@
 # make campaign   install into $(VENV) and attack the embedded model
 # make test       install the development extras too and run the tests
+# make floor      the tests again, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
 # make bench      kernels against the limits of memory, and the cost of a trial
 # make sanitize   the native code under AddressSanitizer and UBSan
@@ -15,13 +16,16 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test check bench sanitize clean
+.PHONY: campaign test floor check bench sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
 
 test: $(VENV)/.installed-dev sanitize
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+floor:
+	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
