@@ -32,13 +32,17 @@ def test_ranking_at_memory_speed(against, one_thread, dtype, n):
     against(lambda: ops.rank_bits(weight, grad, K), lambda: read(weight, grad), "rank / read")
 
 
-@pytest.mark.parametrize("n", [10**7])
-def test_two_threads(against, n):
-    weight, grad = weights_and_gradients(torch.float32, n)
+def rank(weight: torch.Tensor, grad: torch.Tensor) -> None:
+    ops.rank_bits(weight, grad, K)
+
+
+@pytest.mark.parametrize("call", [read, rank])
+def test_two_threads(against, call):
+    weight, grad = weights_and_gradients(torch.float32, 4 * 10**7)
 
     def with_threads(threads: int) -> None:
         torch.set_num_threads(threads)
-        ops.rank_bits(weight, grad, K)
+        call(weight, grad)
 
     against(lambda: with_threads(2), lambda: with_threads(1), "two threads / one")
 

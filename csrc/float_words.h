@@ -16,40 +16,40 @@ inline To as(From from) {
   return to;
 }
 
-// Stored is the word in memory, Real a type that holds every value of the format exactly. real()
-// takes a word without its sign.
+// Stored is the word in memory. real() takes a word without its sign.
 struct F64 {
   using Stored = int64_t;
-  using Real = double;
   static constexpr int mantissa = 52, exponent = 11;
-  static Real real(Stored magnitude) { return as<double>(magnitude); }
+  static double real(Stored magnitude) { return as<double>(magnitude); }
 };
 
 struct F32 {
   using Stored = int32_t;
-  using Real = float;
   static constexpr int mantissa = 23, exponent = 8;
-  static Real real(Stored magnitude) { return as<float>(magnitude); }
+  static float real(Stored magnitude) { return as<float>(magnitude); }
 };
 
 struct F16 {
   using Stored = int16_t;
-  using Real = float;
   static constexpr int mantissa = 10, exponent = 5;
-  // A float's exponent is biased by 112 more. No subnormal float is touched: they are slow.
-  static Real real(Stored magnitude) {
-    const int32_t shifted = static_cast<int32_t>(magnitude) << 13;
-    const float subnormal = as<float>(shifted + (113 << 23)) - 0x1p-14f;
-    const float normal = as<float>(shifted + (magnitude >= 0x7C00 ? 224 << 23 : 112 << 23));
-    return magnitude < 0x400 ? subnormal : normal;
+  static float real(Stored magnitude) {
+    return magnitude < 0x7C00 ? finite(magnitude) : as<float>(lifted(magnitude) + (224 << 23));
   }
+  // A float's exponent is biased by 112 more. The first value is right for normal words and the
+  // second for subnormal ones, where the other is larger. No subnormal float is touched: they are
+  // slow.
+  static float finite(Stored magnitude) {
+    const float normal = as<float>(lifted(magnitude) + (112 << 23));
+    const float subnormal = as<float>(lifted(magnitude) + (113 << 23)) - 0x1p-14f;
+    return normal < subnormal ? normal : subnormal;
+  }
+  static int32_t lifted(Stored magnitude) { return static_cast<int32_t>(magnitude) << 13; }
 };
 
 struct BF16 {
   using Stored = int16_t;
-  using Real = float;
   static constexpr int mantissa = 7, exponent = 8;
-  static Real real(Stored magnitude) { return as<float>(static_cast<int32_t>(magnitude) << 16); }
+  static float real(Stored magnitude) { return as<float>(static_cast<int32_t>(magnitude) << 16); }
 };
 
 template <class F>

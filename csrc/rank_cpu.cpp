@@ -1,7 +1,7 @@
-// Words are visited in blocks. A screen, in the words' own precision, drops every word whose
-// largest possible change cannot reach the k best so far; the few left are scored in double, bit
-// by bit. Chunks of blocks are visited in a scattered order, so that ascending scores are no worse
-// than random ones.
+// Words are visited in blocks. A screen, in 16-bit integers, drops every word whose largest
+// possible change cannot reach the k best so far; the few left are scored in double, bit by bit. A
+// scattered sample of the blocks comes first, so that ascending scores are little worse than random
+// ones; the rest follows in the order of memory.
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -18,11 +18,9 @@ namespace {
 
 constexpr int64_t kWordsPerThread = 65536;  // fewer are not worth a thread
 
-// Words visited in a row: long enough for the processor to read ahead, short enough that ascending
-// scores in the first chunk do not matter. A multiple of kScreenBlock.
-int64_t chunk_size(int64_t n) {
-  return std::clamp<int64_t>(n / 1024, 1024, 16384) / kScreenBlock * kScreenBlock;
-}
+constexpr int16_t kSignBit = -0x8000;
+
+constexpr int64_t kSampling = 16;  // one block in so many is visited first
 
 const Screens& screens() {
 #ifdef __x86_64__
@@ -44,37 +42,39 @@ class Ranking {
         grad_(static_cast<const Word*>(job.grad)),
         run_screen_(screen),
         top_(job.k) {
-    constexpr Word infinity = kInfinity<F>, fraction = kMagnitude<F> & ~kInfinity<F>;
-    const Word bits = static_cast<Word>(job.bits), mantissa = bits & fraction;
-    const bool clears = bits & infinity, negates = bits & ~kMagnitude<F>;
-    for (int e = 0; e < F::exponent; ++e) {
-      const Word bit = static_cast<Word>(Word{1} << (F::mantissa + e));
-      screen_.up[e] = job.direction == Direction::one_to_zero ? 0 : bits & bit;
-    }
-    screen_.largest = job.finite_only ? infinity - 1 : kMagnitude<F>;
-    const int64_t top = mantissa ? int64_t{1} << (63 - __builtin_clzll(mantissa)) : 0;
-    tiny_ = value<F>(static_cast<Word>(top));
-    screen_.scaled = clears || negates ? kMagnitude<F> : infinity;
-    screen_.slope = negates ? 2 : clears ? 1 : std::ldexp(static_cast<double>(top), -F::mantissa);
+    constexpr int width = F::mantissa + F::exponent, octave = 1 << (15 - F::exponent);
+    const uint64_t exponent = job.bits & kInfinity<F>;
+    const uint64_t mantissa = job.bits & ((uint64_t{1} << F::mantissa) - 1);
+    const bool clears = exponent != 0, negates = job.bits >> width & 1;
+    const bool sets = clears && job.direction != Direction::one_to_zero;
+    for (int e = 0; e < F::exponent; ++e)
+      screen_.up[e] = sets && exponent >> (F::mantissa + e) & 1 ? octave << e : kSignBit;
+    const int fill = mantissa != 0 ? 63 - __builtin_clzll(mantissa) : 0;
+    screen_.tiny = static_cast<int16_t>(uint64_t{mantissa != 0} << fill >> (width - 15));
+    screen_.scaled = static_cast<int16_t>(clears || negates ? 0x7FFF : 0x8000 - octave);
+    const int octaves = negates ? 1 : clears ? 0 : fill - F::mantissa;
+    screen_.slope = static_cast<int16_t>(octaves * octave);
+    screen_.finite_only = job.finite_only;
   }
 
   void run(int64_t begin, int64_t end) {
     const FloatMode mode;
-    const int64_t size = chunk_size(end - begin), chunks = (end - begin + size - 1) / size;
-    int64_t step = std::max<int64_t>(1, std::llround(chunks * 0.6180339887498949));
-    while (std::gcd(step, chunks) > 1) ++step;
-    for (int64_t visit = 0, chunk = 0; visit < chunks; ++visit, chunk = (chunk + step) % chunks) {
-      const int64_t first = begin + chunk * size, last = std::min(end, first + size);
-      for (int64_t at = first; at < last; at += kScreenBlock)
-        block(at, static_cast<int>(std::min<int64_t>(kScreenBlock, last - at)));
-    }
+    const int64_t blocks = (end - begin + kScreenBlock - 1) / kScreenBlock;
+    const int64_t samples = (blocks + kSampling - 1) / kSampling;
+    int64_t step = std::max<int64_t>(1, std::llround(samples * 0.6180339887498949));
+    while (std::gcd(step, samples) > 1) ++step;
+    for (int64_t visit = 0, at = 0; visit < samples; ++visit, at = (at + step) % samples)
+      block(begin + at * kSampling * kScreenBlock, end);
+    for (int64_t at = 0; at < blocks; ++at)
+      if (at % kSampling != 0) block(begin + at * kScreenBlock, end);
   }
 
   std::vector<Ranked> take() { return top_.take(); }
   int64_t nan() const { return nan_; }
 
  private:
-  void block(int64_t at, int n) {
+  void block(int64_t at, int64_t end) {
+    const int n = static_cast<int>(std::min<int64_t>(kScreenBlock, end - at));
     if (set_threshold()) {
       int passed[kScreenBlock];
       const int count = run_screen_(weight_ + at, grad_ + at, n, screen_, passed);
@@ -88,20 +88,18 @@ class Ranking {
       if (!skip_zero || (grad_[at + i] & kMagnitude<F>) != 0) score_word(at + i);
   }
 
-  // Scales the screen to the worst of the k best scores; false while that is of no use to it.
+  // Sets the screen to the worst of the k best scores; false while that is of no use to it.
   bool set_threshold() {
-    if (!top_.full()) return false;
+    if (!top_.full() || top_.worst().score == 0) return false;
     const double threshold = std::min(top_.worst().score, std::numeric_limits<double>::max());
-    if (threshold == threshold_) return usable_;
+    if (threshold == threshold_) return true;
     threshold_ = threshold;
-    constexpr bool wide = sizeof(typename F::Real) == 8;
-    constexpr double normal = wide ? 0x1p-1022 : 0x1p-126;
-    // Both factors of the screen stay normal numbers, for speed too: high thresholds come from
-    // high bounds, low ones from gradients.
-    screen_.bound_scale = threshold <= 1 ? 0x1p-9 : wide ? 0x1p-512 : 0x1p-64;
-    screen_.grad_scale = std::max(1 / (threshold * screen_.bound_scale), normal);
-    screen_.least = std::max(tiny_, normal / screen_.bound_scale);
-    return usable_ = threshold * screen_.bound_scale > normal;
+    constexpr int exponent = std::max(F::exponent, 8), bias = (1 << (exponent - 1)) - 1;
+    constexpr double slack = 2 * 0.0862;  // of two patterns, and the rounding of log2
+    const double octaves = std::log2(threshold) + 2 * bias - slack + (job_.finite_only ? 1 : 0);
+    const double sum = std::floor(std::ldexp(octaves, 15 - exponent)) - 2;
+    screen_.least = static_cast<uint16_t>(std::clamp(sum, 0.0, 65535.0));
+    return true;
   }
 
   void score_word(int64_t at) {
@@ -142,9 +140,7 @@ class Ranking {
   ScreenFn run_screen_;
   Top top_;
   Screen screen_{};
-  double tiny_;  // the largest change of a subnormal's mantissa
   double threshold_ = -1;
-  bool usable_ = false;
   int64_t nan_ = -1;
 };
 

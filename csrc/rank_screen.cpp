@@ -1,62 +1,104 @@
 // Compiled once for each instruction set, with FAULTSIM_ISA naming the namespace.
 #include "rank_screen.h"
 
+#include <algorithm>
+#include <numeric>
+#include <type_traits>
+
 #include "float_words.h"
 
 namespace faultsim {
 namespace {
 
-// The largest pattern that setting one exponent bit makes, 0 if there is none. If it is not finite,
-// every other exponent bit was set before, so there is no second largest.
+constexpr int kGroup = 32;  // words of a block looked through together
+
 template <class F>
-inline typename F::Stored raised(typename F::Stored word, const typename F::Stored* up,
-                                 typename F::Stored largest) {
-  typename F::Stored best = word;
+constexpr int kLower = F::mantissa + F::exponent - 15;  // bits that are not looked at
+
+template <class F>
+constexpr int16_t kOctave = 1 << (15 - F::exponent);
+
+template <class F>
+constexpr int16_t kLimit = 0x8000 - kOctave<F>;  // patterns from here on are not finite
+
+// The largest pattern that setting one exponent bit makes.
+template <class F>
+inline int16_t raised(int16_t word, const Screen& screen) {
+  int16_t best = word | screen.up[0];
 #pragma GCC unroll 16
-  for (int e = 0; e < F::exponent; ++e) {
-    const typename F::Stored set = word | up[e];
-    best = set > best ? set : best;
-  }
-  return best > word && best <= largest ? best : 0;
+  for (int e = 1; e < F::exponent; ++e)
+    best = std::max(best, static_cast<int16_t>(word | screen.up[e]));
+  return best;
+}
+
+// Change and gradient in the format whose patterns are added. The gradients of half precision are
+// often subnormal, where patterns are no logarithms.
+template <class F>
+inline uint16_t log_of_change(int16_t change) {
+  if constexpr (std::is_same_v<F, F16>) return static_cast<uint16_t>((change >> 3) + (112 << 7));
+  return static_cast<uint16_t>(change);
 }
 
 template <class F>
-int screen_block(const void* weight, const void* grad, int n, const Screen& screen, int* passed) {
-  using Word = typename F::Stored;
-  using Real = typename F::Real;
-  const Word* w = static_cast<const Word*>(weight);
-  const Word* g = static_cast<const Word*>(grad);
-  Word up[F::exponent];
-  for (int e = 0; e < F::exponent; ++e) up[e] = static_cast<Word>(screen.up[e]);
-  const Word largest = static_cast<Word>(screen.largest), scaled = static_cast<Word>(screen.scaled);
-  const Real slope = static_cast<Real>(screen.slope), least = static_cast<Real>(screen.least);
-  const Real bound_scale = static_cast<Real>(screen.bound_scale);
-  const Real grad_scale = static_cast<Real>(screen.grad_scale);
-  const Real enough = static_cast<Real>(1 - 0x1p-20);  // more slack than the rounding here needs
-  Word best[kScreenBlock];
-  for (int i = 0; i < n; ++i) best[i] = raised<F>(w[i] & kMagnitude<F>, up, largest);
-  int pass[kScreenBlock];
-  int any = 0;
+inline uint16_t log_of_grad(int16_t grad) {
+  if constexpr (std::is_same_v<F, F16>)
+    return static_cast<uint16_t>(as<uint32_t>(F16::finite(grad)) >> 16);
+  return static_cast<uint16_t>(grad);
+}
+
+template <class F, bool finite_only>
+int screen_block(const void* weight, const void* grad, int n, const Screen& given, int* passed) {
+  const auto* w = static_cast<const typename F::Stored*>(weight);
+  const auto* g = static_cast<const typename F::Stored*>(grad);
+  const Screen screen = given;  // a copy that no store below can change
+  // Changes are lifted by an octave, so that those that are not finite become negative. If setting
+  // a bit makes one, every other exponent bit was set before, and nothing is missed.
+  constexpr int lift = finite_only ? kOctave<F> : 0;
+  uint16_t sums[kScreenBlock];
+  uint16_t largest = 0;
+  int16_t peak = 0;
   for (int i = 0; i < n; ++i) {
-    const Real change = F::real(best[i]) + slope * F::real(w[i] & scaled);
-    const Real bound = change < least ? least : change;
-    const Real score = bound * bound_scale * (F::real(g[i] & kMagnitude<F>) * grad_scale);
-    pass[i] = score < enough ? 0 : 1;  // NaN passes
-    any |= pass[i];
+    const int16_t word = static_cast<int16_t>(w[i] >> kLower<F>) & 0x7FFF;
+    const int16_t slope = static_cast<int16_t>(g[i] >> kLower<F>) & 0x7FFF;
+    const int16_t up = static_cast<int16_t>(raised<F>(word, screen) + lift);
+    const int16_t other = static_cast<int16_t>((word & screen.scaled) + (screen.slope + lift));
+    const int16_t change = std::max(std::max(up, other), static_cast<int16_t>(screen.tiny + lift));
+    const uint16_t sum = log_of_change<F>(change) + log_of_grad<F>(slope);
+    const int16_t odd = finite_only ? slope : std::max(slope, up);
+    const int16_t most = std::max(word, static_cast<int16_t>(odd - kOctave<F>));
+    sums[i] = sum;
+    largest = sum > largest ? sum : largest;
+    peak = most > peak ? most : peak;
   }
-  if (any == 0) return 0;
+  if (peak >= kLimit<F> - kOctave<F>) {  // also words with changes beyond the largest number
+    std::iota(passed, passed + n, 0);
+    return n;
+  }
+  if (largest < screen.least) return 0;
+  std::fill(sums + n, sums + (n + kGroup - 1) / kGroup * kGroup, uint16_t{0});
   int count = 0;
-  for (int i = 0; i < n; ++i)
-    if (pass[i]) passed[count++] = i;
+  for (int at = 0; at < n; at += kGroup) {
+    int any = 0;
+    for (int i = at; i < at + kGroup; ++i) any |= sums[i] >= screen.least ? 1 : 0;
+    if (any == 0) continue;
+    for (int i = at; i < at + kGroup; ++i)
+      if (sums[i] >= screen.least) passed[count++] = i;
+  }
   return count;
+}
+
+template <class F>
+int screen_words(const void* weight, const void* grad, int n, const Screen& screen, int* passed) {
+  const auto block = screen.finite_only ? screen_block<F, true> : screen_block<F, false>;
+  return block(weight, grad, n, screen, passed);
 }
 
 }  // namespace
 
 namespace FAULTSIM_ISA {
 extern const Screens screens;
-const Screens screens = {screen_block<F64>, screen_block<F32>, screen_block<F16>,
-                         screen_block<BF16>};
+const Screens screens = {screen_words<F64>, screen_words<F32>, screen_words<F16>,
+                         screen_words<BF16>};
 }  // namespace FAULTSIM_ISA
 
 }  // namespace faultsim

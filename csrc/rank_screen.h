@@ -4,25 +4,30 @@
 
 namespace faultsim {
 
-// A word's largest change is bounded by the sum of
-//   the value of |word| with one of the `up` bits set, up to the pattern `largest`,
-//   slope times the value of |word| & scaled, for bits that lower, fill or negate it,
-// or by `least`, for the mantissa bits of subnormal words, if that is more.
+// Only the upper 16 bits of words are looked at: exponent and first mantissa bits. With m mantissa
+// bits left and rounded up, the pattern of a positive float is close to its logarithm,
+//   log2(value) <= pattern / 2^m - bias + 0.0861,
+// so sums of patterns bound products, in integers, for normal and subnormal words alike.
+//
+// A word's largest change is at most the largest of
+//   |word| with one of the `up` bits set, if that is finite or the others count too,
+//   |word| & scaled, shifted by `slope`, for bits that lower, fill or negate it,
+//   `tiny`, for the mantissa bits of subnormal words.
 struct Screen {
-  int64_t up[11];  // exponent bits that may be set, 0 for the others
-  int64_t largest;
-  int64_t scaled;
-  double slope;
-  double least;
-  double bound_scale;  // bound * bound_scale * |g| * grad_scale >= 1 where bound * |g| >= threshold
-  double grad_scale;
+  int16_t up[11];  // exponent bits that may be set; the sign bit, which never wins, for the others
+  int16_t scaled;
+  int16_t slope;
+  int16_t tiny;
+  uint16_t least;  // the smallest sum of patterns that passes; an octave more if finite_only
+  bool finite_only;
 };
 
-// Writes the positions of the words that may pass, and of every NaN gradient; returns how many.
+// Writes the positions of the words that may pass, and of all n where a gradient or a change that
+// counts is not finite; returns how many.
 using ScreenFn = int (*)(const void* weight, const void* grad, int n, const Screen& screen,
                          int* passed);
 
-constexpr int kScreenBlock = 256;  // the largest n
+constexpr int kScreenBlock = 1024;  // the largest n
 
 struct Screens {
   ScreenFn f64, f32, f16, bf16;

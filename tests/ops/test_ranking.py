@@ -16,6 +16,8 @@ from faultsim import ops
 from faultsim.errors import FaultError, FormatError
 from faultsim.formats import FORMATS, mask_of
 
+WEIGHTS = ["usual", "any word", "ones", "near the largest", "subnormal"]
+GRADIENTS = ["usual", "any word", "sparse", "tiny"]
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
 
@@ -51,6 +53,9 @@ def weights(kind: str, dtype: torch.dtype, n: int, seed: int) -> torch.Tensor:
         return raw.view(dtype).flatten()
     if kind == "ones":
         return torch.ones(n, dtype=dtype)
+    if kind == "near the largest":
+        rare = torch.rand(n, generator=generator) < 0.002
+        return weights("usual", dtype, n, seed).masked_fill_(rare, torch.finfo(dtype).max * 0.7)
     return torch.zeros(n, dtype=fmt.word).add(3).view(dtype)  # subnormal
 
 
@@ -61,13 +66,15 @@ def gradients(kind: str, dtype: torch.dtype, n: int, seed: int) -> torch.Tensor:
     dense = torch.randn(n, generator=generator) * 1e-3
     if kind == "sparse":
         dense *= torch.rand(n, generator=generator) < 0.02
+    if kind == "tiny":  # subnormal in half precision
+        dense *= 1e-3
     return dense.to(dtype)
 
 
 @given(
     dtype=st.sampled_from(DTYPES),
-    weight_kind=st.sampled_from(["usual", "any word", "ones", "subnormal"]),
-    grad_kind=st.sampled_from(["usual", "any word", "sparse"]),
+    weight_kind=st.sampled_from(WEIGHTS),
+    grad_kind=st.sampled_from(GRADIENTS),
     n=st.integers(1, 6000),
     k=st.sampled_from([1, 7, 100, 4000]),
     bits=st.sampled_from(["all", "mantissa", "exponent", "sign", "3,9-12"]),
