@@ -118,7 +118,7 @@ setup(
         Pybind11Extension(
             "faultsim._C",
             [f"csrc/{name}.cpp" for name in SOURCES],
-            depends=[str(path) for path in sorted(Path("csrc").glob("*.h"))],
+            depends=[str(path) for path in sorted(Path("csrc").iterdir())],
             define_macros=[("FAULTSIM_ABI", str(ABI))],
             extra_compile_args=[*FLAGS, *werror],
             extra_link_args=["-pthread"],
