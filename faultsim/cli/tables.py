@@ -34,24 +34,19 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
     table = Table(title="\nTest accuracy after the most harmful flips found")
     table.add_column("flips up to", justify="right")
     for curve in curves:
-        table.add_column(curve if curve != "random" else "as many at random", justify="right")
+        trials = max(cell.trials for cell in result.cells if cell.cell["curve"] == curve)
+        heading = f"as many at random, {trials} trials" if curve == "random" else curve
+        table.add_column(heading, justify="right")
     table.add_row("0", *(f"{result.golden.acc:.2%}" for _ in curves))
     found = {(str(cell.cell["curve"]), cell.cell["flips"]): cell for cell in result.cells}
     for flips in dict.fromkeys(cell.cell["flips"] for cell in result.cells):
         cells = [found.get((curve, flips)) for curve in curves]
-        table.add_row(str(flips), *(_accuracy(cell) for cell in cells))
+        table.add_row(str(flips), *(str(cell.accuracy) if cell else "–" for cell in cells))
     console.print(table)
     console.print(
-        "Searched on validation images, without sampling error; random: mean over trials, 95 % "
-        "bootstrap interval."
+        "Searched on validation images, without sampling error; at random: mean over trials, "
+        "95 % bootstrap interval."
     )
-
-
-def _accuracy(cell: CellSummary | None) -> str:
-    if cell is None:
-        return "–"
-    trials = f", {cell.trials} trials" if cell.trials > 1 else ""
-    return f"{cell.accuracy}{trials}"
 
 
 def _show_cells(console: Console, config: CampaignConfig, result: CampaignResult) -> None:
