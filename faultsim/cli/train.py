@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich.console import Console
 
@@ -23,8 +24,7 @@ def run(command: Train) -> int:
     names = [field.name for field in fields(TrainConfig)]
     config = TrainConfig(**{name: getattr(command, name) for name in names})
     path = Path(config.out)
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"--out must end in .safetensors, not {path.name!r}")
+    _check_out(path)
     if config.threads:
         torch.set_num_threads(config.threads)
     data = load_data(config.data, config.data_root)
@@ -46,3 +46,14 @@ def run(command: Train) -> int:
     console.print(f"Test accuracy {results['test']:.2%} on {len(data.test):,} images")
     console.print(f"Checkpoint: {path}", soft_wrap=True)
     return 0
+
+
+def _check_out(path: Path) -> None:
+    """Raises now what would be a pity after the training."""
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"--out must end in .safetensors, not {path.name!r}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None

@@ -156,7 +156,13 @@ def test_train_writes_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
     assert "Test accuracy" in capsys.readouterr().out
     flags = [*QUICK, *data, "--checkpoint", str(path), "--out", str(tmp_path / "out")]
     assert main(flags) == 0
-    assert main(["train", "--out", str(tmp_path / "x.pt")]) == 2
+
+
+@pytest.mark.parametrize("out", ["x.pt", "/proc/nothing/x.safetensors"])
+def test_train_refuses_a_bad_out_before_it_trains(out, capsys):
+    assert main(["train", "--out", out]) == 2
+    captured = capsys.readouterr()
+    assert "epoch" not in captured.out and captured.err.count("\n") == 1
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
