@@ -162,7 +162,8 @@ def test_train_writes_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
 def test_train_refuses_a_bad_out_before_it_trains(out, capsys):
     assert main(["train", "--out", out]) == 2
     captured = capsys.readouterr()
-    assert "epoch" not in captured.out and captured.err.count("\n") == 1
+    assert "epoch" not in captured.out
+    assert captured.err.count("\n") == 1
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
