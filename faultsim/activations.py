@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,6 @@ from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
-
-if TYPE_CHECKING:
-    from faultsim.injector import Injector
 
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 ROOT = "(root)"
@@ -119,14 +116,17 @@ class ActivationFaults:
 
     Each struck output is cloned first, so that nothing that aliases it (an input, a parameter, a
     cached value, a tensor saved for backward) ever changes.
+
+    Attributes:
+        offset: Number of the first sample of the next forward pass, for faults in one sample.
     """
 
-    def __init__(self, model: nn.Module, faults: FaultSet, injector: Injector) -> None:
+    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
         self._faults = {
             site.name: (site, part) for site, part in faults.by_site() if site.kind == "activations"
         }
         self._fired = {name: np.zeros(len(part), bool) for name, (_, part) in self._faults.items()}
-        self._injector = injector
+        self.offset = 0
         modules = {module_of(name) for name in self._faults}
         missing = modules - {name or ROOT for name, _ in model.named_modules()}
         if missing:
@@ -157,7 +157,7 @@ class ActivationFaults:
         """Rows of ``faults`` and row-major positions in the whole output, pairwise."""
         if not site.per_sample:
             return np.arange(len(faults)), faults.index
-        sample = faults.sample - self._injector.offset
+        sample = faults.sample - self.offset
         every = faults.sample < 0
         rows, samples = np.nonzero(every[:, None] | (sample[:, None] == np.arange(batch)))
         return rows, samples * site.numel + faults.index[rows]

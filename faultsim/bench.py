@@ -161,7 +161,7 @@ class Bench:
                 rows.append(
                     golden.logits.new_full((len(images), golden.logits.shape[1]), torch.nan)
                 )
-            injector.offset += len(images)
+            injector.advance(len(images))
         return torch.cat(rows)
 
 

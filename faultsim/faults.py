@@ -6,6 +6,7 @@ A set prints, serialises and validates without a model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -191,9 +192,18 @@ class FaultSet:
         Raises:
             FaultError: The model lacks a tensor, or has it with another dtype or shape.
         """
-        from faultsim.injector import described
+        from faultsim.ops import read_words
+        from faultsim.weights import struck_weight
 
-        return described(model, self)
+        words = {
+            site: iter(read_words(struck_weight(model, site), part.index).tolist())
+            for site, part in self.by_site()
+            if site.kind == "weights"
+        }
+        return [
+            _with_values(fault, next(words[fault.site])) if fault.site in words else fault
+            for fault in self
+        ]
 
     def to_json(self) -> str:
         """One JSON document; :meth:`from_json` reads it back."""
@@ -269,3 +279,8 @@ def _too_wide(mask: Ints, widths: Ints) -> npt.NDArray[np.bool_]:
     beyond = mask >> np.minimum(widths, 63)
     extended = (beyond == -1) & ((mask >> (widths - 1)) == -1)
     return np.asarray((widths < 64) & (beyond != 0) & ~extended, dtype=np.bool_)
+
+
+def _with_values(fault: Fault, word: int) -> Fault:
+    value = fault.site.format.value
+    return replace(fault, before=value(word), after=value(fault.corrupt(word)))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 
 from faultsim.activations import ActivationFaults
-from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import Fault, FaultSet, Site
-from faultsim.ops import Patch, read_words
-from faultsim.tensors import owner_of, tensor_of
+from faultsim.errors import InjectionError
+from faultsim.faults import FaultSet
+from faultsim.ops import Patch
+from faultsim.weights import Holder
 
 _ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
 
@@ -44,13 +42,11 @@ class Injector:
     Attributes:
         model: The module struck.
         faults: The faults.
-        offset: Number of the first sample of the next forward pass, for faults in one sample.
     """
 
     def __init__(self, model: nn.Module, faults: FaultSet) -> None:
         self.model = model
         self.faults = faults
-        self.offset = 0
         self._holders: list[Holder] = []
         self._patch: Patch | None = None
         self._activations: ActivationFaults | None = None
@@ -67,12 +63,12 @@ class Injector:
             raise InjectionError("this injector is armed already; disarm it first")
         faults = self.faults.of_kind("weights")
         self._holders = [Holder(self.model, site) for site in faults.sites]
-        self._patch = Patch([holder.tensor for holder in self._holders], faults)
+        self._patch = Patch([holder.tensor for holder in self._holders], faults.table)
         self._stack = _ARMED.setdefault(self.model, [])
         self._stack.append(self)
         try:
             if len(faults) < len(self.faults):
-                self._activations = ActivationFaults(self.model, self.faults, self)
+                self._activations = ActivationFaults(self.model, self.faults)
             self._patch.strike()
         except BaseException:
             self.disarm()
@@ -112,6 +108,11 @@ class Injector:
                 "optimiser?): the faults may live on in the copy, so reload the weights"
             )
 
+    def advance(self, samples: int) -> None:
+        """Says that so many samples have passed through, for faults in one sample of many."""
+        if self._activations is not None:
+            self._activations.offset += samples
+
     def __enter__(self) -> Injector:
         self.arm()
         return self
@@ -125,63 +126,3 @@ class Injector:
         self.disarm()
         if kind is None and self._activations is not None:
             self._activations.check_fired()
-
-
-class Holder:
-    """Where a weight lives: the module that owns it, and its storage at this moment.
-
-    Attributes:
-        site: The weight.
-        tensor: An alias, which keeps the storage alive even if the module is given another.
-    """
-
-    def __init__(self, model: nn.Module, site: Site) -> None:
-        self.site = site
-        self._owner, self._leaf = owner_of(model, site.name)
-        self.tensor = checked_weight(self._owner, self._leaf, site).detach()
-
-    def moved(self) -> bool:
-        """Whether the module has another storage by now."""
-        found = tensor_of(self._owner, self._leaf)
-        return found is None or found.data_ptr() != self.tensor.data_ptr()
-
-
-def struck_weight(model: nn.Module, site: Site) -> torch.Tensor:
-    """The tensor of a weight site.
-
-    Raises:
-        FaultError: The model lacks it, or has it with another dtype or shape.
-    """
-    return checked_weight(*owner_of(model, site.name), site)
-
-
-def checked_weight(owner: nn.Module, leaf: str, site: Site) -> torch.Tensor:
-    """The tensor called ``leaf``; errors as :func:`struck_weight`."""
-    tensor = tensor_of(owner, leaf)
-    if tensor is None:
-        raise FaultError(f"the model has no parameter or buffer {site.name!r}")
-    if tensor.dtype != site.format.dtype or tuple(tensor.shape) != site.shape:
-        raise FaultError(
-            f"{site.name} is {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} in "
-            f"this model, but the faults were made for {site.dtype} {site.shape}"
-        )
-    return tensor
-
-
-def described(model: nn.Module, faults: FaultSet) -> list[Fault]:
-    """The faults with their values before and after; see ``FaultSet.describe``."""
-    listed = list(faults)
-    words = {
-        site: iter(read_words(struck_weight(model, site), part.index).tolist())
-        for site, part in faults.by_site()
-        if site.kind == "weights"
-    }
-    return [
-        _with_values(fault, next(words[fault.site])) if fault.site in words else fault
-        for fault in listed
-    ]
-
-
-def _with_values(fault: Fault, word: int) -> Fault:
-    value = fault.site.format.value
-    return replace(fault, before=value(word), after=value(fault.corrupt(word)))

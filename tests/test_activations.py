@@ -60,7 +60,7 @@ def test_one_sample_counts_across_batches(images):
     with injector:
         for batch in images.split(2):
             rows.append(model(batch))
-            injector.offset += len(batch)
+            injector.advance(len(batch))
     faulty = torch.cat(rows)
     assert (faulty != golden).any(dim=1).nonzero().flatten().tolist() == [4]
 

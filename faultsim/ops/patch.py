@@ -1,11 +1,16 @@
-"""The weight faults of a set, armed and undone in one call each."""
+"""The weight faults of a set, armed and undone in one call each.
+
+Faults come as the ``table`` of a ``FaultSet``, whose first rows are site, index, mask, operator and
+operand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from faultsim.errors import FaultError
@@ -13,8 +18,7 @@ from faultsim.fault import OPS
 from faultsim.ops._native import native
 from faultsim.ops.words import apply_, check_tensor, native_words, restore_, touch
 
-if TYPE_CHECKING:
-    from faultsim.faults import FaultSet
+Table = npt.NDArray[np.int64]
 
 
 class Patch:
@@ -24,12 +28,12 @@ class Patch:
     KeyboardInterrupt finds them struck or restored, never in between.
     """
 
-    def __init__(self, tensors: Sequence[torch.Tensor], faults: FaultSet) -> None:
+    def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:
         """Prepares the faults; nothing is touched yet.
 
         Args:
-            tensors: One for each of ``faults.sites``, of its dtype and shape.
-            faults: In one device's tensors or several's.
+            tensors: One for each site, of its dtype and shape; on one device or several.
+            table: (7, n) int64.
 
         Raises:
             FaultError: An index outside its tensor.
@@ -41,12 +45,12 @@ class Patch:
         self._device: list[_DevicePatch] = []
         if any(tensor.is_cuda for tensor in tensors):
             self._device = [
-                _DevicePatch(tensor, faults[faults.site == number])
+                _DevicePatch(tensor, table[:, table[0] == number])
                 for number, tensor in enumerate(tensors)
                 if tensor.is_cuda
             ]
-            faults = faults[~np.array([tensor.is_cuda for tensor in tensors])[faults.site]]
-        self._host = _host_patch(tensors, faults)
+            table = table[:, ~np.array([tensor.is_cuda for tensor in tensors])[table[0]]]
+        self._host = _host_patch(tensors, table)
 
     def strike(self) -> None:
         """Saves the words and corrupts them."""
@@ -67,11 +71,11 @@ class Patch:
             touch(tensor)
 
 
-def _host_patch(tensors: Sequence[torch.Tensor], faults: FaultSet) -> Any:
+def _host_patch(tensors: Sequence[torch.Tensor], table: Table) -> Any:
     # Tensors on another device keep their place in the list; no fault of these is in them.
     words = [native_words(tensor) for tensor in tensors]
     try:
-        return native().Patch(words, faults.table)
+        return native().Patch(words, np.ascontiguousarray(table))
     except IndexError as error:
         raise FaultError(str(error)) from None
 
@@ -79,16 +83,17 @@ def _host_patch(tensors: Sequence[torch.Tensor], faults: FaultSet) -> Any:
 class _DevicePatch:
     """The faults of one tensor on a CUDA device, operator by operator."""
 
-    def __init__(self, tensor: torch.Tensor, faults: FaultSet) -> None:
-        self._tensor, self._faults = tensor, faults
+    def __init__(self, tensor: torch.Tensor, table: Table) -> None:
+        self._tensor, self._table = tensor, table
         self._saved: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def strike(self) -> None:
-        for number in np.unique(self._faults.op):
-            part = self._faults[self._faults.op == number]
-            operand = part.operand if OPS[number] == "replace" else part.mask
-            index = torch.tensor(part.index, device=self._tensor.device)
-            self._saved.append((index, apply_(self._tensor, index, OPS[number], operand)))
+        _, index, mask, op, operand, *_ = self._table
+        for number in np.unique(op):
+            rows = op == number
+            patterns = (operand if OPS[number] == "replace" else mask)[rows]
+            struck = torch.tensor(index[rows], device=self._tensor.device)
+            self._saved.append((struck, apply_(self._tensor, struck, OPS[number], patterns)))
 
     def restore(self) -> None:
         while self._saved:

@@ -26,7 +26,7 @@ def test_a_patch_does_what_the_operators_do_in_order():
         [Fault(SITES[i % 3], i % 4, 3 << i % 4, OPS[i % 4], i) for i in (5, 0, 7, 2, 1, 11, 9)]
     )
     struck, expected = tensors(), tensors()
-    patch = ops.Patch([struck[SITES.index(site)] for site in faults.sites], faults)
+    patch = ops.Patch([struck[SITES.index(site)] for site in faults.sites], faults.table)
     patch.strike()
     for fault in faults:
         operand = fault.operand if fault.op == "replace" else fault.mask
@@ -39,7 +39,9 @@ def test_a_patch_does_what_the_operators_do_in_order():
 
 def test_striking_twice_saves_the_first_words():
     tensor = torch.ones(3)
-    patch = ops.Patch([tensor], FaultSet([Site("t", "weights", "float32", (3,))], 0, [1], 1 << 31))
+    patch = ops.Patch(
+        [tensor], FaultSet([Site("t", "weights", "float32", (3,))], 0, [1], 1 << 31).table
+    )
     patch.strike()
     patch.strike()
     assert tensor.tolist() == [1.0, -1.0, 1.0]
@@ -50,6 +52,6 @@ def test_striking_twice_saves_the_first_words():
 def test_tensors_that_do_not_fit_are_refused_before_anything_is_touched():
     site = Site("t", "weights", "float32", (3,))
     with pytest.raises(FaultError, match="index 2 is outside a tensor of 2"):
-        ops.Patch([torch.ones(2)], FaultSet([site], 0, [2], 1))
+        ops.Patch([torch.ones(2)], FaultSet([site], 0, [2], 1).table)
     with pytest.raises(InjectionError, match="overlapping"):
-        ops.Patch([torch.ones(1).expand(3)], FaultSet([site], 0, [2], 1))
+        ops.Patch([torch.ones(1).expand(3)], FaultSet([site], 0, [2], 1).table)
