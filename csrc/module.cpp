@@ -3,7 +3,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <initializer_list>
+#include <array>
+#include <tuple>
+#include <vector>
 
 #include "flip.h"
 #include "isa.h"
@@ -12,6 +14,7 @@
 #include "philox.h"
 #include "rank.h"
 #include "sample.h"
+#include "scan.h"
 
 namespace py = pybind11;
 using namespace faultsim;
@@ -174,6 +177,44 @@ void register_ranking(py::module_& m) {
   });
 }
 
+// Inputs are u, delta, A, B, C, D and bias; 0 stands for none.
+ScanJob make_scan(bool is_double, const std::array<int64_t, 5>& shape,
+                  const std::array<uintptr_t, 7>& inputs, bool softplus) {
+  ScanJob job{};
+  job.is_double = is_double;
+  std::tie(job.batch, job.dim, job.groups, job.length, job.state) = std::tuple_cat(shape);
+  const void** slots[] = {&job.u, &job.delta, &job.A, &job.B, &job.C, &job.D, &job.bias};
+  for (int i = 0; i < 7; ++i) *slots[i] = pointer<void>(inputs[i]);
+  job.softplus = softplus;
+  return job;
+}
+
+void register_scan(py::module_& m) {
+  py::class_<ScanJob>(m, "Scan").def(py::init(&make_scan));
+  m.def(
+      "scan_forward",
+      [](ScanJob job, uintptr_t y, const std::vector<std::array<int64_t, 6>>& faults, int threads) {
+        std::vector<StateFault> states;
+        for (const auto& [batch, channel, state, step, keep, toggle] : faults)
+          states.push_back({batch, channel, state, step, static_cast<uint64_t>(keep),
+                            static_cast<uint64_t>(toggle)});
+        job.y = pointer<void>(y);
+        job.faults = states.data();
+        job.n_faults = static_cast<int64_t>(states.size());
+        scan_forward(job, threads);
+      },
+      NoGil());
+  m.def(
+      "scan_backward",
+      [](const ScanJob& job, const std::array<uintptr_t, 8>& grads, int threads) {
+        void* slots[8];
+        for (int i = 0; i < 8; ++i) slots[i] = pointer<void>(grads[i]);
+        const auto [dy, du, ddelta, dA, dB, dC, dD, dbias] = slots;
+        scan_backward(job, {dy, du, ddelta, dA, dB, dC, dD, dbias}, threads);
+      },
+      NoGil());
+}
+
 void register_limits(py::module_& m) {
   m.def(
       "read_limit",
@@ -204,5 +245,6 @@ PYBIND11_MODULE(_C, m) {
   register_patch(m);
   register_sampling(m);
   register_ranking(m);
+  register_scan(m);
   register_limits(m);
 }

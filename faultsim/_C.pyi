@@ -63,5 +63,21 @@ def rank_bits(
     k: int,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]: ...
+
+class Scan:
+    def __init__(
+        self,
+        is_double: bool,
+        shape: tuple[int, int, int, int, int],
+        inputs: tuple[int, int, int, int, int, int, int],
+        softplus: bool,
+    ) -> None: ...
+
+def scan_forward(
+    scan: Scan, y: int, faults: list[tuple[int, int, int, int, int, int]], threads: int
+) -> None: ...
+def scan_backward(
+    scan: Scan, grads: tuple[int, int, int, int, int, int, int, int], threads: int
+) -> None: ...
 def read_limit(words: int, n: int, threads: int) -> int: ...
 def update_limit(words: int, index: int, n: int) -> None: ...

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faultsim.ops.scan import selective_scan
+from faultsim.ops import selective_scan
 
 DIRECTIONS = 4  # row-major, column-major, and both reversed
 STEP_MIN, STEP_MAX, STEP_FLOOR = 1e-3, 0.1, 1e-4

@@ -3,6 +3,7 @@
 from faultsim.ops.patch import Patch
 from faultsim.ops.ranking import RankedBits, rank_bits
 from faultsim.ops.sampling import sample_bit_errors, sample_uniform
+from faultsim.ops.scan import StateFault, selective_scan
 from faultsim.ops.words import (
     apply_,
     flip_,
@@ -16,6 +17,7 @@ from faultsim.ops.words import (
 __all__ = [
     "Patch",
     "RankedBits",
+    "StateFault",
     "apply_",
     "flip_",
     "rank_bits",
@@ -24,6 +26,7 @@ __all__ = [
     "restore_",
     "sample_bit_errors",
     "sample_uniform",
+    "selective_scan",
     "stuck_at_0_",
     "stuck_at_1_",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from faultsim.ops.scan import selective_scan
+from faultsim.ops import selective_scan
 
 
 def recurrence(u, delta, A, B, C, D, bias, softplus):

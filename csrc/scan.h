@@ -1,0 +1,39 @@
+// The selective scan of Mamba, forward and backward, with faults in its hidden state.
+#pragma once
+#include <cstdint>
+
+namespace faultsim {
+
+// Strikes one word of the hidden state after the update of a step, before it is read out:
+// word becomes (word & keep) ^ toggle.
+struct StateFault {
+  int64_t batch;  // -1 for every sample
+  int64_t channel;
+  int64_t state;
+  int64_t step;
+  uint64_t keep;
+  uint64_t toggle;
+};
+
+// Contiguous arrays of float, or of double if is_double. u, delta, y: (batch, dim, length);
+// A: (dim, state); B, C: (batch, groups, state, length); D, bias: (dim) or null.
+struct ScanJob {
+  bool is_double;
+  int64_t batch, dim, groups, length, state;
+  const void *u, *delta, *A, *B, *C, *D, *bias;
+  bool softplus;
+  void* y;
+  const StateFault* faults;
+  int64_t n_faults;
+};
+
+// Gradients have the shapes of what they belong to; dD and dbias may be null.
+struct ScanGrads {
+  const void* dy;
+  void *du, *ddelta, *dA, *dB, *dC, *dD, *dbias;
+};
+
+void scan_forward(const ScanJob& job, int threads);
+void scan_backward(const ScanJob& job, const ScanGrads& grads, int threads);
+
+}  // namespace faultsim

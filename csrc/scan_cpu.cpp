@@ -1,0 +1,89 @@
+// Hands the tasks of a scan to threads. What a task computes does not depend on their number.
+#include <memory>
+#include <vector>
+
+#include "float_mode.h"
+#include "isa.h"
+#include "parallel.h"
+#include "scan_kernel.h"
+
+namespace faultsim {
+namespace {
+
+const ScanKernels& kernels(const ScanJob& job) {
+#ifdef __x86_64__
+  if (isa() == Isa::avx512) return job.is_double ? avx512::scan_double : avx512::scan_float;
+  if (isa() == Isa::avx2) return job.is_double ? avx2::scan_double : avx2::scan_float;
+#endif
+  return job.is_double ? baseline::scan_double : baseline::scan_float;
+}
+
+// Calls body(task, scratch) for every task, each thread with aligned scratch of its own.
+template <class Body>
+void run_tasks(int64_t tasks, int64_t scratch, int threads, Body body) {
+  constexpr size_t alignment = 64;
+  threads = static_cast<int>(std::clamp<int64_t>(tasks, 1, threads));
+  parallel_for(tasks, threads, [&](int, int64_t begin, int64_t end) {
+    const FloatMode mode;
+    size_t space = static_cast<size_t>(scratch) + alignment;
+    const std::unique_ptr<char[]> memory(new char[space]);
+    void* aligned = memory.get();
+    std::align(alignment, static_cast<size_t>(scratch), aligned, space);
+    for (int64_t task = begin; task < end; ++task) body(task, aligned);
+  });
+}
+
+// The gradients of parameters, sample by sample, to be summed in the order of samples.
+template <class Real>
+class Partial {
+ public:
+  Partial(void* out, int64_t samples, int64_t n)
+      : out_(static_cast<Real*>(out)), n_(n), parts_(out == nullptr ? 0 : samples * n) {}
+
+  void* of(int64_t sample) { return out_ == nullptr ? nullptr : parts_.data() + sample * n_; }
+
+  void sum() {
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      Real& total = out_[static_cast<int64_t>(i) % n_];
+      total = static_cast<int64_t>(i) < n_ ? parts_[i] : total + parts_[i];
+    }
+  }
+
+ private:
+  Real* out_;
+  int64_t n_;
+  std::vector<Real> parts_;
+};
+
+template <class Real>
+void backward(const ScanJob& job, const ScanGrads& grads, int threads) {
+  Partial<Real> dA(grads.dA, job.batch, job.dim * job.state);
+  Partial<Real> dD(grads.dD, job.batch, job.dim), dbias(grads.dbias, job.batch, job.dim);
+  const ScanKernels& kernel = kernels(job);
+  run_tasks(job.batch * job.groups, kernel.backward_scratch(job), threads,
+            [&](int64_t task, void* scratch) {
+              ScanGrads own = grads;
+              const int64_t sample = task / job.groups;
+              own.dA = dA.of(sample);
+              own.dD = dD.of(sample);
+              own.dbias = dbias.of(sample);
+              kernel.backward(job, own, task, scratch);
+            });
+  dA.sum();
+  dD.sum();
+  dbias.sum();
+}
+
+}  // namespace
+
+void scan_forward(const ScanJob& job, int threads) {
+  const ScanKernels& kernel = kernels(job);
+  run_tasks(kernel.forward_tasks(job), kernel.forward_scratch(job), threads,
+            [&](int64_t task, void* scratch) { kernel.forward(job, task, scratch); });
+}
+
+void scan_backward(const ScanJob& job, const ScanGrads& grads, int threads) {
+  job.is_double ? backward<double>(job, grads, threads) : backward<float>(job, grads, threads);
+}
+
+}  // namespace faultsim
