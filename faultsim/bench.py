@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from faultsim import metrics
 from faultsim.data import Dataset, Split
 from faultsim.errors import ConfigError, FaultSimError, InjectionError
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.injector import Injector
-from faultsim.metrics import auc
 from faultsim.models import model_digest
 from faultsim.trial import Outcome, Trial
 
@@ -110,7 +109,7 @@ class Bench:
             for leaf in leaves.values():
                 leaf.requires_grad_(True)
             with Injector(self.model, faults):
-                loss = functional.cross_entropy(self.model(images), labels)
+                loss = metrics.loss(self.model(images), labels)
                 grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         finally:
             for name, leaf in leaves.items():
@@ -190,8 +189,8 @@ def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Out
         sdc=int(sdc.sum()),
         benign=int((~due & ~sdc & ~same).sum()),
         masked=int(masked.sum()),
-        loss=float(functional.cross_entropy(logits.double(), labels)),
+        loss=float(metrics.loss(logits.double(), labels)),
         max_dev=float(finite.max()) if len(finite) else 0.0,
         acc=correct / n,
-        auc=auc(logits.double().softmax(dim=1), labels) if with_auc else None,
+        auc=metrics.auc(metrics.probabilities(logits.double()), labels) if with_auc else None,
     )

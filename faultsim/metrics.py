@@ -1,9 +1,32 @@
-"""Accuracy and AUC as MedMNIST's evaluator defines them."""
+"""Loss, accuracy and AUC; the last two as MedMNIST's evaluator defines them."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional
+
+
+def loss(
+    logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean cross entropy, or mean binary cross entropy of each label where there are several.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,) int64 classes, or (n, classes) of 0 and 1.
+        weight: (classes,) weights of the classes; of the positive labels where there are several.
+    """
+    if labels.ndim == 2:
+        return functional.binary_cross_entropy_with_logits(
+            logits, labels.to(logits.dtype), pos_weight=weight
+        )
+    return functional.cross_entropy(logits, labels, weight)
+
+
+def probabilities(logits: torch.Tensor, multi_label: bool = False) -> torch.Tensor:
+    """Softmax over the classes, or a sigmoid of each label; (n, classes)."""
+    return logits.sigmoid() if multi_label else logits.softmax(dim=1)
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:

@@ -137,7 +137,9 @@ def _packed(
         ends = (shape[0], shape[1], states, shape[2])
         starts = (-1, 0, 0, 0)
         if not all(a <= at < end for a, at, end in zip(starts, place, ends, strict=True)):
-            raise FaultError(f"{fault} lies outside a state of (batch, channel, state, step) {ends}")
+            raise FaultError(
+                f"{fault} lies outside a state of (batch, channel, state, step) {ends}"
+            )
         if fault.op not in OPS:
             raise FaultError(f"unknown operator {fault.op!r}: use one of {', '.join(OPS)}")
         if not 0 <= fault.mask <= every:

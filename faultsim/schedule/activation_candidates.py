@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
+from faultsim import metrics
 from faultsim.activations import OutputHooks
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
@@ -67,7 +67,7 @@ def _outputs_and_gradients(
     with Injector(bench.model, committed):
         hooks = OutputHooks(bench.model, visit)
         try:
-            loss = functional.cross_entropy(bench.model(images), part.labels.to(bench.device))
+            loss = metrics.loss(bench.model(images), part.labels.to(bench.device))
             grads = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
         finally:
             hooks.remove()
