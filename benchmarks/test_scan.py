@@ -28,9 +28,10 @@ def recurrence(u, delta, A, B, C, D, bias):
     decay = torch.exp(torch.einsum("bdl,dn->bdln", step, A))
     driven = torch.einsum("bdl,bdnl,bdl->bdln", step, B, u)
     state, outputs = torch.zeros_like(decay[:, :, 0]), []
-    for t in range(u.shape[2]):
-        state = decay[:, :, t] * state + driven[:, :, t]
-        outputs.append(torch.einsum("bdn,bdn->bd", state, C[..., t]))
+    # unbind, because the gradient of indexing fills a tensor of the whole length at each step
+    for factor, drive, out in zip(decay.unbind(2), driven.unbind(2), C.unbind(3), strict=True):
+        state = factor * state + drive
+        outputs.append(torch.einsum("bdn,bdn->bd", state, out))
     return torch.stack(outputs, dim=2) + u * D[:, None]
 
 

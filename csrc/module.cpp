@@ -177,42 +177,50 @@ void register_ranking(py::module_& m) {
   });
 }
 
-// Inputs are u, delta, A, B, C, D and bias; 0 stands for none.
-ScanJob make_scan(bool is_double, const std::array<int64_t, 5>& shape,
-                  const std::array<uintptr_t, 7>& inputs, bool softplus) {
-  ScanJob job{};
-  job.is_double = is_double;
-  std::tie(job.batch, job.dim, job.groups, job.length, job.state) = std::tuple_cat(shape);
-  const void** slots[] = {&job.u, &job.delta, &job.A, &job.B, &job.C, &job.D, &job.bias};
-  for (int i = 0; i < 7; ++i) *slots[i] = pointer<void>(inputs[i]);
-  job.softplus = softplus;
-  return job;
-}
+// A scan with what its pointers point to: inputs are u, delta, A, B, C, D and bias, 0 for none; a
+// fault is batch, channel, state, step, bits kept and bits toggled.
+class Scan {
+ public:
+  Scan(bool is_double, const std::array<int64_t, 5>& shape, const std::array<uintptr_t, 7>& inputs,
+       bool softplus, const std::vector<std::array<int64_t, 6>>& faults) {
+    job_.is_double = is_double;
+    std::tie(job_.batch, job_.dim, job_.groups, job_.length, job_.state) = std::tuple_cat(shape);
+    const void** slots[] = {&job_.u, &job_.delta, &job_.A, &job_.B, &job_.C, &job_.D, &job_.bias};
+    for (int i = 0; i < 7; ++i) *slots[i] = pointer<void>(inputs[i]);
+    job_.softplus = softplus;
+    for (const auto& [batch, channel, state, step, keep, toggle] : faults)
+      faults_.push_back({batch, channel, state, step, static_cast<uint64_t>(keep),
+                         static_cast<uint64_t>(toggle)});
+    job_.faults = faults_.data();
+    job_.n_faults = static_cast<int64_t>(faults_.size());
+  }
+  Scan(const Scan&) = delete;
+
+  void forward(uintptr_t y, int threads) const {
+    ScanJob job = job_;
+    job.y = pointer<void>(y);
+    scan_forward(job, threads);
+  }
+
+  void backward(const std::array<uintptr_t, 8>& grads, int threads) const {
+    void* slots[8];
+    for (int i = 0; i < 8; ++i) slots[i] = pointer<void>(grads[i]);
+    const auto [dy, du, ddelta, dA, dB, dC, dD, dbias] = slots;
+    scan_backward(job_, {dy, du, ddelta, dA, dB, dC, dD, dbias}, threads);
+  }
+
+ private:
+  ScanJob job_{};
+  std::vector<StateFault> faults_;
+};
 
 void register_scan(py::module_& m) {
-  py::class_<ScanJob>(m, "Scan").def(py::init(&make_scan));
-  m.def(
-      "scan_forward",
-      [](ScanJob job, uintptr_t y, const std::vector<std::array<int64_t, 6>>& faults, int threads) {
-        std::vector<StateFault> states;
-        for (const auto& [batch, channel, state, step, keep, toggle] : faults)
-          states.push_back({batch, channel, state, step, static_cast<uint64_t>(keep),
-                            static_cast<uint64_t>(toggle)});
-        job.y = pointer<void>(y);
-        job.faults = states.data();
-        job.n_faults = static_cast<int64_t>(states.size());
-        scan_forward(job, threads);
-      },
-      NoGil());
-  m.def(
-      "scan_backward",
-      [](const ScanJob& job, const std::array<uintptr_t, 8>& grads, int threads) {
-        void* slots[8];
-        for (int i = 0; i < 8; ++i) slots[i] = pointer<void>(grads[i]);
-        const auto [dy, du, ddelta, dA, dB, dC, dD, dbias] = slots;
-        scan_backward(job, {dy, du, ddelta, dA, dB, dC, dD, dbias}, threads);
-      },
-      NoGil());
+  using Faults = std::vector<std::array<int64_t, 6>>;
+  py::class_<Scan>(m, "Scan")
+      .def(py::init<bool, const std::array<int64_t, 5>&, const std::array<uintptr_t, 7>&, bool,
+                    const Faults&>())
+      .def("forward", &Scan::forward, NoGil())
+      .def("backward", &Scan::backward, NoGil());
 }
 
 void register_limits(py::module_& m) {

@@ -1,7 +1,10 @@
-// The gradient of the scan. States are kept at the first step of each tile only; those in between
-// are computed again.
+// The gradient of the scan. States are kept before each tile only; those in between are computed
+// again, faults included, and the gradient passes a fault as if it added a constant.
 #pragma once
+#include <initializer_list>
+
 #include "scan_block.h"
+#include "scan_strike.h"
 
 namespace faultsim {
 namespace {
@@ -12,69 +15,65 @@ struct BackwardScratch {
   using Vec = V<Real>;
 
   BackwardScratch(const ScanJob& job, void* memory)
-      : states(job.state), tiles((job.length + kScanTile - 1) / kScanTile) {
-    Vec* at = static_cast<Vec*>(memory);
-    const int64_t blocks = Block<Real>::count(job), table = kScanTile * states;
-    auto take = [&](int64_t vectors) { return (at += vectors) - vectors; };
-    raw = take(kScanTile);
-    step = take(kScanTile);
-    u = take(kScanTile);
-    dy = take(kScanTile);
-    du = take(kScanTile);
-    ddelta = take(kScanTile);
-    decay = take(table);
-    h = take(table + states);
-    db = take(table);
-    dc = take(table);
-    rate = take(blocks * states);
-    carry = take(blocks * states);
-    da = take(blocks * states);
-    dskip = take(blocks);
-    dbias = take(blocks);
-    start = take(blocks * tiles * states);
-    b = reinterpret_cast<Real*>(take(kScanTile * states));  // more than enough for one lane
-    c = b + kScanTile * states;
-    used = (at - static_cast<Vec*>(memory)) * kVectorBytes;
+      : states(job.state), tiles((job.length + kBackwardTile - 1) / kBackwardTile) {
+    const int64_t blocks = Block<Real>::count(job), table = kBackwardTile * states;
+    Carver carver(memory);
+    for (Vec** row : {&raw, &step, &u, &dy, &du, &ddelta}) *row = carver.take<Vec>(kBackwardTile);
+    for (Vec** matrix : {&decay, &db, &dc}) *matrix = carver.take<Vec>(table);
+    h = carver.take<Vec>(table + states);
+    for (Vec** column : {&rate, &carry, &da}) *column = carver.take<Vec>(blocks * states);
+    for (Vec** value : {&dskip, &dbias}) *value = carver.take<Vec>(blocks);
+    start = carver.take<Vec>(tiles * blocks * states);
+    for (Real** matrix : {&b, &c}) *matrix = carver.take<Real>(table);
+    used = carver.used();
   }
 
-  Vec* start_of(int64_t block, int64_t tile) const {
-    return start + (block * tiles + tile) * states;
+  Vec* start_of(int64_t tile, int64_t block, int64_t blocks) const {
+    return start + (tile * blocks + block) * states;
   }
 
   int64_t states, tiles, used;
   Vec *raw, *step, *u, *dy, *du, *ddelta;  // (tile)
   Vec *decay, *h;                          // (tile, state); h has the state before the tile first
-  Vec *db, *dc;                            // (state, tile), one lane for each channel
+  Vec *db, *dc;                            // (tile, state), one lane for each channel
   Vec *rate, *carry, *da;                  // (block, state)
   Vec *dskip, *dbias;                      // (block)
-  Vec* start;                              // (block, tile, state)
+  Vec* start;                              // (tile, block, state)
   Real *b, *c;                             // (tile, state)
 };
 
-// States and decays of a tile; h[0] is given.
-template <class Real, bool near>
-void states_of_tile(int steps, const BackwardScratch<Real>& s, const V<Real>* rate) {
+// From the state before a tile to the one after it.
+template <class Real, bool near, bool faulty>
+void skip_tile(const Block<Real>& block, int64_t from, int steps, const BackwardScratch<Real>& s,
+               const V<Real>* rate, const V<Real>* before, V<Real>* after) {
   const int64_t states = s.states;
+  for (int64_t n = 0; n < states; ++n) after[n] = before[n];
   for (int t = 0; t < steps; ++t) {
     const V<Real> step = s.step[t], driven = step * s.u[t];
     const Real* b = s.b + t * states;
-    const V<Real>* before = s.h + t * states;
-    for (int64_t n = 0; n < states; ++n) {
-      const V<Real> decay = decay_of<Real, near>(step * rate[n]);
-      s.decay[t * states + n] = decay;
-      s.h[(t + 1) * states + n] = decay * before[n] + driven * b[n];
-    }
+    for (int64_t n = 0; n < states; ++n)
+      after[n] = decay_of<Real, near>(step * rate[n]) * after[n] + driven * b[n];
+    if constexpr (faulty) strike(block, from + t, after);
   }
 }
 
-template <class Real>
-void recompute(const Block<Real>& block, int64_t from, int steps, const BackwardScratch<Real>& s,
-               const V<Real>* rate, Real most_rate) {
-  block.load(block.job.u, from, steps, s.u);
-  block.load_matrix(block.b, from, steps, s.b);
-  const bool near = block.load_steps(from, steps, most_rate, s.raw, s.step);
-  const auto run = near ? states_of_tile<Real, true> : states_of_tile<Real, false>;
-  run(steps, s, rate);
+// States and decays of a tile.
+template <class Real, bool near, bool faulty>
+void recall_tile(const Block<Real>& block, int64_t from, int steps, const BackwardScratch<Real>& s,
+                 const V<Real>* rate, const V<Real>* before) {
+  const int64_t states = s.states;
+  for (int64_t n = 0; n < states; ++n) s.h[n] = before[n];
+  for (int t = 0; t < steps; ++t) {
+    const V<Real> step = s.step[t], driven = step * s.u[t];
+    const Real* b = s.b + t * states;
+    V<Real>*h = s.h + t * states, *next = h + states;
+    for (int64_t n = 0; n < states; ++n) {
+      const V<Real> decay = decay_of<Real, near>(step * rate[n]);
+      s.decay[t * states + n] = decay;
+      next[n] = decay * h[n] + driven * b[n];
+    }
+    if constexpr (faulty) strike(block, from + t, next);
+  }
 }
 
 // From dy to the gradients of a tile, steps in reverse; carry is decay * dh of the step after.
@@ -92,8 +91,8 @@ void gradients_of_tile(const Block<Real>& block, int steps, const BackwardScratc
     V<Real> ddriven{}, dexponent{};
     for (int64_t n = 0; n < states; ++n) {
       const V<Real> dh = carry[n] + dy * c[n];
-      s.dc[n * kScanTile + t] += dy * after[n];
-      s.db[n * kScanTile + t] += dh * driven;
+      s.dc[t * states + n] += dy * after[n];
+      s.db[t * states + n] += dh * driven;
       ddriven += dh * b[n];
       carry[n] = dh * decay[n];
       const V<Real> change = carry[n] * before[n];
@@ -113,7 +112,7 @@ template <class Real>
 void sum_lanes(const V<Real>* table, int64_t states, int steps, int64_t length, Real* out) {
   for (int64_t n = 0; n < states; ++n)
     for (int t = 0; t < steps; ++t) {
-      const V<Real> value = table[n * kScanTile + t];
+      const V<Real> value = table[t * states + n];
       Real sums[4] = {};
       for (int lane = 0; lane < Vector<Real>::lanes; ++lane) sums[lane % 4] += value[lane];
       out[n * length + t] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
@@ -127,6 +126,44 @@ void store_lanes(V<Real> value, int lanes, void* out, int64_t at, int64_t stride
     static_cast<Real*>(out)[at + lane * stride] = value[lane];
 }
 
+// Keeps the state before each tile.
+template <class Real>
+void keep_starts(const ScanJob& job, int64_t sample, int64_t group, Real most_rate,
+                 const BackwardScratch<Real>& s) {
+  const int64_t blocks = Block<Real>::count(job);
+  for (int64_t i = 0; i < blocks * s.states; ++i) s.start[i] = V<Real>{};
+  for (int64_t tile = 0; tile + 1 < s.tiles; ++tile) {
+    const int64_t from = tile * kBackwardTile;
+    for (int64_t k = 0; k < blocks; ++k) {
+      const Block<Real> block(job, sample, group, k);
+      if (k == 0) block.load_matrices(from, kBackwardTile, s.b, nullptr);
+      block.load(job.u, from, kBackwardTile, s.u);
+      const bool near = block.load_steps(from, kBackwardTile, most_rate, s.raw, s.step);
+      const auto run = any_strikes(block, from, kBackwardTile)
+                           ? (near ? skip_tile<Real, true, true> : skip_tile<Real, false, true>)
+                           : (near ? skip_tile<Real, true, false> : skip_tile<Real, false, false>);
+      run(block, from, kBackwardTile, s, s.rate + k * s.states, s.start_of(tile, k, blocks),
+          s.start_of(tile + 1, k, blocks));
+    }
+  }
+}
+
+template <class Real>
+void backward_block(const Block<Real>& block, int64_t from, int steps, int64_t number,
+                    Real most_rate, const BackwardScratch<Real>& s, const ScanGrads& grads) {
+  const V<Real>* start = s.start_of(from / kBackwardTile, number, Block<Real>::count(block.job));
+  block.load(block.job.u, from, steps, s.u);
+  block.load(grads.dy, from, steps, s.dy);
+  const bool near = block.load_steps(from, steps, most_rate, s.raw, s.step);
+  const auto run = any_strikes(block, from, steps)
+                       ? (near ? recall_tile<Real, true, true> : recall_tile<Real, false, true>)
+                       : (near ? recall_tile<Real, true, false> : recall_tile<Real, false, false>);
+  run(block, from, steps, s, s.rate + number * s.states, start);
+  gradients_of_tile(block, steps, s, number);
+  block.store(s.du, from, steps, grads.du);
+  block.store(s.ddelta, from, steps, grads.ddelta);
+}
+
 template <class Real>
 void backward(const ScanJob& job, const ScanGrads& grads, int64_t task, void* scratch) {
   const int64_t sample = task / job.groups, group = task % job.groups;
@@ -135,33 +172,18 @@ void backward(const ScanJob& job, const ScanGrads& grads, int64_t task, void* sc
   Real most_rate = 0;
   for (int64_t k = 0; k < blocks; ++k) {
     const Block<Real> block(job, sample, group, k);
-    V<Real>* rate = s.rate + k * states;
-    most_rate = larger(most_rate, block.load_rates(rate));
-    for (int64_t n = 0; n < states; ++n)
-      s.h[n] = s.carry[k * states + n] = s.da[k * states + n] = V<Real>{};
+    most_rate = larger(most_rate, block.load_rates(s.rate + k * states));
     s.dskip[k] = s.dbias[k] = V<Real>{};
-    for (int64_t tile = 0; tile < s.tiles; ++tile) {
-      for (int64_t n = 0; n < states; ++n) s.start_of(k, tile)[n] = s.h[n];
-      if (tile + 1 == s.tiles) break;
-      recompute(block, tile * kScanTile, kScanTile, s, rate, most_rate);
-      for (int64_t n = 0; n < states; ++n) s.h[n] = s.h[kScanTile * states + n];
-    }
   }
+  for (int64_t i = 0; i < blocks * states; ++i) s.carry[i] = s.da[i] = V<Real>{};
+  keep_starts(job, sample, group, most_rate, s);
   for (int64_t tile = s.tiles - 1; tile >= 0; --tile) {
-    const int64_t from = tile * kScanTile, left = job.length - from;
-    const int steps = static_cast<int>(left < kScanTile ? left : kScanTile);
-    for (int64_t i = 0; i < states * kScanTile; ++i) s.db[i] = s.dc[i] = V<Real>{};
-    for (int64_t k = 0; k < blocks; ++k) {
-      const Block<Real> block(job, sample, group, k);
-      for (int64_t n = 0; n < states; ++n) s.h[n] = s.start_of(k, tile)[n];
-      recompute(block, from, steps, s, s.rate + k * states, most_rate);
-      block.load_matrix(block.c, from, steps, s.c);
-      block.load(grads.dy, from, steps, s.dy);
-      gradients_of_tile(block, steps, s, k);
-      block.store(s.du, from, steps, grads.du);
-      block.store(s.ddelta, from, steps, grads.ddelta);
-    }
-    const int64_t at = task * states * job.length + from;
+    const int64_t from = tile * kBackwardTile, at = task * states * job.length + from;
+    const int steps = tile_steps(job, from, kBackwardTile);
+    Block<Real>(job, sample, group, 0).load_matrices(from, steps, s.b, s.c);
+    for (int64_t i = 0; i < states * kBackwardTile; ++i) s.db[i] = s.dc[i] = V<Real>{};
+    for (int64_t k = 0; k < blocks; ++k)
+      backward_block(Block<Real>(job, sample, group, k), from, steps, k, most_rate, s, grads);
     sum_lanes<Real>(s.db, states, steps, job.length, static_cast<Real*>(grads.dB) + at);
     sum_lanes<Real>(s.dc, states, steps, job.length, static_cast<Real*>(grads.dC) + at);
   }

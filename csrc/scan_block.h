@@ -76,10 +76,11 @@ struct Block {
     return true;
   }
 
-  // B or C of a tile, step by step; in place, the distance of states may be a power of two, which
+  // B and C of a tile, step by step; in place, the distance of states may be a power of two, which
   // caches dislike.
-  void load_matrix(const Real* matrix, int64_t from, int steps, Real* out) const {
-    transpose<Real>(matrix + from, job.length, job.state, steps, out, job.state);
+  void load_matrices(int64_t from, int steps, Real* b, Real* c) const {
+    transpose<Real>(this->b + from, job.length, job.state, steps, b, job.state);
+    if (c != nullptr) transpose<Real>(this->c + from, job.length, job.state, steps, c, job.state);
   }
 
   const ScanJob& job;
@@ -102,6 +103,30 @@ struct Block {
         out[lane] = static_cast<const Real*>(values)[channel + lane];
     return out;
   }
+};
+
+inline int tile_steps(const ScanJob& job, int64_t from, int most) {
+  return static_cast<int>(job.length - from < most ? job.length - from : most);
+}
+
+// Cuts arrays off one piece of memory; without any it only counts the bytes.
+class Carver {
+ public:
+  explicit Carver(void* memory) : memory_(static_cast<char*>(memory)) {}
+
+  template <class Element>
+  Element* take(int64_t n) {
+    char* at = memory_ == nullptr ? nullptr : memory_ + used_;
+    const int64_t bytes = n * static_cast<int64_t>(sizeof(Element));
+    used_ += (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+    return reinterpret_cast<Element*>(at);
+  }
+
+  int64_t used() const { return used_; }
+
+ private:
+  char* memory_;
+  int64_t used_ = 0;
 };
 
 template <class Real, bool near>

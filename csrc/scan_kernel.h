@@ -4,10 +4,13 @@
 
 namespace faultsim {
 
-constexpr int kScanTile = 16;  // steps that are laid out together
+// Steps that are laid out together: long enough for whole cache lines of a row to be read at once,
+// and for the backward pass short enough for its tables to stay in the second-level cache.
+constexpr int kForwardTile = 64;
+constexpr int kBackwardTile = 32;
 
-// A task is one vector of channels of one group and sample (forward), or one group and sample
-// (backward). Scratch is aligned to 64 bytes.
+// A task is a share of the channels of one group and sample (forward), or all of them (backward).
+// Scratch is aligned to 64 bytes.
 struct ScanKernels {
   int64_t (*forward_tasks)(const ScanJob& job);
   int64_t (*forward_scratch)(const ScanJob& job);  // bytes

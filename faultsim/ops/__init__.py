@@ -3,7 +3,8 @@
 from faultsim.ops.patch import Patch
 from faultsim.ops.ranking import RankedBits, rank_bits
 from faultsim.ops.sampling import sample_bit_errors, sample_uniform
-from faultsim.ops.scan import StateFault, selective_scan
+from faultsim.ops.scan import selective_scan
+from faultsim.ops.state_fault import StateFault
 from faultsim.ops.words import (
     apply_,
     flip_,

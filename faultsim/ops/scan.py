@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import torch
 
 from faultsim.errors import FaultError
-from faultsim.fault import OPS
-from faultsim.formats import FORMATS, signed
-from faultsim.ops.scan_autograd import ScanFunction
+from faultsim.ops.scan_autograd import native_scan
 from faultsim.ops.scan_reference import selective_scan_reference
+from faultsim.ops.state_fault import StateFault, packed
 
+Scan = Callable[..., torch.Tensor]
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-
-
-class StateFault(NamedTuple):
-    """A fault in the hidden state of a selective scan.
-
-    It strikes after the update of its step and before that step is read out, and propagates from
-    there, as an upset of the register that holds the state would.
-
-    Attributes:
-        channel: In 0 … dim − 1.
-        state: In 0 … state − 1.
-        step: In 0 … length − 1.
-        mask: Bits struck; for ``replace`` the new word.
-        op: ``flip``, ``stuck-at-0``, ``stuck-at-1`` or ``replace``.
-        batch: One sample, or None for all.
-    """
-
-    channel: int
-    state: int
-    step: int
-    mask: int
-    op: str = "flip"
-    batch: int | None = None
 
 
 def selective_scan(
@@ -56,9 +34,10 @@ def selective_scan(
     Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023: zero-order
     hold for A, Euler for B. float64 computes in float64, all else in float32. On the CPU forward
     and backward are native, on ``torch.get_num_threads()`` threads whose number does not change
-    the result; the backward pass computes hidden states again instead of storing them. Works under
-    autograd, ``torch.func`` (grad, vjp, jacrev, vmap) and ``torch.compile``; there is no forward
-    mode and no second derivative. Elsewhere plain torch.
+    the result; the backward pass computes hidden states again instead of storing them. On CUDA
+    the kernel of mamba-ssm runs where that is installed and no state is struck; everything else is
+    plain torch. Works under autograd, ``torch.func`` (grad, vjp, jacrev, vmap) and
+    ``torch.compile``; on the CPU there is no forward mode and no second derivative.
 
     Args:
         u: Input, (batch, dim, length).
@@ -70,8 +49,8 @@ def selective_scan(
         delta_bias: Added to ``delta``, (dim,).
         delta_softplus: Whether softplus is applied to ``delta`` after the bias; it is linear
             above 20.
-        state_faults: Faults in the hidden state, in words of the type that computes. Not
-            differentiable. Several on one word compose in their order.
+        state_faults: Faults in the hidden state, in words of the type that computes. Several on
+            one word compose in their order. Gradients pass them as if they added a constant.
 
     Returns:
         (batch, dim, length), of the dtype of ``u``.
@@ -82,13 +61,28 @@ def selective_scan(
     _check(u, delta, A, B, C, D, delta_bias)
     compute = torch.float64 if u.dtype == torch.float64 else torch.float32
     tensors = [t if t is None else t.to(compute) for t in (u, delta, A, B, C, D, delta_bias)]
-    if u.device.type != "cpu":
-        if state_faults:
-            raise FaultError("state faults need the CPU; move the model there")
-        return selective_scan_reference(*tensors, delta_softplus).to(u.dtype)
-    faults = None if not state_faults else _packed(state_faults, u.shape, A.shape[1], compute)
-    y: torch.Tensor = ScanFunction.apply(*tensors, delta_softplus, faults)
-    return y.to(u.dtype)
+    faults = None
+    if state_faults:
+        faults = packed(state_faults, (*u.shape[:2], A.shape[1], u.shape[2]), compute)
+    scan: Scan = native_scan if u.device.type == "cpu" else selective_scan_reference
+    if u.is_cuda and faults is None and compute == torch.float32:
+        scan = _mamba_ssm() or scan
+    return scan(*tensors, delta_softplus, faults).to(u.dtype)
+
+
+@cache
+def _mamba_ssm() -> Scan | None:
+    """The scan of mamba-ssm, or None: it can neither be installed nor imported without CUDA."""
+    try:
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    except Exception:  # whatever a broken build raises, plain torch is there
+        return None
+
+    def scan(u: Any, delta: Any, A: Any, B: Any, C: Any, D: Any, bias: Any, *options: Any) -> Any:
+        softplus, _ = options
+        return selective_scan_fn(u, delta, A, B, C, D, delta_bias=bias, delta_softplus=softplus)
+
+    return scan
 
 
 def _check(
@@ -123,28 +117,3 @@ def _check(
             raise FaultError(f"{name} must be {shape}, not {tuple(tensor.shape)}")
         if tensor is not None and tensor.device != u.device:
             raise FaultError(f"{name} is on {tensor.device}, u on {u.device}")
-
-
-def _packed(
-    faults: Sequence[StateFault], shape: torch.Size, states: int, dtype: torch.dtype
-) -> torch.Tensor:
-    """(n, 6) int64: batch, channel, state, step, bits kept, bits toggled."""
-    rows = []
-    every = (1 << FORMATS[dtype].bits) - 1
-    for fault in faults:
-        batch = -1 if fault.batch is None else fault.batch
-        place = (batch, fault.channel, fault.state, fault.step)
-        ends = (shape[0], shape[1], states, shape[2])
-        starts = (-1, 0, 0, 0)
-        if not all(a <= at < end for a, at, end in zip(starts, place, ends, strict=True)):
-            raise FaultError(
-                f"{fault} lies outside a state of (batch, channel, state, step) {ends}"
-            )
-        if fault.op not in OPS:
-            raise FaultError(f"unknown operator {fault.op!r}: use one of {', '.join(OPS)}")
-        if not 0 <= fault.mask <= every:
-            raise FaultError(f"mask {fault.mask:#x} has bits that {dtype} lacks")
-        keep = {"flip": every, "replace": 0}.get(fault.op, every & ~fault.mask)
-        toggle = 0 if fault.op == "stuck-at-0" else fault.mask
-        rows.append([*place, signed(keep), signed(toggle)])
-    return torch.tensor(rows, dtype=torch.int64)

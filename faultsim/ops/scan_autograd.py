@@ -16,14 +16,14 @@ from faultsim.ops._native import native
 Tensor = torch.Tensor
 _INPUTS = (
     "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, "
-    "bool delta_softplus"
+    "bool delta_softplus, Tensor? state_faults"
 )
 
 
 @torch.library.custom_op(
     "faultsim::selective_scan",
     mutates_args=(),
-    schema=f"({_INPUTS}, Tensor? state_faults) -> Tensor",
+    schema=f"({_INPUTS}) -> Tensor",
 )
 def scan_forward(
     u: Tensor,
@@ -39,9 +39,8 @@ def scan_forward(
     """(batch, dim, length) contiguous; all of one dtype, float32 or float64, on the CPU."""
     inputs = [_contiguous(t) for t in (u, delta, A, B, C, D, delta_bias)]
     y = torch.empty(u.shape, dtype=u.dtype)
-    faults = [] if state_faults is None else [tuple(row) for row in state_faults.tolist()]
-    scan = _scan(inputs, B.shape, delta_softplus)
-    native().scan_forward(scan, y.data_ptr(), faults, torch.get_num_threads())
+    scan = _scan(inputs, delta_softplus, state_faults)
+    scan.forward(y.data_ptr(), torch.get_num_threads())
     return y
 
 
@@ -65,14 +64,15 @@ def scan_backward(
     D: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,
+    state_faults: Tensor | None,
 ) -> list[Tensor]:
     """The gradients of the seven inputs; empty for those that are None."""
     inputs = [_contiguous(t) for t in (u, delta, A, B, C, D, delta_bias)]
     grads = _empty_grads(u, inputs)
     dy = dy.contiguous()
     pointers = (dy.data_ptr(), *(g.data_ptr() if g.numel() else 0 for g in grads))
-    scan = _scan(inputs, B.shape, delta_softplus)
-    native().scan_backward(scan, pointers, torch.get_num_threads())
+    scan = _scan(inputs, delta_softplus, state_faults)
+    scan.backward(pointers, torch.get_num_threads())
     return grads
 
 
@@ -89,12 +89,14 @@ def _empty_grads(like: Tensor, inputs: list[Tensor | None]) -> list[Tensor]:
     return [like.new_empty(0 if tensor is None else tensor.shape) for tensor in inputs]
 
 
-def _scan(inputs: list[Tensor | None], groups: torch.Size, softplus: bool) -> Any:
-    u = inputs[0]
+def _scan(inputs: list[Tensor | None], softplus: bool, state_faults: Tensor | None) -> Any:
+    u, b = inputs[0], inputs[3]
     assert u is not None
-    shape = (*u.shape[:2], groups[1], u.shape[2], groups[2])  # batch, dim, groups, length, state
+    assert b is not None
+    shape = (*u.shape[:2], b.shape[1], u.shape[2], b.shape[2])  # batch, dim, groups, length, state
     pointers = tuple(0 if tensor is None else tensor.data_ptr() for tensor in inputs)
-    return native().Scan(u.dtype == torch.float64, shape, pointers, softplus)
+    faults = [] if state_faults is None else state_faults.tolist()
+    return native().Scan(u.dtype == torch.float64, shape, pointers, softplus, faults)
 
 
 def _one_by_one(function: Any, info: Any, in_dims: Any, arguments: Any) -> list[Any]:
@@ -110,42 +112,72 @@ def _one_by_one(function: Any, info: Any, in_dims: Any, arguments: Any) -> list[
     ]
 
 
-class ScanFunction(torch.autograd.Function):
-    """Inputs as :func:`scan_forward`."""
+def native_scan(*inputs: Any) -> Tensor:
+    """:func:`scan_forward` with its gradient."""
+    function = _ScanFunction if torch.compiler.is_compiling() else _EagerScanFunction
+    y: Tensor = function.apply(*inputs)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _ScanFunction(torch.autograd.Function):
+    """Inputs as :func:`scan_forward`; named one by one, or torch.compile cannot count them."""
 
     @staticmethod
-    def forward(*inputs: Any) -> Tensor:
-        return scan_forward(*inputs)
+    def forward(
+        u: Tensor,
+        delta: Tensor,
+        A: Any,
+        B: Any,
+        C: Any,
+        D: Any,
+        bias: Any,
+        softplus: Any,
+        faults: Any,
+    ) -> Any:
+        return scan_forward(u, delta, A, B, C, D, bias, softplus, faults)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
         *tensors, ctx.delta_softplus, faults = inputs
-        ctx.struck = faults is not None
-        ctx.save_for_backward(*tensors)
+        ctx.save_for_backward(*tensors, faults)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
-        if ctx.struck:
-            raise FaultError("a scan with state faults has no gradient; run it under no_grad")
-        grads = GradientFunction.apply(dy, *ctx.saved_tensors, ctx.delta_softplus)
-        given = (tensor is not None for tensor in ctx.saved_tensors)
-        return *(g if there else None for g, there in zip(grads, given, strict=True)), None, None
+        *tensors, faults = ctx.saved_tensors
+        grads = _GradientFunction.apply(dy, *tensors, ctx.delta_softplus, faults)  # type: ignore[no-untyped-call]
+        given = zip(grads, tensors, strict=True)
+        return *(grad if tensor is not None else None for grad, tensor in given), None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Tensor, int]:
-        return torch.stack(_one_by_one(ScanFunction, info, in_dims, arguments)), 0
+        return torch.stack(_one_by_one(_ScanFunction, info, in_dims, arguments)), 0
+
+
+class _EagerScanFunction(_ScanFunction):
+    """Refuses forward mode in its own words; torch.compile cannot trace a class with a jvp."""
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> NoReturn:
         raise FaultError("selective_scan has no forward-mode derivative; use the backward pass")
 
 
-class GradientFunction(torch.autograd.Function):
+class _GradientFunction(torch.autograd.Function):
     """Inputs as :func:`scan_backward`."""
 
     @staticmethod
-    def forward(*inputs: Any) -> tuple[Tensor, ...]:
-        return tuple(scan_backward(*inputs))
+    def forward(
+        dy: Any,
+        u: Any,
+        delta: Any,
+        A: Any,
+        B: Any,
+        C: Any,
+        D: Any,
+        bias: Any,
+        softplus: Any,
+        faults: Any,
+    ) -> Any:
+        return tuple(scan_backward(dy, u, delta, A, B, C, D, bias, softplus, faults))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -157,6 +189,6 @@ class GradientFunction(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[tuple[Tensor, ...], Any]:
-        columns = zip(*_one_by_one(GradientFunction, info, in_dims, arguments), strict=True)
+        columns = zip(*_one_by_one(_GradientFunction, info, in_dims, arguments), strict=True)
         stacked = tuple(torch.stack(column) for column in columns)
         return stacked, (0,) * len(stacked)
