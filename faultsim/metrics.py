@@ -30,22 +30,30 @@ def probabilities(logits: torch.Tensor, multi_label: bool = False) -> torch.Tens
 
 
 def predict(logits: torch.Tensor, multi_label: bool = False) -> torch.Tensor:
-    """The class of the largest logit, the first of equals, (n,); or each label's yes or no, (n, k).
+    """What the logits say, a column for each label.
 
     Exact on logits. MedMNIST's evaluator asks whether a probability exceeds 0.5 where there are
     two classes or several labels: the same, unless the probability rounds to 0.5.
+
+    Args:
+        logits: (n, classes).
+        multi_label: Whether each class is a label of its own.
+
+    Returns:
+        (n, 1) the class of the largest logit, the first of equals; or (n, classes) bool.
     """
-    return logits > 0 if multi_label else logits.argmax(dim=1)
+    return logits > 0 if multi_label else logits.argmax(dim=1, keepdim=True)
 
 
 def hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Which predictions are right, in the shape of the labels; a non-finite row has none.
+    """Which predictions are right, in the shape of :func:`predict`; none of a non-finite row.
 
     Args:
         logits: (n, classes).
         labels: (n,) int64 classes, or (n, classes) of 0 and 1.
     """
-    right = predict(logits, labels.ndim == 2) == labels
+    several = labels.ndim == 2
+    right = predict(logits, several) == (labels if several else labels[:, None])
     right[~logits.isfinite().all(dim=1)] = False
     return right
 
@@ -57,8 +65,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
         logits: (n, classes); a non-finite row counts as wrong.
         labels: (n,) int64 classes, or (n, classes) of 0 and 1.
     """
-    right = hits(logits, labels).view(len(labels), -1)
-    shares = [float(column.double().mean()) for column in right.T]
+    shares = [float(column.double().mean()) for column in hits(logits, labels).T]
     return sum(shares) / len(shares)  # in the evaluator's order, for its last bit
 
 
@@ -68,7 +75,7 @@ def sensitivity_specificity(
     """Share of the positive and of the other images that are predicted right.
 
     Args:
-        right: (n,) bool, from :func:`hits`.
+        right: (n,) bool, whether the image is predicted as labelled.
         labels: (n,) int64.
         positive: The diseased class.
 

@@ -53,7 +53,7 @@ def test_sensitivity_and_specificity_weigh_up_to_accuracy(positive, seed):
     logits[0] = torch.nan
     labels = torch.from_numpy(rng.integers(0, 2, 20))
     sick = int((labels == positive).sum())
-    shares = sensitivity_specificity(hits(logits, labels), labels, positive)
+    shares = sensitivity_specificity(hits(logits, labels)[:, 0], labels, positive)
     whole = sum(share * n for share, n in zip(shares, (sick, 20 - sick), strict=True) if n)
     assert whole / 20 == pytest.approx(accuracy(logits, labels))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from faultsim.data.dataset import SPLITS, Dataset, Split
+from faultsim.data.dataset import SPLITS, Dataset, Split, count_classes, labels_of
 from faultsim.data.digits import load_digits
 from faultsim.data.npz import load_npz
 from faultsim.errors import ConfigError
@@ -59,11 +59,8 @@ def _from_factory(spec: str, made: Any) -> Dataset:
         ) from None
     empty = Split(test.images[:0], test.labels[:0])
     parts = [splits.get(name, empty) for name in SPLITS]
-    classes = 1 + max(int(part.labels.max()) for part in parts if len(part))
-    return Dataset(spec, classes, *parts)
+    return Dataset(spec, count_classes(parts), *parts)
 
 
 def _pair(images: Any, labels: Any) -> Split:
-    return Split(
-        torch.as_tensor(images).to(torch.float32), torch.as_tensor(labels).to(torch.int64).view(-1)
-    )
+    return Split(torch.as_tensor(images).to(torch.float32), labels_of(labels))
