@@ -22,15 +22,18 @@ def load_npz(path: Path) -> Dataset:
     """
     if not path.is_file():
         raise ConfigError(f"no data file at {path}")
+    keys = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels")]
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+            lacking = [key for key in keys if key not in file.files]
+            if lacking:
+                raise ConfigError(
+                    f"{path} lacks {lacking[0]}; it needs the keys of a MedMNIST file"
+                )
+            # One split after the other: the large sets fill the memory as they are.
+            splits = [_split(path, file[f"{s}_images"], file[f"{s}_labels"]) for s in SPLITS]
     except (OSError, ValueError, BadZipFile) as error:
         raise ConfigError(f"{path} is not a readable .npz file: {error}") from None
-    lacking = [key for s in SPLITS for key in (f"{s}_images", f"{s}_labels") if key not in arrays]
-    if lacking:
-        raise ConfigError(f"{path} lacks {lacking[0]}; it needs the keys of a MedMNIST file")
-    splits = [_split(path, arrays[f"{s}_images"], arrays[f"{s}_labels"]) for s in SPLITS]
     return Dataset(path.stem, count_classes(splits), *splits)
 
 
