@@ -40,4 +40,6 @@ def load_npz(path: Path) -> Dataset:
 def _split(path: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise ConfigError(f"{path}: images must be uint8 (n, h, w) or (n, h, w, c)")
+    if labels.dtype.kind not in "biu":
+        raise ConfigError(f"{path}: labels must be integers, not {labels.dtype}")
     return split_of(images, labels.astype(np.int64))

@@ -70,6 +70,21 @@ def test_npz_without_a_key_is_named(npz, drop):
         load_data(str(path))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("test_images", np.zeros((9, 8, 8)), "must be uint8"),
+        ("val_labels", np.array(["a"] * 9), "must be integers"),
+        ("val_labels", np.arange(3), "with n labels"),
+    ],
+)
+def test_npz_files_with_something_else_in_them(npz, key, value, message):
+    path = npz("tinymnist")
+    np.savez(path, **dict(np.load(path)) | {key: value})
+    with pytest.raises(ConfigError, match=message):
+        load_data(str(path))
+
+
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(ConfigError, match="no data file"):
         load_data(str(tmp_path / "none.npz"))

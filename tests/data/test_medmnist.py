@@ -11,11 +11,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from medmnist.evaluator import Evaluator
 from medmnist.info import INFO
 
+from faultsim.bench import Golden, judge
 from faultsim.data import load_data
 from faultsim.data.medmnist import NAMES, SIZES
 from faultsim.errors import ConfigError
+from faultsim.metrics import probabilities
 
 TORCHVISION = "torchvision.datasets.utils"
 
@@ -162,6 +166,19 @@ def test_the_package_is_read_without_a_word_and_without_torchvision(npz, tmp_pat
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(5))
+def test_outcomes_have_the_evaluators_accuracy_and_auc(name, seed, npz, tmp_path):
+    rng = np.random.default_rng(seed)
+    npz(name, rng.permutation(np.tile(labels_like(name), (6, 1))))
+    split = load_data(name, tmp_path).test
+    logits = torch.from_numpy(rng.normal(size=(len(split), len(INFO[name]["label"]))))
+    outcome = judge(logits, Golden(split, logits))
+    scores = probabilities(logits, split.labels.ndim == 2).numpy()
+    evaluated = Evaluator(name, "test", root=tmp_path).evaluate(scores)
+    assert (outcome.auc, outcome.acc) == (evaluated.AUC, evaluated.ACC)
 
 
 def real_files() -> list[Path]:
