@@ -212,6 +212,7 @@ def _manifest(
             "name": bench.data.name,
             "digest": bench.data.digest,
             "task": bench.data.task,
+            "positive": bench.golden("test").positive,
             "images": {split: len(bench.data.split(split)) for split in SPLITS},
         },
         "space": {"tensors": len(space.sites), "bits": len(space), "skipped": space.skipped},

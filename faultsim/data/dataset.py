@@ -46,7 +46,7 @@ def split_of(pixels: npt.NDArray[np.uint8], labels: npt.ArrayLike) -> Split:
         labels: (n,) or (n, 1) classes, or (n, classes) of 0 and 1.
     """
     planes = torch.from_numpy(pixels if pixels.ndim == 4 else pixels[..., None])
-    images = planes.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
+    images = planes.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
     return Split(images, labels_of(labels))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -314,6 +315,15 @@ def test_binary_sets_are_summarised_with_their_diagnosis(two, tmp_path):
     assert directions == pytest.approx(cell.rates["sdc"].value)
     mean = sum(row["sensitivity"] for row in journal) / 6
     assert cell.diagnosis["sensitivity"].value == pytest.approx(mean)
+
+
+def test_resume_refuses_another_positive_class(two, tmp_path):
+    """It changes no word of the data, but what every line means."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    config = CampaignConfig(mode="random", trials=2, flips=(1,), out=str(tmp_path / "a"))
+    run_campaign(config, model=model, data=two)
+    with pytest.raises(JournalError, match="data positive = 0, now it is 1"):
+        run_campaign(replace(config, resume=True), model=model, data=replace(two, positive=1))
 
 
 def test_what_is_undefined_is_left_out_of_the_diagnosis(two, tmp_path):
