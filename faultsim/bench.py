@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from faultsim import metrics
 from faultsim.data import Dataset, Split
+from faultsim.data.dataset import BINARY
 from faultsim.errors import ConfigError, FaultSimError, InjectionError
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
@@ -24,10 +25,16 @@ class Golden:
     Attributes:
         split: Images and labels.
         logits: (n, classes), on the CPU.
+        positive: The diseased class of a binary set, None of others.
     """
 
     split: Split
     logits: torch.Tensor
+    positive: int | None = None
+
+    def first(self, n: int | None) -> Golden:
+        """The run on the first ``n`` images, all for None."""
+        return Golden(self.split.first(n), self.logits[:n], self.positive)
 
 
 class Bench:
@@ -68,7 +75,8 @@ class Bench:
             part = self.data.split(split).first(self._limit)
             if not len(part):
                 raise ConfigError(f"{self.data.name} has no {split} images")
-            self._golden[split] = Golden(part, self._golden_logits(part))
+            positive = self.data.positive if self.data.task == BINARY else None
+            self._golden[split] = Golden(part, self._golden_logits(part), positive)
         return self._golden[split]
 
     def golden_outcome(self, split: str) -> Outcome:
@@ -87,8 +95,7 @@ class Bench:
         Raises:
             FaultSimError: The faults do not fit the model, or one never fired.
         """
-        whole = self.golden(trial.split)
-        golden = Golden(whole.split.first(trial.images), whole.logits[: trial.images])
+        golden = self.golden(trial.split).first(trial.images)
         injector = Injector(self.model, trial.faults)
         with injector, torch.no_grad():
             logits = self._logits(golden, injector)
@@ -138,14 +145,15 @@ class Bench:
                     raise ConfigError(
                         f"the model fails on images of shape {shape}: {error}".split("\n")[0]
                     ) from error
-                if not isinstance(logits, torch.Tensor) or logits.shape[:1] != labels.shape:
+                if not isinstance(logits, torch.Tensor) or logits.shape[:1] != labels.shape[:1]:
                     raise ConfigError("the model must return a tensor of logits, a row an image")
                 rows.append(logits.cpu())
         logits = torch.cat(rows)
-        if logits.ndim != 2 or logits.shape[1] < self.data.num_classes:
+        few = logits.ndim != 2 or logits.shape[1] < self.data.num_classes
+        if few or (self.data.multi_label and logits.shape[1] > self.data.num_classes):
             raise ConfigError(
                 f"the model's output is {tuple(logits.shape)}, but {self.data.name} has "
-                f"{self.data.num_classes} classes"
+                f"{self.data.num_classes} {'labels' if self.data.multi_label else 'classes'}"
             )
         return logits
 
@@ -172,25 +180,36 @@ def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Out
         golden: The golden run on the same images.
         with_auc: Off while searching: no decision rests on it, and it takes longer than the rest.
     """
-    labels, n = golden.split.labels, len(logits)
+    labels, several = golden.split.labels, golden.split.labels.ndim == 2
     word = FORMATS[logits.dtype].word
     same = (logits.view(word) == golden.logits.view(word)).all(dim=1)
     due = ~logits.isfinite().all(dim=1)
-    predicted = logits.argmax(dim=1)
-    sdc = ~due & (predicted != golden.logits.argmax(dim=1))
-    correct = int(((predicted == labels) & ~due).sum())
+    was, now = metrics.predict(golden.logits, several), metrics.predict(logits, several)
+    sdc = ~due & (was != now).any(dim=1)
+    right = metrics.hits(logits, labels).all(dim=1)
     deviation = (logits.double() - golden.logits.double()).abs()
     finite = deviation[deviation.isfinite()]
     masked = same & ~due
-    return Outcome(
-        n=n,
-        correct=correct,
+    scores = metrics.probabilities(logits.double(), several)
+    outcome = Outcome(
+        n=len(logits),
+        correct=int(right.sum()),
         due=int(due.sum()),
         sdc=int(sdc.sum()),
         benign=int((~due & ~sdc & ~same).sum()),
         masked=int(masked.sum()),
         loss=float(metrics.loss(logits.double(), labels)),
         max_dev=float(finite.max()) if len(finite) else 0.0,
-        acc=correct / n,
-        auc=metrics.auc(metrics.probabilities(logits.double()), labels) if with_auc else None,
+        acc=metrics.accuracy(logits, labels),
+        auc=metrics.auc(scores, labels) if with_auc else None,
+    )
+    if golden.positive is None:
+        return outcome
+    sensitivity, specificity = metrics.sensitivity_specificity(right, labels, golden.positive)
+    return replace(
+        outcome,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        missed=int((sdc & (was[:, 0] == golden.positive)).sum()),
+        false_alarms=int((sdc & (now[:, 0] == golden.positive)).sum()),
     )

@@ -29,23 +29,75 @@ def probabilities(logits: torch.Tensor, multi_label: bool = False) -> torch.Tens
     return logits.sigmoid() if multi_label else logits.softmax(dim=1)
 
 
-def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Share of images whose largest logit is the label's; a non-finite row counts as wrong.
+def predict(logits: torch.Tensor, multi_label: bool = False) -> torch.Tensor:
+    """What the logits say, a column for each label.
+
+    Exact on logits. MedMNIST's evaluator asks whether a probability exceeds 0.5 where there are
+    two classes or several labels: the same, unless the probability rounds to 0.5.
 
     Args:
         logits: (n, classes).
-        labels: (n,) int64.
+        multi_label: Whether each class is a label of its own.
+
+    Returns:
+        (n, 1) the class of the largest logit, the first of equals; or (n, classes) bool.
     """
-    finite = logits.isfinite().all(dim=1)
-    return float(((logits.argmax(dim=1) == labels) & finite).double().mean())
+    return logits > 0 if multi_label else logits.argmax(dim=1, keepdim=True)
+
+
+def hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Which predictions are right, in the shape of :func:`predict`; none of a non-finite row.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,) int64 classes, or (n, classes) of 0 and 1.
+    """
+    several = labels.ndim == 2
+    right = predict(logits, several) == (labels if several else labels[:, None])
+    right[~logits.isfinite().all(dim=1)] = False
+    return right
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of right predictions, the mean over the labels where there are several.
+
+    Args:
+        logits: (n, classes); a non-finite row counts as wrong.
+        labels: (n,) int64 classes, or (n, classes) of 0 and 1.
+    """
+    shares = [float(column.double().mean()) for column in hits(logits, labels).T]
+    return sum(shares) / len(shares)  # in the evaluator's order, for its last bit
+
+
+def sensitivity_specificity(
+    right: torch.Tensor, labels: torch.Tensor, positive: int
+) -> tuple[float | None, float | None]:
+    """Share of the positive and of the other images that are predicted right.
+
+    Args:
+        right: (n,) bool, whether the image is predicted as labelled.
+        labels: (n,) int64.
+        positive: The diseased class.
+
+    Returns:
+        None for a share of no images.
+    """
+    diseased = labels == positive
+    return _share(right[diseased]), _share(right[~diseased])
+
+
+def _share(right: torch.Tensor) -> float | None:
+    return float(right.double().mean()) if len(right) else None
 
 
 def auc(probabilities: torch.Tensor, labels: torch.Tensor) -> float | None:
-    """Area under the ROC curve: macro one-vs-rest, or of the last column for two classes.
+    """Area under the ROC curve: the mean over the classes, each against the rest, or the labels.
+
+    Of two classes, the last column's.
 
     Args:
         probabilities: (n, classes).
-        labels: (n,) int64.
+        labels: (n,) int64 classes, or (n, classes) of 0 and 1.
 
     Returns:
         None where it is undefined: non-finite scores, or a class without or with all images.
@@ -53,9 +105,12 @@ def auc(probabilities: torch.Tensor, labels: torch.Tensor) -> float | None:
     from sklearn.metrics import roc_auc_score
 
     scores, truth = probabilities.double().cpu().numpy(), labels.cpu().numpy()
-    classes = range(scores.shape[1]) if scores.shape[1] > 2 else [scores.shape[1] - 1]
-    present = [0 < np.count_nonzero(truth == c) < len(truth) for c in classes]
-    if not np.isfinite(scores).all() or not all(present):
+    if truth.ndim == 1:
+        truth = truth[:, None] == np.arange(scores.shape[1])
+        if scores.shape[1] == 2:
+            scores, truth = scores[:, 1:], truth[:, 1:]
+    mixed = truth.any(axis=0) & ~truth.all(axis=0)
+    if not np.isfinite(scores).all() or not mixed.all():
         return None
-    areas = [roc_auc_score(truth == c, scores[:, c]) for c in classes]
+    areas = [roc_auc_score(*column) for column in zip(truth.T, scores.T, strict=True)]
     return float(sum(areas) / len(areas))

@@ -12,6 +12,9 @@ from faultsim.faults import FaultSet
 Cell = Mapping[str, Any]
 """The condition a trial belongs to, as JSON scalars: ``{"layer": "head", "flips": 2}``."""
 
+DIAGNOSIS = ("sensitivity", "specificity", "missed", "false_alarms")
+"""Fields of an outcome that only binary sets have."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -38,15 +41,21 @@ class Outcome:
 
     Attributes:
         n: Images.
-        correct: Images predicted as labelled; a DUE counts as wrong.
+        correct: Images predicted as labelled, every label where there are several; a DUE counts
+            as wrong.
         due: Detected errors: a non-finite output, or a forward pass that raised.
-        sdc: Silent data corruptions: a prediction that differs from the golden run.
+        sdc: Silent data corruptions: a prediction that differs from the golden run, in any label.
         benign: Output bits differ, the prediction does not.
         masked: Output bit-identical.
-        loss: Mean cross entropy.
+        loss: Mean cross entropy, binary where there are several labels.
         max_dev: Largest finite deviation of an output from the golden run.
-        acc: Accuracy.
+        acc: Accuracy, as MedMNIST's evaluator: the mean over the labels where there are several.
         auc: As MedMNIST's evaluator; None where undefined, and in search trials.
+        sensitivity: Share of diseased images predicted so; None where there are none, and, as the
+            three below, unless the set is binary.
+        specificity: Share of the other images predicted so.
+        missed: Silent corruptions from diseased to healthy.
+        false_alarms: Silent corruptions from healthy to diseased.
     """
 
     n: int
@@ -59,15 +68,20 @@ class Outcome:
     max_dev: float
     acc: float
     auc: float | None
+    sensitivity: float | None = None
+    specificity: float | None = None
+    missed: int | None = None
+    false_alarms: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers for a journal line; non-finite ones as strings."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        """Numbers for a journal line; non-finite ones as strings, no word of what is not binary."""
+        items = asdict(self).items()
+        return {k: _plain(v) for k, v in items if v is not None or k not in DIAGNOSIS}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Outcome:
         """The outcome of a journal line."""
-        names = cls.__dataclass_fields__
+        names = [key for key in cls.__dataclass_fields__ if key in line or key not in DIAGNOSIS]
         return cls(**{key: _number(line[key]) for key in names})
 
 

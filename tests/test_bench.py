@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
 from faultsim import FaultSet, FaultSpace
 from faultsim.bench import Bench, Golden, judge
-from faultsim.data import Split
+from faultsim.data import Dataset, Split
 from faultsim.errors import ConfigError, InjectionError
 from faultsim.faults import Fault, Site
 from faultsim.trial import Outcome, Trial
@@ -135,3 +137,62 @@ def test_gradients_are_those_of_the_struck_model_and_leave_no_trace(model, datas
 def test_models_that_do_not_fit_the_data(network, dataset, message):
     with pytest.raises(ConfigError, match=message):
         Bench(network, dataset).golden("test")
+
+
+def test_one_differing_label_is_an_sdc():
+    golden = torch.tensor([[1.0, -1.0], [1.0, 1.0], [-1.0, -1.0], [2.0, 2.0]])
+    labels = torch.tensor([[1, 0], [1, 0], [0, 0], [1, 1]])
+    logits = golden.clone()
+    logits[0, 1], logits[1, 1], logits[2, 0], logits[3, 0] = 0.5, 3.0, -2.0, torch.inf
+    outcome = judge(logits, Golden(Split(torch.empty(4), labels), golden))
+    assert counts(outcome) == (1, 1, 2, 0)
+    assert outcome.correct == 1
+    assert outcome.acc == (3 / 4 + 1 / 4) / 2
+    assert outcome.sensitivity is None
+
+
+def diagnosis(rows: dict[int, list[float]], positive: int) -> Outcome:
+    logits = GOLDEN.clone()
+    for row, values in rows.items():
+        logits[row] = torch.tensor(values)
+    return judge(logits, Golden(Split(torch.empty(5), LABELS), GOLDEN, positive))
+
+
+@given(st.integers(0, 1), st.integers(0, 1000))
+def test_the_directions_of_sdc_add_up_and_swap_with_the_positive_class(positive, seed):
+    noise = torch.randn(5, 2, generator=torch.Generator().manual_seed(seed))
+    noise[0, 0] = torch.inf
+    outcome = diagnosis(dict(enumerate(noise.tolist())), positive)
+    other = diagnosis(dict(enumerate(noise.tolist())), 1 - positive)
+    assert outcome.missed + outcome.false_alarms == outcome.sdc
+    assert (outcome.missed, outcome.sensitivity) == (other.false_alarms, other.specificity)
+    line = outcome.to_json()
+    assert Outcome.from_json(line) == outcome or outcome.loss != outcome.loss
+
+
+def test_a_missed_disease_and_a_detected_error_both_lower_sensitivity():
+    outcome = diagnosis({1: [3.0, 2.0], 3: [torch.nan, 0.0]}, positive=1)
+    assert (outcome.missed, outcome.false_alarms, outcome.due) == (1, 0, 1)
+    assert (outcome.sensitivity, outcome.specificity) == (0.0, 1.0)
+
+
+def test_lines_without_a_diagnosis_are_read():
+    line = outcome_of({}).to_json()
+    assert "sensitivity" not in line
+    assert Outcome.from_json(line).missed is None
+
+
+def test_a_campaign_bench_knows_a_binary_set(dataset):
+    labels = [part.labels.clamp(max=1) for part in (dataset.train, dataset.val, dataset.test)]
+    images = [part.images for part in (dataset.train, dataset.val, dataset.test)]
+    data = Dataset("two", 2, *map(Split, images, labels), positive=0)
+    outcome = Bench(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), data).golden_outcome("test")
+    assert outcome.missed == 0
+    assert outcome.sensitivity is not None
+
+
+def test_several_labels_need_as_many_logits(dataset):
+    rows = Split(dataset.test.images, torch.ones(24, 4, dtype=torch.int64))
+    data = Dataset("chest", 4, rows, rows, rows)
+    with pytest.raises(ConfigError, match="has 4 labels"):
+        Bench(nn.Sequential(nn.Flatten(), nn.Linear(64, 5)), data).golden("test")

@@ -20,6 +20,7 @@ from faultsim.campaign.journal import Journal
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
 from faultsim.data import Dataset, load_data
+from faultsim.data.dataset import SPLITS
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.models import load_model
@@ -61,12 +62,14 @@ class CampaignResult:
         golden: The golden run on the test split.
         cells: Outcome rates of each condition.
         worst: For worst-case: each curve's faults, in the order committed, with values.
+        directions: Of binary sets: what ``missed`` and ``false_alarms`` are, by names of classes.
     """
 
     directory: Path
     golden: Outcome
     cells: list[CellSummary]
     worst: Mapping[str, list[str]]
+    directions: Mapping[str, str]
 
 
 def run_campaign(
@@ -115,7 +118,7 @@ def run_campaign(
                 for curve, faults in worst.items()
                 if curve.startswith("worst-case")
             }
-            result = CampaignResult(directory, golden, cells, flips)
+            result = CampaignResult(directory, golden, cells, flips, bench.data.directions)
             journal.finish(_summary(result))
     return result
 
@@ -182,7 +185,7 @@ def make_bench(
         ConfigError: One of them cannot be loaded, or there is no such device.
     """
     device = _device(config.device)
-    data = data if data is not None else load_data(config.data, config.data_root)
+    data = data if data is not None else load_data(config.data, config.data_root, config.size)
     if model is None:
         model = load_model(
             config.model,
@@ -205,7 +208,13 @@ def _manifest(
         "config": settings,
         "live": live,
         "model": {"digest": bench.digest},
-        "data": {"name": bench.data.name, "digest": bench.data.digest},
+        "data": {
+            "name": bench.data.name,
+            "digest": bench.data.digest,
+            "task": bench.data.task,
+            "positive": bench.golden("test").positive,
+            "images": {split: len(bench.data.split(split)) for split in SPLITS},
+        },
         "space": {"tensors": len(space.sites), "bits": len(space), "skipped": space.skipped},
         "golden": golden.to_json(),
         "versions": {
@@ -222,6 +231,7 @@ def _summary(result: CampaignResult) -> dict[str, Any]:
         "golden": result.golden.to_json(),
         "cells": [cell.to_json() for cell in result.cells],
         "worst": dict(result.worst),
+        "directions": dict(result.directions),
     }
 
 

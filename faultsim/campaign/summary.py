@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
-from faultsim.trial import Outcome
+from faultsim.trial import DIAGNOSIS, Outcome
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
 
@@ -25,6 +25,9 @@ class CellSummary:
         any_due: Share of trials with at least one detected error.
         accuracy: Mean over trials.
         lowest: The worst accuracy of a trial.
+        diagnosis: Of binary sets: mean ``sensitivity`` and ``specificity`` over trials, where they
+            are defined, and the share of images in each direction of silent corruption,
+            ``missed`` and ``false_alarms``.
     """
 
     cell: Mapping[str, Any]
@@ -34,6 +37,7 @@ class CellSummary:
     any_due: Estimate
     accuracy: Estimate
     lowest: float
+    diagnosis: Mapping[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +48,7 @@ class CellSummary:
             "any_due": self.any_due.to_json(),
             "accuracy": self.accuracy.to_json(),
             "lowest": self.lowest,
+            "diagnosis": {name: value.to_json() for name, value in self.diagnosis.items()},
         }
 
 
@@ -73,6 +78,7 @@ def _summary(lines: list[Mapping[str, Any]], sampled: bool) -> CellSummary:
     estimates["any_sdc"] = wilson(sum(o.sdc > 0 for o in outcomes), count)
     estimates["any_due"] = wilson(sum(o.due > 0 for o in outcomes), count)
     estimates["accuracy"] = bootstrap_mean([o.acc for o in outcomes])
+    estimates |= _diagnosis(outcomes)
     if searched or not sampled:
         method = "searched" if searched else "exhaustive"
         estimates = {
@@ -86,4 +92,17 @@ def _summary(lines: list[Mapping[str, Any]], sampled: bool) -> CellSummary:
         any_due=estimates["any_due"],
         accuracy=estimates["accuracy"],
         lowest=min(o.acc for o in outcomes),
+        diagnosis={name: estimates[name] for name in DIAGNOSIS if name in estimates},
     )
+
+
+def _diagnosis(outcomes: list[Outcome]) -> dict[str, Estimate]:
+    """What is defined of it; whether an image set has a diseased one is the same in all trials."""
+    images = [outcome.n for outcome in outcomes]
+    found = {}
+    for name in DIAGNOSIS:
+        values = [getattr(outcome, name) for outcome in outcomes]
+        if None not in values:
+            counts = name in ("missed", "false_alarms")
+            found[name] = image_rate(values, images) if counts else bootstrap_mean(values)
+    return found

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from faultsim.cli.commands import Campaign
-from faultsim.cli.tables import show_result
+from faultsim.cli.tables import golden_line, show_result
 from faultsim.config import CampaignConfig
 
 
@@ -37,8 +37,7 @@ def run(command: Campaign) -> int:
                 nonlocal directory
                 if directory is None:
                     directory = progress.directory
-                    golden = progress.golden
-                    console.print(f"Golden accuracy {golden.acc:.2%} on {golden.n:,} test images")
+                    console.print(golden_line(progress.golden), soft_wrap=True)
                 if progress.trial is None or progress.outcome is None:
                     return
                 bar.update(

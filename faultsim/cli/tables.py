@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,8 +10,21 @@ from rich.table import Table
 
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
 from faultsim.stats import Estimate
+from faultsim.trial import Outcome
 
 MOST_ROWS = 40
+
+
+def golden_line(golden: Outcome) -> str:
+    """What the model is worth without faults, as far as it is defined for its data."""
+    found = [f"Golden accuracy {golden.acc:.2%}"]
+    if golden.auc is not None:
+        found.append(f"AUC {golden.auc:.4f}")
+    if golden.sensitivity is not None:
+        found.append(f"sensitivity {golden.sensitivity:.2%}")
+    if golden.specificity is not None:
+        found.append(f"specificity {golden.specificity:.2%}")
+    return f"{', '.join(found)} on {golden.n:,} test images"
 
 
 def show_result(console: Console, config: CampaignConfig, result: CampaignResult) -> None:
@@ -43,6 +56,9 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
         cells = [found.get((curve, flips)) for curve in curves]
         table.add_row(str(flips), *(str(cell.accuracy) if cell else "–" for cell in cells))
     console.print(table)
+    if result.directions:
+        columns = ("missed", "false_alarms", "sensitivity", "specificity")
+        console.print(_table("\nDiagnosis", result.cells, columns, result.directions))
     console.print(
         "Searched on validation images, without sampling error; at random: mean over trials, "
         "95 % bootstrap interval."
@@ -53,28 +69,53 @@ def _show_cells(console: Console, config: CampaignConfig, result: CampaignResult
     cells = result.cells
     if config.mode in ("layer-wise", "bit-wise", "exhaustive"):
         cells = sorted(cells, key=lambda cell: cell.accuracy.value)
-    labels = list(dict.fromkeys(label for cell in cells for label in cell.cell))
     title = f"\n{config.mode}, {config.target}, {config.op}: most harmful first"
-    table = Table(title=title if cells != result.cells else f"\n{config.mode}, {config.target}")
-    for label in labels:
-        table.add_column(label, overflow="fold")
-    for heading in ("trials", "SDC", "DUE", "masked", "accuracy", "lowest"):
-        table.add_column(heading, justify="right")
-    for cell in cells[:MOST_ROWS]:
-        rates = [_share(cell.rates[name]) for name in ("sdc", "due", "masked")]
-        names = [str(cell.cell.get(label, "")) for label in labels]
-        values = [str(cell.trials), *rates, _share(cell.accuracy), f"{cell.lowest:.1%}"]
-        table.add_row(*map(escape, [*names, *values]))
-    console.print(table)
+    title = title if cells != result.cells else f"\n{config.mode}, {config.target}"
+    if result.directions:  # more than one table has room for
+        outcomes = ("sdc", "missed", "false_alarms", "due", "masked")
+        console.print(_table(title, cells, outcomes, result.directions))
+        reached = ("trials", "accuracy", "sensitivity", "specificity", "lowest")
+        console.print(_table("\nDiagnosis", cells, reached))
+    else:
+        columns = ("trials", "sdc", "due", "masked", "accuracy", "lowest")
+        console.print(_table(title, cells, columns))
     if len(cells) > MOST_ROWS:
         console.print(f"{len(cells) - MOST_ROWS} more cells are in summary.json.")
     console.print(_footnote(cells))
 
 
+def _table(
+    title: str,
+    cells: Sequence[CellSummary],
+    columns: Sequence[str],
+    directions: Mapping[str, str] | None = None,
+) -> Table:
+    """A row for each cell: its labels, then the columns, the directions by names of classes."""
+    table = Table(title=title)
+    labels = list(dict.fromkeys(label for cell in cells for label in cell.cell))
+    headings = {"sdc": "SDC", "due": "DUE", **(directions or {})}
+    for label in labels:
+        table.add_column(label, overflow="fold")
+    for name in columns:
+        table.add_column(escape(headings.get(name, name)), justify="right", overflow="fold")
+    for cell in cells[:MOST_ROWS]:
+        names = [str(cell.cell.get(label, "")) for label in labels]
+        known = _values(cell)
+        table.add_row(*map(escape, [*names, *(known.get(name, "–") for name in columns)]))
+    return table
+
+
+def _values(cell: CellSummary) -> dict[str, str]:
+    shares = {**cell.rates, "accuracy": cell.accuracy, **cell.diagnosis}
+    counted = {"trials": str(cell.trials), "lowest": f"{cell.lowest:.1%}"}
+    return counted | {name: _share(share) for name, share in shares.items()}
+
+
 def _share(estimate: Estimate) -> str:
+    """No blank within the interval, so that a narrow table breaks before it."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.2%}"
-    return f"{estimate.value:.2%} [{estimate.low:.1%}, {estimate.high:.1%}]"
+    return f"{estimate.value:.2%} [{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%]"
 
 
 def _footnote(cells: Sequence[CellSummary]) -> str:

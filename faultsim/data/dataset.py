@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property, partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from faultsim.errors import ConfigError
 
 SPLITS = ("train", "val", "test")
+BINARY, MULTI_CLASS, MULTI_LABEL = "binary-class", "multi-class", "multi-label"
+TASKS = (BINARY, MULTI_CLASS, "ordinal-regression", MULTI_LABEL)
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Split:
 
     Attributes:
         images: (n, channels, height, width) float32 in [0, 1].
-        labels: (n,) int64 classes.
+        labels: (n,) int64 classes; (n, classes) int64 of 0 and 1 where there are several labels.
     """
 
     images: torch.Tensor
@@ -33,16 +38,47 @@ class Split:
         return self if n is None else Split(self.images[:n], self.labels[:n])
 
 
+def split_of(pixels: npt.NDArray[np.uint8], labels: npt.ArrayLike) -> Split:
+    """A split of 8-bit images.
+
+    Args:
+        pixels: (n, height, width) or (n, height, width, channels) uint8.
+        labels: (n,) or (n, 1) classes, or (n, classes) of 0 and 1.
+    """
+    planes = torch.from_numpy(pixels if pixels.ndim == 4 else pixels[..., None])
+    images = planes.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
+    return Split(images, labels_of(labels))
+
+
+def labels_of(labels: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
+    """Labels as a :class:`Split` has them: one column is classes, more are several labels."""
+    whole = torch.as_tensor(labels).to(torch.int64)
+    several = whole.ndim == 2 and whole.shape[1] > 1
+    return whole if several else whole.reshape(-1)
+
+
+def count_classes(splits: Sequence[Split]) -> int:
+    """One more than the largest class of all splits, or the number of labels."""
+    rows = splits[0].labels
+    if rows.ndim == 2:
+        return rows.shape[1]
+    return 1 + max((int(split.labels.max()) for split in splits if len(split)), default=0)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A classification data set.
 
     Attributes:
         name: For messages, manifests and shipped checkpoints.
-        num_classes: Number of classes.
+        num_classes: Number of classes, or of labels.
         train: What models are trained on; may be empty.
         val: What searches and early stopping may look at; may be empty.
         test: What results are reported on.
+        task: ``binary-class``, ``multi-class``, ``ordinal-regression`` or ``multi-label``; unless
+            given, what labels and classes look like.
+        classes: Their names; unless given, their numbers.
+        positive: The diseased class of a binary set, whose detection is its sensitivity.
     """
 
     name: str
@@ -50,14 +86,41 @@ class Dataset:
     train: Split
     val: Split
     test: Split
+    _: KW_ONLY
+    task: str = ""
+    classes: tuple[str, ...] = ()
+    positive: int = 1
 
     def __post_init__(self) -> None:
+        fill = partial(object.__setattr__, self)  # frozen
+        fill("task", self.task or _task(self.test.labels, self.num_classes))
+        fill("classes", self.classes or tuple(map(str, range(self.num_classes))))
+        if self.task not in TASKS:
+            raise ConfigError(f"{self.name}: {self.task!r} is no task; use one of {TASKS}")
+        if self.task == BINARY and not (self.num_classes == 2 and self.positive in (0, 1)):
+            raise ConfigError(f"{self.name}: a binary set has classes 0 and 1, one positive")
+        if len(self.classes) != self.num_classes:
+            raise ConfigError(
+                f"{self.name}: {len(self.classes)} names for {self.num_classes} classes"
+            )
         for name in SPLITS:
-            _check(f"{self.name} {name}", self.split(name), self.num_classes)
+            self._check(name)
 
     @property
     def in_channels(self) -> int:
         return self.test.images.shape[1]
+
+    @property
+    def multi_label(self) -> bool:
+        return self.task == MULTI_LABEL
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """How a prediction of a binary set can turn, by name of outcome; else nothing."""
+        if self.task != BINARY:
+            return {}
+        sick, healthy = self.classes[self.positive], self.classes[1 - self.positive]
+        return {"missed": f"{sick} → {healthy}", "false_alarms": f"{healthy} → {sick}"}
 
     def split(self, name: str) -> Split:
         """``train``, ``val`` or ``test``."""
@@ -75,13 +138,22 @@ class Dataset:
             digest.update(part.labels.contiguous().numpy().data)
         return digest.hexdigest()
 
+    def _check(self, split: str) -> None:
+        images, labels = self.split(split).images, self.split(split).labels
+        name = f"{self.name} {split}"
+        row = (self.num_classes,) if self.multi_label else ()
+        if images.ndim != 4 or labels.shape != images.shape[:1] + row:
+            raise ConfigError(
+                f"{name}: images must be (n, channels, height, width) with "
+                f"{'n rows of labels' if row else 'n labels'}, not "
+                f"{tuple(images.shape)} with {tuple(labels.shape)}"
+            )
+        most = 1 if row else self.num_classes - 1
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= most:
+            raise ConfigError(f"{name}: labels are not all in 0 to {most}")
 
-def _check(name: str, split: Split, num_classes: int) -> None:
-    images, labels = split.images, split.labels
-    if images.ndim != 4 or labels.shape != images.shape[:1]:
-        raise ConfigError(
-            f"{name}: images must be (n, channels, height, width) with n labels, not "
-            f"{tuple(images.shape)} with {tuple(labels.shape)}"
-        )
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ConfigError(f"{name}: labels are not all in 0 to {num_classes - 1}")
+
+def _task(labels: torch.Tensor, num_classes: int) -> str:
+    if labels.ndim == 2:
+        return MULTI_LABEL
+    return BINARY if num_classes == 2 else MULTI_CLASS

@@ -7,38 +7,39 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from faultsim.data.dataset import SPLITS, Dataset, Split
+from faultsim.data.dataset import SPLITS, Dataset, Split, count_classes, split_of
 from faultsim.errors import ConfigError
 
 
 def load_npz(path: Path) -> Dataset:
-    """Reads a file of uint8 images, (n, h, w) or (n, h, w, 3), with (n,) or (n, 1) labels.
+    """Reads a file of uint8 images, (n, h, w) or (n, h, w, c).
+
+    Labels are (n,) or (n, 1) classes, or (n, classes) of 0 and 1.
 
     Raises:
-        ConfigError: The file is missing, lacks a key, or has multi-label targets.
+        ConfigError: The file is missing, lacks a key, or holds something else.
     """
     if not path.is_file():
         raise ConfigError(f"no data file at {path}")
+    keys = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels")]
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+            lacking = [key for key in keys if key not in file.files]
+            if lacking:
+                raise ConfigError(
+                    f"{path} lacks {lacking[0]}; it needs the keys of a MedMNIST file"
+                )
+            # One split after the other: the large sets fill the memory as they are.
+            splits = [_split(path, file[f"{s}_images"], file[f"{s}_labels"]) for s in SPLITS]
     except (OSError, ValueError, BadZipFile) as error:
         raise ConfigError(f"{path} is not a readable .npz file: {error}") from None
-    lacking = [key for s in SPLITS for key in (f"{s}_images", f"{s}_labels") if key not in arrays]
-    if lacking:
-        raise ConfigError(f"{path} lacks {lacking[0]}; it needs the keys of a MedMNIST file")
-    splits = [_split(path, arrays[f"{s}_images"], arrays[f"{s}_labels"]) for s in SPLITS]
-    classes = 1 + max(int(split.labels.max()) for split in splits if len(split))
-    return Dataset(path.stem, classes, *splits)
+    return Dataset(path.stem, count_classes(splits), *splits)
 
 
-def _split(path: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
+def _split(path: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise ConfigError(f"{path}: images must be uint8 (n, h, w) or (n, h, w, c)")
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        raise ConfigError(f"{path} has multi-label targets, which campaigns do not evaluate")
-    planes = torch.from_numpy(images if images.ndim == 4 else images[..., None])
-    channels_first = planes.permute(0, 3, 1, 2).contiguous().to(torch.float32) / 255
-    return Split(channels_first, torch.from_numpy(labels.reshape(-1).astype(np.int64)))
+    if labels.dtype.kind not in "biu":
+        raise ConfigError(f"{path}: labels must be integers, not {labels.dtype}")
+    return split_of(images, labels.astype(np.int64))

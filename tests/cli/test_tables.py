@@ -1,0 +1,69 @@
+"""Tables as a terminal of 100 columns shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
+from faultsim.cli.tables import golden_line, show_result
+from faultsim.stats import Estimate
+from faultsim.trial import Outcome
+
+SHARE = Estimate(0.125, 0.0625, 0.25, 9, "")
+GOLDEN = Outcome(156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, 0.875, 0.75, 0.5, 0, 0)
+DIRECTIONS = {"missed": "malignant → normal, benign", "false_alarms": "normal, benign → malignant"}
+
+
+def printed(mode: str, cell: dict, directions: dict[str, str], diagnosis: tuple[str, ...]) -> str:
+    summary = CellSummary(
+        cell=cell,
+        trials=9,
+        rates=dict.fromkeys(("due", "sdc", "benign", "masked"), SHARE),
+        any_sdc=SHARE,
+        any_due=SHARE,
+        accuracy=SHARE,
+        lowest=0.1,
+        diagnosis=dict.fromkeys(diagnosis, SHARE),
+    )
+    result = CampaignResult(Path("runs/a"), GOLDEN, [summary], {}, directions)
+    console = Console(width=100)
+    with console.capture() as capture:
+        show_result(console, CampaignConfig(mode=mode), result)
+    return capture.get()
+
+
+LAYER = {"layer": "layers.0.blocks.0.self_attention.in_proj", "flips": 4}
+CURVE = {"curve": "worst-case without the top exponent bit", "flips": 4}
+
+
+@pytest.mark.parametrize(("mode", "cell"), [("layer-wise", LAYER), ("worst-case", CURVE)])
+def test_binary_sets_show_directions_and_diagnosis(mode, cell):
+    names = ("sensitivity", "specificity", "missed", "false_alarms")
+    text = printed(mode, cell, DIRECTIONS, names)
+    words = text.replace("┃", " ").split()
+    assert words.count("→") == 2
+    assert {"malignant", "benign", "sensitivity", "specificity"} <= set(words)
+    assert "…" not in text
+    assert text.count("[6.2–25.0%]") >= 4
+
+
+def test_other_sets_show_one_table_without_a_diagnosis():
+    text = printed("layer-wise", LAYER, {}, ())
+    assert "sensitivity" not in text
+    assert text.count("┏") == 1
+
+
+def test_what_is_undefined_is_a_dash():
+    assert "–  " in printed("random", {"flips": 4}, DIRECTIONS, ("specificity",)).replace("│", " ")
+
+
+def test_the_golden_line_names_what_is_defined():
+    assert golden_line(GOLDEN) == (
+        "Golden accuracy 90.00%, AUC 0.8750, sensitivity 75.00%, specificity 50.00% on 156 test "
+        "images"
+    )
+    plain = Outcome(1156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, None)
+    assert golden_line(plain) == "Golden accuracy 90.00% on 1,156 test images"
