@@ -11,18 +11,24 @@
 #include "rank.h"
 #include "rank_screen.h"
 #include "sample.h"
+#include "scan.h"
+#include "scan_kernel.h"
 
 namespace faultsim {
 
-// The screens of wider instruction sets are not built here.
+// The kernels of wider instruction sets are not built here.
 Isa isa() { return Isa::baseline; }
 namespace avx2 {
 extern const Screens screens;
 const Screens screens = baseline::screens;
+extern const ScanKernels scan_float, scan_double;
+const ScanKernels scan_float = baseline::scan_float, scan_double = baseline::scan_double;
 }  // namespace avx2
 namespace avx512 {
 extern const Screens screens;
 const Screens screens = baseline::screens;
+extern const ScanKernels scan_float, scan_double;
+const ScanKernels scan_float = baseline::scan_float, scan_double = baseline::scan_double;
 }  // namespace avx512
 
 }  // namespace faultsim
@@ -101,6 +107,41 @@ void ranks(Float format, int bits, int64_t n) {
       }
 }
 
+// One scan of ragged sizes, forward and backward, in memory without a spare byte.
+template <class Real>
+void scans(int64_t batch, int64_t dim, int64_t groups, int64_t length, int64_t state) {
+  const int64_t rows = batch * dim * length, matrix = batch * groups * state * length;
+  auto filled = [](int64_t n) {
+    std::vector<Real> values(n);
+    for (int64_t i = 0; i < n; ++i) values[i] = static_cast<Real>(std::sin(1.0 + 0.7 * i));
+    return values;
+  };
+  const std::vector<Real> u = filled(rows), delta = filled(rows);
+  std::vector<Real> A = filled(dim * state);
+  for (Real& rate : A) rate = -std::abs(rate);
+  const std::vector<Real> B = filled(matrix), C = filled(matrix), D = filled(dim);
+  const StateFault last{batch - 1, dim - 1, state - 1, length - 1, 0, 0}, all{-1, 0, 0, 0, ~0u, 1};
+  const std::vector<StateFault> faults = {all, last};
+  std::vector<Real> one(rows), other(rows);
+  ScanJob job{sizeof(Real) == 8, batch,        dim,        groups,        length,   state,
+              u.data(),          delta.data(), A.data(),   B.data(),      C.data(), D.data(),
+              D.data(),          true,         one.data(), faults.data(), 2};
+  scan_forward(job, 1);
+  job.y = other.data();
+  scan_forward(job, 3);
+  check(one == other, "a scan does not depend on the number of threads");
+  std::vector<Real> du(rows), ddelta(rows), dA(A), dB(B), dC(C), dD(D), dbias(D);
+  scan_backward(job,
+                {u.data(), du.data(), ddelta.data(), dA.data(), dB.data(), dC.data(), dD.data(),
+                 dbias.data()},
+                3);
+  for (Real value : ddelta) check(std::isfinite(value), "gradients are finite");
+  job.D = job.bias = nullptr;
+  scan_backward(
+      job, {u.data(), du.data(), ddelta.data(), dA.data(), dB.data(), dC.data(), nullptr, nullptr},
+      2);
+}
+
 }  // namespace
 
 int main() {
@@ -117,6 +158,9 @@ int main() {
     ranks<uint16_t>(Float::f16, 16, n);
     ranks<uint16_t>(Float::bf16, 16, n);
   }
+  scans<float>(1, 1, 1, 1, 1);
+  scans<float>(2, 74, 2, 131, 3);
+  scans<double>(2, 15, 3, 65, 16);
   const std::vector<uint64_t> words(37, 3);
   check(read_limit(words.data(), 37, 2) == 111, "the read limit reads every word once");
   std::printf("native code under the sanitizers: %s\n", failures ? "FAILED" : "clean");
