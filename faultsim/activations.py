@@ -12,13 +12,13 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from faultsim import trees
-from faultsim.errors import FaultError, InjectionError
+from faultsim.errors import FaultError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
+from faultsim.transient import ROOT, TransientFaults
 
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
-ROOT = "(root)"
 
 
 class OutputHooks:
@@ -111,27 +111,18 @@ def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
     return sites
 
 
-class ActivationFaults:
+class ActivationFaults(TransientFaults):
     """The activation faults of a set, armed on a model.
 
     Each struck output is cloned first, so that nothing that aliases it (an input, a parameter, a
     cached value, a tensor saved for backward) ever changes.
-
-    Attributes:
-        offset: Number of the first sample of the next forward pass, for faults in one sample.
     """
 
+    kind = "activations"
+
     def __init__(self, model: nn.Module, faults: FaultSet) -> None:
-        self._faults = {
-            site.name: (site, part) for site, part in faults.by_site() if site.kind == "activations"
-        }
-        self._fired = {name: np.zeros(len(part), bool) for name, (_, part) in self._faults.items()}
-        self.offset = 0
-        modules = {module_of(name) for name in self._faults}
-        missing = modules - {name or ROOT for name, _ in model.named_modules()}
-        if missing:
-            raise FaultError(f"{type(model).__name__} has no module {min(missing)!r}")
-        self._hooks = OutputHooks(model, self._visit, modules)
+        super().__init__(model, faults)
+        self._hooks = OutputHooks(model, self._visit, self._modules())
 
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._faults:
@@ -150,7 +141,7 @@ class ActivationFaults:
                 part = faults[rows[chosen]]
                 operand = part.operand if op == "replace" else part.mask
                 apply_(struck, index[chosen], op, operand)
-        self._fired[name][rows] = True
+        self._mark(name, rows)
         return struck
 
     def _strikes(self, site: Site, faults: FaultSet, batch: int) -> tuple[Any, Any]:
@@ -164,19 +155,3 @@ class ActivationFaults:
 
     def remove(self) -> None:
         self._hooks.remove()
-
-    def check_fired(self) -> None:
-        """Raises InjectionError if a fault never struck a word while it was armed."""
-        for name, fired in self._fired.items():
-            if not fired.all():
-                row = int(np.argmin(fired))
-                fault = next(iter(self._faults[name][1][row : row + 1]))
-                raise InjectionError(
-                    f"armed fault never fired: {fault}; the model did not put out such a tensor "
-                    "(or such a sample) while it was armed"
-                )
-
-
-def module_of(site: str) -> str:
-    """The module part of an activation site's name."""
-    return site.partition(":")[0].partition("@")[0]

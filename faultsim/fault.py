@@ -21,12 +21,15 @@ class Site:
     Attributes:
         name: Qualified name as ``named_parameters()`` or ``named_modules()`` spell it. Outputs of
             a module append ``@1`` for its second call in one forward pass, and ``:path`` for an
-            element of a nested output.
-        kind: ``"weights"`` (parameters and buffers) or ``"activations"``.
+            element of a nested output or a part of a scan.
+        kind: ``"weights"`` (parameters and buffers), ``"activations"``, or ``"states"``, the
+            hidden states of a selective scan.
         dtype: Name of the dtype, ``"float32"``.
-        shape: Logical shape; for activations the shape of one sample.
+        shape: Logical shape; for activations the shape of one sample, for states (channels,
+            states).
         per_sample: False for an activation whose leading dimension is not the batch: ``shape`` is
             then that of the whole output.
+        steps: For states, the time steps of the scan; 0 for what has none.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Site:
     dtype: str
     shape: tuple[int, ...]
     per_sample: bool = True
+    steps: int = 0
 
     @cached_property
     def format(self) -> Format:
@@ -41,8 +45,13 @@ class Site:
 
     @cached_property
     def numel(self) -> int:
-        """Number of words."""
+        """Number of words, at one time step."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def words(self) -> int:
+        """Number of words that can be struck, at all time steps."""
+        return self.numel * max(1, self.steps)
 
     @property
     def layer(self) -> str:
@@ -64,8 +73,8 @@ class Fault:
         mask: The bits struck, an int64 pattern.
         op: One of :data:`OPS`.
         operand: The new word for ``replace``, an int64 pattern.
-        sample: For activations, the only sample struck; None strikes every sample.
-        step: For states, the time step.
+        sample: For activations and states, the only sample struck; None strikes every sample.
+        step: For states, the time step in the order of the scan.
         before: The value before, where :meth:`FaultSet.describe` has read it.
         after: The value after.
     """
@@ -103,6 +112,8 @@ class Fault:
     def __str__(self) -> str:
         where = ",".join(map(str, np.unravel_index(self.index, self.site.shape)))
         text = f"{self.tensor}[{where}]" if self.site.shape else self.tensor
+        if self.step is not None:
+            text += f" step {self.step}"
         if self.sample is not None:
             text += f" sample {self.sample}"
         if self.op == "replace":

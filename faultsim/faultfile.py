@@ -2,7 +2,8 @@
 
 A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`` or ``mask``, and
 optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
-``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read.
+``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
+sites of states have ``steps`` too.
 """
 
 from __future__ import annotations
@@ -49,13 +50,16 @@ def load(text: str, sites: Iterable[Site] = ()) -> list[Fault]:
 
 def _site_json(site: Site) -> dict[str, Any]:
     table: dict[str, Any] = {"kind": site.kind, "dtype": site.dtype, "shape": list(site.shape)}
+    if site.steps:
+        table["steps"] = site.steps
     return table if site.per_sample else table | {"per_sample": False}
 
 
 def _parse_site(name: str, table: Any) -> Site:
     try:
         per_sample = bool(table.get("per_sample", True))
-        site = Site(name, table["kind"], table["dtype"], tuple(table["shape"]), per_sample)
+        shape, steps = tuple(table["shape"]), operator.index(table.get("steps", 0))
+        site = Site(name, table["kind"], table["dtype"], shape, per_sample, steps)
         site.format  # noqa: B018 - an unknown dtype is an error here, not at first use
     except (KeyError, TypeError, AttributeError, FormatError) as error:
         raise FaultError(f"site {name!r} in the fault file cannot be read: {error}") from None

@@ -239,6 +239,13 @@ class FaultSet:
         if bad.size:
             site, index = self.sites[self.site[bad[0]]], self.index[bad[0]]
             raise FaultError(f"index {index} is outside {site.name} with {site.numel} elements")
+        steps = np.array([site.steps for site in self.sites] or [0])[self.site]
+        inside = (self.step >= 0) & (self.step < steps)
+        if (bad := np.flatnonzero(~np.where(steps > 0, inside, self.step == -1))).size:
+            site, step = self.sites[self.site[bad[0]]], self.step[bad[0]]
+            raise FaultError(
+                f"{site.name} has {site.steps} time steps; step {step} is none of them"
+            )
         widths = np.array([site.format.bits for site in self.sites] or [64])[self.site]
         if (bad := np.flatnonzero(_too_wide(self.mask, widths) | (self.mask == 0))).size:
             site, mask = self.sites[self.site[bad[0]]], int(self.mask[bad[0]])

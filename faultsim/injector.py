@@ -11,18 +11,22 @@ from faultsim.activations import ActivationFaults
 from faultsim.errors import InjectionError
 from faultsim.faults import FaultSet
 from faultsim.ops import Patch
+from faultsim.states import StateFaults
+from faultsim.transient import TransientFaults
 from faultsim.weights import Holder
 
+TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
 _ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
 
 
 def inject(model: nn.Module, faults: FaultSet) -> Injector:
     """A context in which ``model`` carries ``faults``.
 
-    Weights are corrupted in place in the model's own storage; activations through forward hooks.
-    On exit, on any exception and on KeyboardInterrupt the saved words are written back. The
-    autograd version of every struck weight is raised, so a backward pass through a graph recorded
-    before raises instead of using other values; leaves that require grad are struck all the same.
+    Weights are corrupted in place in the model's own storage; activations and the hidden states
+    of scans through hooks. On exit, on any exception and on KeyboardInterrupt the saved words are
+    written back. The autograd version of every struck weight is raised, so a backward pass through
+    a graph recorded before raises instead of using other values; leaves that require grad are
+    struck all the same.
 
     Args:
         model: The module whose tensors the faults name.
@@ -49,11 +53,11 @@ class Injector:
         self.faults = faults
         self._holders: list[Holder] = []
         self._patch: Patch | None = None
-        self._activations: ActivationFaults | None = None
+        self._hooked: list[TransientFaults] = []
         self._stack: list[Injector] = []  # of the model, once armed
 
     def arm(self) -> None:
-        """Strikes the weights and hooks the activations.
+        """Strikes the weights and hooks what is struck during a forward pass.
 
         Raises:
             FaultError: A tensor is missing, or has another dtype or shape. Nothing is touched.
@@ -66,9 +70,12 @@ class Injector:
         self._patch = Patch([holder.tensor for holder in self._holders], faults.table)
         self._stack = _ARMED.setdefault(self.model, [])
         self._stack.append(self)
+        self._hooked = []
         try:
             if len(faults) < len(self.faults):
-                self._activations = ActivationFaults(self.model, self.faults)
+                kinds = {site.kind for site in self.faults.sites}
+                wanted = (make for make in TRANSIENT if make.kind in kinds)
+                self._hooked += [make(self.model, self.faults) for make in wanted]
             self._patch.strike()
         except BaseException:
             self.disarm()
@@ -95,8 +102,8 @@ class Injector:
             raise interrupt
 
     def _undo(self) -> None:
-        if self._activations is not None:
-            self._activations.remove()
+        for faults in self._hooked:
+            faults.remove()
         if self._patch is not None:
             self._patch.restore()
         moved = [holder.site.name for holder in self._holders if holder.moved()]
@@ -110,8 +117,8 @@ class Injector:
 
     def advance(self, samples: int) -> None:
         """Says that so many samples have passed through, for faults in one sample of many."""
-        if self._activations is not None:
-            self._activations.offset += samples
+        for faults in self._hooked:
+            faults.offset += samples
 
     def __enter__(self) -> Injector:
         self.arm()
@@ -124,5 +131,6 @@ class Injector:
         trace: TracebackType | None,
     ) -> None:
         self.disarm()
-        if kind is None and self._activations is not None:
-            self._activations.check_fired()
+        if kind is None:
+            for faults in self._hooked:
+                faults.check_fired()

@@ -16,7 +16,7 @@ from faultsim.formats import FORMATS, BitSpec
 from faultsim.ops import sample_bit_errors, sample_uniform
 from faultsim.tensors import named_weights
 
-TARGETS = ("weights", "activations")
+TARGETS = ("weights", "activations", "states")
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 
 Ints = npt.NDArray[np.int64]
@@ -26,8 +26,8 @@ Patterns = str | Iterable[str] | None
 class FaultSpace:
     """The bits of a model that faults can strike, numbered from 0 to ``len(space) - 1``.
 
-    Bits are numbered site by site, element by element (row-major), from the least significant
-    selected bit up.
+    Bits are numbered site by site, element by element (row-major; for states step by step within
+    an element), from the least significant selected bit up.
 
     Attributes:
         sites: The tensors in the space, in model order.
@@ -50,13 +50,14 @@ class FaultSpace:
 
         Args:
             model: Any module; nothing in it is changed.
-            targets: ``"weights"`` (parameters and floating buffers) and/or ``"activations"``
-                (the outputs of modules whose hooks fire for ``inputs``).
+            targets: ``"weights"`` (parameters and floating buffers), ``"activations"`` (the
+                outputs of modules whose hooks fire for ``inputs``), ``"states"`` (the hidden
+                states of the scans that ``inputs`` reach, at every time step), or several.
             bits: Bits to strike: a field (``sign``, ``exponent``, ``mantissa``, ``all``), a bit
                 or a range (``"23-30"``), or a mix of those.
             include: Name patterns to keep (shell wildcards; a module's name takes all below it).
             exclude: Name patterns to leave out.
-            inputs: A batch for one forward pass, which activations need.
+            inputs: A batch for one forward pass, which activations and states need.
             integers: Whether integer buffers are struck too.
 
         Raises:
@@ -73,8 +74,14 @@ class FaultSpace:
                 from faultsim.activations import activation_sites
 
                 sites += activation_sites(model, inputs)
+            elif target == "states":
+                from faultsim.states import state_sites
+
+                sites += state_sites(model, inputs)
             else:
                 raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+        if not sites and targets == ("states",):
+            raise FaultError("the model has no hidden states: none of its modules is SelectiveScan")
         kept = _matching(sites, include, exclude)
         self._set(kept, [self._select(site, bits) for site in kept])
 
@@ -104,7 +111,8 @@ class FaultSpace:
             raise FaultError("the fault space is empty: no tensor has the bits asked for")
         self.sites = tuple(site for site, _ in pairs)
         self.bits = tuple(chosen for _, chosen in pairs)
-        sizes = [site.numel * len(chosen) for site, chosen in pairs]
+        sizes = [site.words * len(chosen) for site, chosen in pairs]
+        self._steps: Ints = np.array([site.steps for site, _ in pairs], dtype=np.int64)
         self._ends: Ints = np.cumsum(sizes, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -158,7 +166,10 @@ class FaultSpace:
         mask = np.int64(1) << table[number, offset % per_word]
         used, site = np.unique(number, return_inverse=True)
         sites = [self.sites[i] for i in used]
-        return FaultSet(sites, site, offset // per_word, mask, OPS.index(op), checked=True)
+        steps = self._steps[number]
+        index, step = np.divmod(offset // per_word, np.maximum(steps, 1))
+        step[steps == 0] = -1
+        return FaultSet(sites, site, index, mask, OPS.index(op), step=step, checked=True)
 
     def sample(
         self,

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faultsim.ops import selective_scan
+from faultsim.ops import SelectiveScan
 
-DIRECTIONS = 4  # row-major, column-major, and both reversed
+PARTS = ("rows", "columns", "rows-reversed", "columns-reversed")
+DIRECTIONS = len(PARTS)
 STEP_MIN, STEP_MAX, STEP_FLOOR = 1e-3, 0.1, 1e-4
 
 
@@ -35,6 +36,7 @@ class SS2D(nn.Module):
         self.dt_projs_bias = nn.Parameter(torch.empty(DIRECTIONS, inner))
         self.A_logs = nn.Parameter(torch.empty(DIRECTIONS * inner, d_state))
         self.Ds = nn.Parameter(torch.ones(DIRECTIONS * inner))
+        self.selective_scan = SelectiveScan(PARTS)
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
         self.reset_parameters()
@@ -66,7 +68,7 @@ class SS2D(nn.Module):
         parts = torch.einsum("bkdl,kcd->bkcl", sequences, self.x_proj_weight)
         low, b, c = torch.split(parts, [self.dt_rank, self.d_state, self.d_state], dim=2)
         delta = torch.einsum("bkrl,kdr->bkdl", low, self.dt_projs_weight)
-        y = selective_scan(
+        y = self.selective_scan(
             sequences.reshape(batch, DIRECTIONS * inner, -1),
             delta.reshape(batch, DIRECTIONS * inner, -1),
             -torch.exp(self.A_logs.float()),

@@ -1,0 +1,124 @@
+"""Faults in the hidden state of selective scans, inside the recurrence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from faultsim.errors import FaultError
+from faultsim.faults import FaultSet, Site
+from faultsim.ops import SelectiveScan, StateFault
+from faultsim.transient import ROOT, TransientFaults
+
+Visit = Callable[[list[Site], int], list[StateFault]]
+
+
+class ScanHooks:
+    """Calls ``visit(sites, batch)`` before every scan of a model, and strikes what it returns.
+
+    A scan is one site, or one for each of its parts: ``name:part``. A module's second call within
+    one forward pass of the model is ``name@1``. Sites have the shape (channels, states), the steps
+    of the scan, and the dtype it computes in.
+    """
+
+    def __init__(self, model: nn.Module, visit: Visit) -> None:
+        self._visit = visit
+        self._calls: Counter[str] = Counter()
+        self._handles = [model.register_forward_pre_hook(lambda *_: self._calls.clear())]
+        for name, module in model.named_modules():
+            if isinstance(module, SelectiveScan):
+                hook = self._hook(name or ROOT)
+                self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def _hook(self, name: str) -> Callable[[Any, Any, Any], Any]:
+        def hook(module: SelectiveScan, args: Any, kwargs: dict[str, Any]) -> Any:
+            call, self._calls[name] = self._calls[name], self._calls[name] + 1
+            named = dict(zip(("u", "delta", "A"), args, strict=False)) | kwargs
+            sites = _sites(f"{name}@{call}" if call else name, module, named["u"], named["A"])
+            faults = [*(kwargs.get("state_faults") or ()), *self._visit(sites, len(named["u"]))]
+            return args, {**kwargs, "state_faults": faults}
+
+        return hook
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+
+def _sites(name: str, module: SelectiveScan, u: torch.Tensor, A: torch.Tensor) -> list[Site]:
+    dtype = "float64" if u.dtype == torch.float64 else "float32"
+    names = [f"{name}:{part}" for part in module.parts] or [name]
+    if u.shape[1] % len(names):
+        raise FaultError(f"{name}: {u.shape[1]} channels do not divide into {module.parts}")
+    shape = u.shape[1] // len(names), A.shape[1]
+    return [Site(part, "states", dtype, shape, steps=u.shape[2]) for part in names]
+
+
+def state_sites(model: nn.Module, inputs: Any) -> list[Site]:
+    """The hidden states of one golden forward pass, in the order they are computed.
+
+    Args:
+        model: Run as it is, without gradients.
+        inputs: One batch: a tensor, or a tuple of arguments.
+
+    Raises:
+        FaultError: No inputs were given.
+    """
+    if inputs is None:
+        raise FaultError("state sites are found by a forward pass: give inputs=, one batch")
+    found: list[Site] = []
+
+    def visit(sites: list[Site], batch: int) -> list[StateFault]:
+        found.extend(sites)
+        return []
+
+    hooks = ScanHooks(model, visit)
+    try:
+        with torch.no_grad():
+            model(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+    finally:
+        hooks.remove()
+    return found
+
+
+class StateFaults(TransientFaults):
+    """The state faults of a set, armed on a model."""
+
+    kind = "states"
+
+    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+        super().__init__(model, faults)
+        self._hooks = ScanHooks(model, self._visit)
+
+    def _visit(self, sites: list[Site], batch: int) -> list[StateFault]:
+        strikes: list[StateFault] = []
+        for number, site in enumerate(sites):
+            armed, faults = self._faults.get(site.name, (None, None))
+            if armed == site and faults is not None:
+                strikes += self._strikes(faults, site, number * site.shape[0], batch)
+        return strikes
+
+    def _strikes(self, faults: FaultSet, site: Site, first: int, batch: int) -> list[StateFault]:
+        sample = np.where(faults.sample < 0, -1, faults.sample - self.offset)
+        rows = np.flatnonzero((faults.sample < 0) | ((sample >= 0) & (sample < batch)))
+        self._mark(site.name, rows)
+        every = (1 << site.format.bits) - 1
+        return [
+            StateFault(
+                first + fault.index // site.shape[1],
+                fault.index % site.shape[1],
+                int(step),
+                (fault.operand if fault.op == "replace" else fault.mask) & every,
+                fault.op,
+                None if at < 0 else int(at),
+            )
+            for fault, step, at in zip(faults[rows], faults.step[rows], sample[rows], strict=True)
+        ]
+
+    def remove(self) -> None:
+        self._hooks.remove()

@@ -1,0 +1,66 @@
+"""What faults that strike during a forward pass have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from faultsim.errors import FaultError, InjectionError
+from faultsim.faults import FaultSet
+
+ROOT = "(root)"
+
+
+class TransientFaults:
+    """The faults of one kind of site, armed on a model by hooks, and which of them have fired.
+
+    Attributes:
+        offset: Number of the first sample of the next forward pass, for faults in one sample.
+    """
+
+    kind: str
+
+    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+        """Looks the sites up.
+
+        Raises:
+            FaultError: The model lacks a module that is struck.
+        """
+        self._faults = {
+            site.name: (site, part) for site, part in faults.by_site() if site.kind == self.kind
+        }
+        self._fired = {name: np.zeros(len(part), bool) for name, (_, part) in self._faults.items()}
+        self.offset = 0
+        missing = self._modules() - {name or ROOT for name, _ in model.named_modules()}
+        if missing:
+            raise FaultError(f"{type(model).__name__} has no module {min(missing)!r}")
+
+    def _modules(self) -> set[str]:
+        return {module_of(name) for name in self._faults}
+
+    def _mark(self, name: str, rows: npt.NDArray[np.int64]) -> None:
+        self._fired[name][rows] = True
+
+    def check_fired(self) -> None:
+        """Raises InjectionError if a fault never struck a word while it was armed."""
+        for name, fired in self._fired.items():
+            if not fired.all():
+                row = int(np.argmin(fired))
+                fault = next(iter(self._faults[name][1][row : row + 1]))
+                raise InjectionError(
+                    f"armed fault never fired: {fault}; the model ran no such {_WHAT[self.kind]} "
+                    "(or no such sample) while it was armed"
+                )
+
+    def remove(self) -> None:
+        """Takes the hooks off."""
+        raise NotImplementedError
+
+
+_WHAT = {"activations": "module with such an output", "states": "scan of such a size"}
+
+
+def module_of(site: str) -> str:
+    """The module part of an activation's or a state's name."""
+    return site.partition(":")[0].partition("@")[0]
