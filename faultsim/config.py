@@ -20,8 +20,8 @@ class CampaignConfig:
 
     mode: Mode = "worst-case"
     """How faults are chosen."""
-    target: Literal["weights", "activations"] = "weights"
-    """What is struck: parameters and buffers, or the outputs of modules."""
+    target: Literal["weights", "activations", "states"] = "weights"
+    """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
     model: str = "medmamba-n"
     """medmamba-n, -t, -s, -b, or package.module:factory."""
     checkpoint: str | None = None
@@ -91,8 +91,10 @@ class CampaignConfig:
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out, the directory to go on with")
-        if self.direction is not None and self.target == "activations":
-            raise ConfigError("--direction needs --target weights: activations have no value yet")
+        if self.direction is not None and self.target != "weights":
+            raise ConfigError(
+                f"--direction needs --target weights: {self.target} have no value yet"
+            )
         if self.direction is not None and self.op != "flip":
             raise ConfigError(f"--direction goes with --op flip; {self.op} implies one")
 

@@ -15,11 +15,13 @@ from faultsim.faults import FaultSet, Site
 from faultsim.ops import SelectiveScan, StateFault
 from faultsim.transient import ROOT, TransientFaults
 
-Visit = Callable[[list[Site], int], list[StateFault]]
+Visit = Callable[[list[Site], dict[str, Any]], list[StateFault]]
+ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "delta_softplus")
+DEFAULTS = {"D": None, "delta_bias": None, "delta_softplus": False, "state_faults": None}
 
 
 class ScanHooks:
-    """Calls ``visit(sites, batch)`` before every scan of a model, and strikes what it returns.
+    """Calls ``visit(sites, arguments)`` before every scan of a model, and strikes what it returns.
 
     A scan is one site, or one for each of its parts: ``name:part``. A module's second call within
     one forward pass of the model is ``name@1``. Sites have the shape (channels, states), the steps
@@ -38,9 +40,10 @@ class ScanHooks:
     def _hook(self, name: str) -> Callable[[Any, Any, Any], Any]:
         def hook(module: SelectiveScan, args: Any, kwargs: dict[str, Any]) -> Any:
             call, self._calls[name] = self._calls[name], self._calls[name] + 1
-            named = dict(zip(("u", "delta", "A"), args, strict=False)) | kwargs
-            sites = _sites(f"{name}@{call}" if call else name, module, named["u"], named["A"])
-            faults = [*(kwargs.get("state_faults") or ()), *self._visit(sites, len(named["u"]))]
+            arguments = DEFAULTS | dict(zip(ARGUMENTS, args, strict=False)) | kwargs
+            site = f"{name}@{call}" if call else name
+            sites = _sites(site, module, arguments["u"], arguments["A"])
+            faults = [*(arguments["state_faults"] or ()), *self._visit(sites, arguments)]
             return args, {**kwargs, "state_faults": faults}
 
         return hook
@@ -73,7 +76,7 @@ def state_sites(model: nn.Module, inputs: Any) -> list[Site]:
         raise FaultError("state sites are found by a forward pass: give inputs=, one batch")
     found: list[Site] = []
 
-    def visit(sites: list[Site], batch: int) -> list[StateFault]:
+    def visit(sites: list[Site], arguments: dict[str, Any]) -> list[StateFault]:
         found.extend(sites)
         return []
 
@@ -95,8 +98,9 @@ class StateFaults(TransientFaults):
         super().__init__(model, faults)
         self._hooks = ScanHooks(model, self._visit)
 
-    def _visit(self, sites: list[Site], batch: int) -> list[StateFault]:
+    def _visit(self, sites: list[Site], arguments: dict[str, Any]) -> list[StateFault]:
         strikes: list[StateFault] = []
+        batch = len(arguments["u"])
         for number, site in enumerate(sites):
             armed, faults = self._faults.get(site.name, (None, None))
             if armed == site and faults is not None:

@@ -25,7 +25,7 @@ from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.models import load_model
 from faultsim.schedule import SCHEDULES, Context, Trials
-from faultsim.space import FaultSpace
+from faultsim.space import TARGETS, FaultSpace
 from faultsim.trial import Outcome, Trial
 
 RUNS = Path("runs")
@@ -124,16 +124,16 @@ def run_campaign(
 
 
 def make_space(config: CampaignConfig, bench: Bench) -> FaultSpace:
-    """The fault space of a campaign; a fault file may name any weight or activation."""
+    """The fault space of a campaign; a fault file may name any site of the model."""
     everything = config.mode == "from-file"
-    targets = ("weights", "activations") if everything else (config.target,)
+    targets = TARGETS if everything else (config.target,)
     return FaultSpace(
         bench.model,
         targets,
         "all" if everything else config.bits,
         config.include or None,
         config.exclude or None,
-        inputs=bench.first_batch() if "activations" in targets else None,
+        inputs=bench.first_batch() if targets != ("weights",) else None,
     )
 
 

@@ -32,8 +32,8 @@ class Inspect:
     """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
     size: int | None = None
     """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
-    target: Literal["weights", "activations"] = "weights"
-    """Parameters and buffers, or the outputs of modules."""
+    target: Literal["weights", "activations", "states"] = "weights"
+    """Parameters and buffers, the outputs of modules, or the hidden states of scans."""
     bits: str = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
     include: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ def run(command: Inspect) -> int:
         command.bits,
         command.include or None,
         command.exclude or None,
-        inputs=data.test.images[:1] if command.target == "activations" else None,
+        inputs=data.test.images[:1] if command.target != "weights" else None,
     )
     table = Table(
         title=f"{escape(command.model)}: {len(space):,} bits in {len(space.sites)} tensors"
@@ -38,8 +38,9 @@ def run(command: Inspect) -> int:
     for heading in ("dtype", "shape", "bits", "share"):
         table.add_column(heading, justify="right")
     for site, chosen in zip(space.sites, space.bits, strict=True):
-        bits = site.numel * len(chosen)
+        bits = site.words * len(chosen)
         shape = "×".join(map(str, site.shape)) or "scalar"
+        shape += f", {site.steps} steps" if site.steps else ""
         table.add_row(site.name, site.dtype, shape, f"{bits:,}", f"{bits / len(space):.2%}")
     console = Console()
     console.print(table)

@@ -45,23 +45,52 @@ def hidden_states(
 
     Arguments as :func:`selective_scan_reference`.
     """
-    (batch, dim, length), groups, states = u.shape, B.shape[1], A.shape[1]
-    step = delta if delta_bias is None else delta + delta_bias[:, None]
-    if delta_softplus:
-        step = functional.softplus(step)
-    # (length, batch, group, channel of the group, 1) against (length, batch, group, 1, state)
-    per_channel = (length, batch, groups, dim // groups, 1)
-    steps = step.permute(2, 0, 1).reshape(per_channel)
-    driven = (step * u).permute(2, 0, 1).reshape(per_channel)
+    step = _step_sizes(delta, delta_bias, delta_softplus)
+    steps, driven = _per_channel(step, B), _per_channel(step * u, B)
     into = B.permute(3, 0, 1, 2).unsqueeze(3)
-    rates = A.reshape(groups, dim // groups, states)
-    state, after = u.new_zeros(batch, groups, dim // groups, states), []
-    for t in range(length):
+    rates = A.reshape(B.shape[1], -1, A.shape[1])
+    state, after = torch.zeros_like(driven[0] * into[0]), []
+    for t in range(u.shape[2]):
         state = torch.exp(steps[t] * rates) * state + driven[t] * into[t]
         if state_faults is not None:
             state = _struck(state, state_faults[state_faults[:, 3] == t])
         after.append(state)
     return after
+
+
+def state_gradients(
+    dy: torch.Tensor,
+    delta: torch.Tensor,
+    A: torch.Tensor,
+    C: torch.Tensor,
+    delta_bias: torch.Tensor | None,
+    delta_softplus: bool,
+) -> list[torch.Tensor]:
+    """What a change of each of :func:`hidden_states` adds to the loss, in first order.
+
+    Arguments as :func:`selective_scan_reference`; ``dy`` is the loss's gradient of its result.
+    """
+    steps = _per_channel(_step_sizes(delta, delta_bias, delta_softplus), C)
+    out_of, per_channel = C.permute(3, 0, 1, 2).unsqueeze(3), _per_channel(dy, C)
+    rates = A.reshape(C.shape[1], -1, A.shape[1])
+    carried, slopes = torch.zeros_like(per_channel[0] * out_of[0]), []
+    for t in reversed(range(dy.shape[2])):
+        slopes.append(per_channel[t] * out_of[t] + carried)
+        carried = torch.exp(steps[t] * rates) * slopes[-1]
+    return slopes[::-1]
+
+
+def _step_sizes(
+    delta: torch.Tensor, delta_bias: torch.Tensor | None, delta_softplus: bool
+) -> torch.Tensor:
+    step = delta if delta_bias is None else delta + delta_bias[:, None]
+    return functional.softplus(step) if delta_softplus else step
+
+
+def _per_channel(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """(batch, dim, length) as (length, batch, group, channel of the group, 1)."""
+    batch, _, length = rows.shape
+    return rows.permute(2, 0, 1).reshape(length, batch, matrix.shape[1], -1, 1)
 
 
 def _struck(state: torch.Tensor, faults: torch.Tensor) -> torch.Tensor:

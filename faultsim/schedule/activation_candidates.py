@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from faultsim import metrics
@@ -12,6 +14,7 @@ from faultsim.ops import rank_bits
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
+from faultsim.states import ScanHooks
 
 
 def activation_candidates(
@@ -26,7 +29,7 @@ def activation_candidates(
         space: Bits to choose from.
         committed: Faults that the next one joins; armed meanwhile.
     """
-    outputs = _outputs_and_gradients(context, committed)
+    outputs = outputs_and_gradients(context, committed)
     taken = {(fault.tensor, fault.index) for fault in committed}
     everywhere: list[Scored] = []
     best: list[Scored] = []
@@ -50,10 +53,16 @@ def activation_candidates(
     return chosen(everywhere, best, context.config.op)
 
 
-def _outputs_and_gradients(
-    context: Context, committed: FaultSet
+def outputs_and_gradients(
+    context: Context, committed: FaultSet, watch: Callable[[], ScanHooks] | None = None
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Every module output of the first validation batch, by site, with the loss's gradient."""
+    """Every module output of the first validation batch, by site, with the loss's gradient.
+
+    Args:
+        context: Settings and model.
+        committed: Faults armed meanwhile.
+        watch: Called once they are armed, to see what the scans are given; removed at the end.
+    """
     bench = context.bench
     part = bench.golden("val").split.first(bench.batch_size)
     images = part.images.to(bench.device).requires_grad_(True)
@@ -65,12 +74,14 @@ def _outputs_and_gradients(
         return tensor
 
     with Injector(bench.model, committed):
-        hooks = OutputHooks(bench.model, visit)
+        hooks: list[OutputHooks | ScanHooks] = [OutputHooks(bench.model, visit)]
+        hooks += [] if watch is None else [watch()]
         try:
             loss = metrics.loss(bench.model(images), part.labels.to(bench.device))
             grads = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
         finally:
-            hooks.remove()
+            for hook in hooks:
+                hook.remove()
     return {
         name: (value.detach().cpu(), grad.nan_to_num().cpu())
         for (name, value), grad in zip(outputs.items(), grads, strict=True)

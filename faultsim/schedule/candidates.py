@@ -28,10 +28,13 @@ class Scored(NamedTuple):
     site: Site
     index: int  # type: ignore[assignment]  # shadows tuple.index
     bit: int
+    step: int = -1
 
     def faults(self, op: str) -> FaultSet:
         """A set of this one fault."""
-        return FaultSet([self.site], 0, [self.index], mask_of([self.bit]), OPS.index(op))
+        return FaultSet(
+            [self.site], 0, [self.index], mask_of([self.bit]), OPS.index(op), step=self.step
+        )
 
 
 def weight_candidates(

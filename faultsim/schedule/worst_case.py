@@ -16,6 +16,7 @@ from faultsim.schedule.activation_candidates import activation_candidates
 from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_flips
+from faultsim.schedule.state_candidates import state_candidates
 from faultsim.space import FaultSpace
 from faultsim.trial import Outcome, Trial
 
@@ -132,6 +133,8 @@ def _candidates(context: Context, space: FaultSpace, committed: FaultSet) -> lis
     """The committed faults, joined by one more each."""
     if context.config.target == "activations":
         singles = activation_candidates(context, space, committed)
+    elif context.config.target == "states":
+        singles = state_candidates(context, space, committed)
     else:
         gradients = context.bench.gradients(committed)
         singles = weight_candidates(context, space, committed, gradients)

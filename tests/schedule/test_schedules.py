@@ -22,7 +22,7 @@ def context(model, dataset):
         config = CampaignConfig(**settings)
         bench = Bench(model, dataset)
         target = config.target
-        inputs = bench.first_batch() if target == "activations" else None
+        inputs = bench.first_batch() if target != "weights" else None
         space = FaultSpace(model, target, config.bits, config.include or None, inputs=inputs)
         return Context(config, space, bench)
 
