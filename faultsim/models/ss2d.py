@@ -71,11 +71,11 @@ class SS2D(nn.Module):
         y = self.selective_scan(
             sequences.reshape(batch, DIRECTIONS * inner, -1),
             delta.reshape(batch, DIRECTIONS * inner, -1),
-            -torch.exp(self.A_logs.float()),
+            -torch.exp(self.A_logs.to(torch.promote_types(self.A_logs.dtype, torch.float32))),
             b,
             c,
-            self.Ds.float(),
-            self.dt_projs_bias.float().view(-1),
+            self.Ds,
+            self.dt_projs_bias.view(-1),
             delta_softplus=True,
         )
         return _fold(y.view(batch, DIRECTIONS, inner, -1), height, width)
