@@ -13,6 +13,8 @@ from faultsim.stats import Estimate
 from faultsim.trial import Outcome
 
 MOST_ROWS = 40
+LABEL = 18  # characters of a long name that stay on one line; rich adds the padding
+INTERVAL = 11  # the same of "[12.3–100.0%]"
 
 
 def golden_line(golden: Outcome) -> str:
@@ -71,14 +73,19 @@ def _show_cells(console: Console, config: CampaignConfig, result: CampaignResult
         cells = sorted(cells, key=lambda cell: cell.accuracy.value)
     title = f"\n{config.mode}, {config.target}, {config.op}: most harmful first"
     title = title if cells != result.cells else f"\n{config.mode}, {config.target}"
-    if result.directions:  # more than one table has room for
+    outcomes: tuple[str, ...] = ("sdc", "due", "masked")
+    reached: tuple[str, ...] = ("trials", "accuracy", "lowest")
+    if result.directions:
         outcomes = ("sdc", "missed", "false_alarms", "due", "masked")
-        console.print(_table(title, cells, outcomes, result.directions))
         reached = ("trials", "accuracy", "sensitivity", "specificity", "lowest")
-        console.print(_table("\nDiagnosis", cells, reached))
-    else:
-        columns = ("trials", "sdc", "due", "masked", "accuracy", "lowest")
-        console.print(_table(title, cells, columns))
+    whole = _table(title, cells, (*reached, *outcomes), result.directions)
+    endless = console.options.update(max_width=1000)
+    needed = console.measure(whole, options=endless).minimum
+    if not result.directions and needed <= console.width:
+        console.print(whole)
+    else:  # more than one table has room for
+        console.print(_table(title, cells, outcomes, result.directions))
+        console.print(_table("\nDiagnosis" if result.directions else "\nAccuracy", cells, reached))
     if len(cells) > MOST_ROWS:
         console.print(f"{len(cells) - MOST_ROWS} more cells are in summary.json.")
     console.print(_footnote(cells))
@@ -95,9 +102,12 @@ def _table(
     labels = list(dict.fromkeys(label for cell in cells for label in cell.cell))
     headings = {"sdc": "SDC", "due": "DUE", **(directions or {})}
     for label in labels:
-        table.add_column(label, overflow="fold")
+        longest = max(len(str(cell.cell.get(label, ""))) for cell in cells)
+        table.add_column(label, overflow="fold", min_width=min(longest, LABEL))
     for name in columns:
-        table.add_column(escape(headings.get(name, name)), justify="right", overflow="fold")
+        width = None if name in ("trials", "lowest") else INTERVAL
+        heading = escape(headings.get(name, name))
+        table.add_column(heading, justify="right", overflow="fold", min_width=width)
     for cell in cells[:MOST_ROWS]:
         names = [str(cell.cell.get(label, "")) for label in labels]
         known = _values(cell)
