@@ -13,7 +13,7 @@ from faultsim.stats import Estimate
 from faultsim.trial import Outcome
 
 MOST_ROWS = 40
-LABEL = 18  # characters of a long name that stay on one line; rich adds the padding
+LABEL = 14  # characters of a long name that stay on one line; rich adds the padding
 INTERVAL = 11  # the same of "[12.3–100.0%]"
 
 

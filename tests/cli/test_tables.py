@@ -17,7 +17,7 @@ GOLDEN = Outcome(156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, 0.875, 0.75, 0.5, 0, 0)
 DIRECTIONS = {"missed": "malignant → normal, benign", "false_alarms": "normal, benign → malignant"}
 
 
-def printed(mode: str, cell: dict, directions: dict[str, str], diagnosis: tuple[str, ...]) -> str:
+def printed(mode: str, cell: dict, directions=None, diagnosis=(), width: int = 100) -> str:
     summary = CellSummary(
         cell=cell,
         trials=9,
@@ -28,8 +28,8 @@ def printed(mode: str, cell: dict, directions: dict[str, str], diagnosis: tuple[
         lowest=0.1,
         diagnosis=dict.fromkeys(diagnosis, SHARE),
     )
-    result = CampaignResult(Path("runs/a"), GOLDEN, [summary], {}, directions)
-    console = Console(width=100)
+    result = CampaignResult(Path("runs/a"), GOLDEN, [summary], {}, directions or {})
+    console = Console(width=width)
     with console.capture() as capture:
         show_result(console, CampaignConfig(mode=mode), result)
     return capture.get()
@@ -50,10 +50,16 @@ def test_binary_sets_show_directions_and_diagnosis(mode, cell):
     assert text.count("[6.2–25.0%]") >= 4
 
 
-def test_other_sets_show_one_table_without_a_diagnosis():
-    text = printed("layer-wise", LAYER, {}, ())
+@pytest.mark.parametrize(
+    ("cell", "width", "tables"),
+    [({"flips": 4}, 100, 1), ({"flips": 4}, 80, 2), (LAYER, 80, 2), (LAYER, 140, 1)],
+)
+def test_other_sets_show_as_few_tables_as_keep_intervals_whole(cell, width, tables):
+    text = printed("layer-wise", cell, width=width)
     assert "sensitivity" not in text
-    assert text.count("┏") == 1
+    assert text.count("┏") == tables
+    assert text.count("[6.2–25.0%]") == 4
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_what_is_undefined_is_a_dash():
