@@ -27,9 +27,11 @@ class CampaignConfig:
     checkpoint: str | None = None
     """A .safetensors or torch.save file; without it the one shipped for the data."""
     data: str = "digits"
-    """digits, a MedMNIST name, a path to an .npz file, or package.module:factory."""
+    """digits, a MedMNIST name, an .npz file, an image folder, or package.module:factory."""
     data_root: str | None = None
-    """Folder of MedMNIST files."""
+    """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
+    size: int | None = None
+    """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
     flips: tuple[int, ...] = (1, 2, 4)
     """Bits struck in a trial; each number is a cell of its own."""
     trials: int | None = None
@@ -132,9 +134,11 @@ class TrainConfig:
     model: str = "medmamba-n"
     """medmamba-n, -t, -s, -b or package.module:factory."""
     data: str = "digits"
-    """digits, a MedMNIST name, a path to an .npz file, or package.module:factory."""
+    """digits, a MedMNIST name, an .npz file, an image folder, or package.module:factory."""
     data_root: str | None = None
-    """Folder of MedMNIST files."""
+    """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
+    size: int | None = None
+    """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
     out: str = "checkpoint.safetensors"
     """Where to write the checkpoint."""
     epochs: int = 80

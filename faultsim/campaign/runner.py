@@ -182,7 +182,7 @@ def make_bench(
         ConfigError: One of them cannot be loaded, or there is no such device.
     """
     device = choose_device(config.device)
-    data = data if data is not None else load_data(config.data, config.data_root)
+    data = data if data is not None else load_data(config.data, config.data_root, config.size)
     if model is None:
         model = load_model(
             config.model,

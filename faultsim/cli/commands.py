@@ -27,9 +27,11 @@ class Inspect:
     checkpoint: str | None = None
     """A .safetensors or torch.save file; without it the one shipped for the data."""
     data: str = "digits"
-    """digits, a MedMNIST name, a path to an .npz file, or package.module:factory."""
+    """digits, a MedMNIST name, an .npz file, an image folder, or package.module:factory."""
     data_root: str | None = None
-    """Folder of MedMNIST files."""
+    """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
+    size: int | None = None
+    """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
     target: Literal["weights", "activations"] = "weights"
     """Parameters and buffers, or the outputs of modules."""
     bits: str = "all"

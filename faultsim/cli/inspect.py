@@ -15,7 +15,7 @@ def run(command: Inspect) -> int:
     from faultsim.models import load_model
     from faultsim.space import FaultSpace
 
-    data = load_data(command.data, command.data_root)
+    data = load_data(command.data, command.data_root, command.size)
     model = load_model(
         command.model,
         num_classes=data.num_classes,

@@ -27,7 +27,7 @@ def run(command: Train) -> int:
     _check_out(path)
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = load_data(config.data, config.data_root)
+    data = load_data(config.data, config.data_root, config.size)
     torch.manual_seed(config.seed)  # the initial weights
     model = build(config.model, data.num_classes, data.in_channels)
     console = Console()

@@ -9,40 +9,39 @@ import torch
 
 from faultsim.data.dataset import SPLITS, Dataset, Split, count_classes, labels_of
 from faultsim.data.digits import load_digits
-from faultsim.data.npz import load_npz
+from faultsim.data.folder import load_folder
+from faultsim.data.medmnist import NAMES, load_medmnist, load_medmnist_file
 from faultsim.errors import ConfigError
 from faultsim.importing import call_factory
 
-MEDMNIST = Path.home() / ".medmnist"
 
-
-def load_data(spec: str, root: str | Path | None = None) -> Dataset:
+def load_data(spec: str, root: str | Path | None = None, size: int | None = None) -> Dataset:
     """A data set in three splits, in memory.
 
     Args:
-        spec: ``digits``; the path of an ``.npz`` file with MedMNIST's keys; the name of such a
-            file in ``root`` without its ending (``pneumoniamnist``); or
+        spec: ``digits`` or the name of a 2D set of MedMNIST; a folder of images (``./digits`` if
+            it is called like a set); the path of an ``.npz`` file with MedMNIST's keys; or
             ``package.module:factory``, which returns a :class:`Dataset`, a pair (images, labels),
             or a mapping of split names to such pairs.
-        root: Folder of the files; MedMNIST's own, ``~/.medmnist``, unless given.
+        root: Folder of MedMNIST's files, where nothing is downloaded; ``~/.medmnist`` unless given.
+        size: Side of the images, of MedMNIST sets and image folders.
 
     Raises:
         ConfigError: Nothing there, or it cannot be read as images and labels.
     """
+    if spec in NAMES:
+        return load_medmnist(spec, root, size)
+    if spec != "digits" and Path(spec).is_dir():
+        return load_folder(Path(spec), size)
+    if size is not None:
+        raise ConfigError(f"--size goes with MedMNIST's sets and image folders, not with {spec}")
     if spec == "digits":
         return load_digits()
+    if spec.endswith(".npz") or "/" in spec:
+        return load_medmnist_file(Path(spec))
     if ":" in spec:
         return _from_factory(spec, call_factory(spec, {}))
-    if spec.endswith(".npz") or "/" in spec:
-        return load_npz(Path(spec))
-    folder = Path(root) if root is not None else MEDMNIST
-    path = folder / f"{spec}.npz"
-    if not path.is_file():
-        raise ConfigError(
-            f"no data called {spec!r}: {path} does not exist; give --data-root, the path of an "
-            ".npz file, digits, or package.module:factory"
-        )
-    return load_npz(path)
+    return load_medmnist(spec, root)  # which names the sets there are
 
 
 def _from_factory(spec: str, made: Any) -> Dataset:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,18 +10,6 @@ import torch
 
 from faultsim.data import load_data
 from faultsim.errors import ConfigError
-
-
-@pytest.fixture
-def npz(tmp_path):
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for name, n in (("train", 9), ("val", 6), ("test", 3)):
-        arrays[f"{name}_images"] = rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
-        arrays[f"{name}_labels"] = (np.arange(n) % 3)[:, None].astype(np.uint8)
-    path = tmp_path / "tinymnist.npz"
-    np.savez(path, **arrays)
-    return path
 
 
 def test_digits_are_split_without_overlap_and_in_range():
@@ -41,14 +27,13 @@ def test_digits_are_the_same_everywhere():
     assert load_data("digits").digest.startswith("d25053d8")
 
 
-def test_npz_files_by_path_and_by_name(npz):
-    data = load_data(str(npz))
-    assert data.test.images.shape == (3, 3, 8, 8)
+def test_npz_files_by_path(npz):
+    data = load_data(str(npz("tinymnist")))
+    assert data.test.images.shape == (9, 3, 8, 8)
     assert data.test.images.dtype == torch.float32
     assert (data.num_classes, data.in_channels) == (3, 3)
-    raw = np.load(npz)["test_images"]
+    raw = np.load(npz("tinymnist"))["test_images"]
     assert data.test.images[1, 2, 3, 4] == raw[1, 3, 4, 2] / np.float32(255)
-    assert load_data("tinymnist", npz.parent).digest == data.digest
 
 
 def pair():
@@ -78,15 +63,14 @@ def test_factories():
 
 @pytest.mark.parametrize("drop", ["test_images", "val_labels"])
 def test_npz_without_a_key_is_named(npz, drop):
-    arrays = {key: value for key, value in np.load(npz).items() if key != drop}
-    np.savez(npz, **arrays)
+    path = npz("tinymnist")
+    arrays = {key: value for key, value in np.load(path).items() if key != drop}
+    np.savez(path, **arrays)
     with pytest.raises(ConfigError, match=f"lacks {drop}"):
-        load_data(str(npz))
+        load_data(str(path))
 
 
 def test_missing_and_damaged_files(tmp_path):
-    with pytest.raises(ConfigError, match="no data called 'pathmnist'"):
-        load_data("pathmnist", tmp_path)
     with pytest.raises(ConfigError, match="no data file"):
         load_data(str(tmp_path / "none.npz"))
     (tmp_path / "bad.npz").write_bytes(b"PK nonsense")
@@ -94,13 +78,30 @@ def test_missing_and_damaged_files(tmp_path):
         load_data(str(tmp_path / "bad.npz"))
 
 
-def test_real_medmnist_files():
-    root = os.environ.get("FAULTSIM_MEDMNIST_ROOT")
-    if root is None:
-        pytest.skip("FAULTSIM_MEDMNIST_ROOT names no folder of MedMNIST files")
-    files = sorted(path for path in Path(root).glob("*.npz"))
-    assert files
-    for path in files:
-        data = load_data(path.stem, root)
-        assert len(data.test)
-        assert data.num_classes >= 2
+def test_names_win_over_folders_and_folders_over_the_rest(tmp_path, monkeypatch):
+    """A folder that happens to be called like a set must not take its place."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "bloodmnist", "scans"):
+        (tmp_path / name).mkdir()
+    assert load_data("digits").name == "digits"
+    with pytest.raises(ConfigError, match=r"bloodmnist.npz does not exist"):
+        load_data("bloodmnist", tmp_path)
+    for folder in ("./bloodmnist", "scans"):
+        with pytest.raises(ConfigError, match="no test images"):
+            load_data(folder)
+
+
+@pytest.mark.parametrize("spec", ["digits", "x/y.npz", "my_data:pair"])
+def test_a_size_that_would_be_ignored_is_refused(spec):
+    with pytest.raises(ConfigError, match="--size goes with"):
+        load_data(spec, size=64)
+
+
+def several():
+    return np.zeros((4, 1, 2, 2)), [[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]]
+
+
+def test_rows_of_labels_are_several_labels():
+    data = load_data("my_data:several")
+    assert (data.task, data.num_classes) == ("multi-label", 3)
+    assert data.val.labels.shape == (0, 3)

@@ -1,0 +1,124 @@
+"""Image folders: a folder for each class, in a folder for each split or all in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from faultsim.data.dataset import SPLITS, Dataset, Split, split_of
+from faultsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+GREY, COLOUR = ("1", "L", "LA"), ("P", "RGB", "RGBA", "CMYK", "YCbCr")
+UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises for damaged files
+
+Labelled = list[tuple[Path, int]]
+
+
+def load_folder(folder: Path, size: int | None = None) -> Dataset:
+    """Reads ``folder/split/class/*.png``, or ``folder/class/*.png``, which is then all test.
+
+    Classes are numbered in the order of their names; of two, the second is the positive one.
+    Images are grey if all of them are, else RGB.
+
+    Args:
+        folder: With sub-folders; ``valid`` and ``validation`` are ``val``.
+        size: Side in pixels to which images are resized (bilinear); without it all of them must
+            have one size.
+
+    Raises:
+        ConfigError: No images, an unreadable one, several sizes, or Pillow is missing.
+    """
+    if size is not None and size < 1:
+        raise ConfigError(f"--size must be at least 1, not {size}")
+    splits = _split_folders(folder)
+    classes = sorted({c.name for split in splits.values() for c in _folders(split)})
+    files = {
+        name: [(path, label) for label, c in enumerate(classes) for path in _images(split / c)]
+        for name, split in splits.items()
+    }
+    if not files["test"]:
+        raise ConfigError(f"{folder} has no test images: it needs folders of classes, with images")
+    mode, side = _common_form([path for group in files.values() for path, _ in group], size)
+    parts = [_split(files.get(name, []), mode, side) for name in SPLITS]
+    name = folder.resolve().name
+    return Dataset(name, len(classes), *parts, classes=tuple(classes))
+
+
+def _folders(folder: Path) -> list[Path]:
+    hidden = (p for p in sorted(folder.iterdir()) if p.is_dir())
+    return [path for path in hidden if not path.name.startswith(".")]
+
+
+def _split_folders(folder: Path) -> dict[str, Path]:
+    """The folder of each split that there is; the whole is test if there is none."""
+    inside = {path.name: path for path in _folders(folder)}
+    found = {
+        split: inside[name]
+        for split, names in SPLIT_FOLDERS.items()
+        for name in names
+        if name in inside
+    }
+    if found and "test" not in found:
+        raise ConfigError(f"{folder} has {', '.join(found)} but no test folder")
+    return found or {"test": folder}
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+
+
+def _open(path: Path) -> Image:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ConfigError("image folders need Pillow: pip install 'faultsim[images]'") from None
+    try:
+        image = Image.open(path)
+    except UNREADABLE as error:
+        raise ConfigError(f"{path} is not a readable image: {error}") from None
+    if image.mode not in GREY + COLOUR:
+        raise ConfigError(f"{path} has pixels of mode {image.mode}; images must have 8 bits")
+    return image
+
+
+def _common_form(paths: list[Path], size: int | None) -> tuple[str, tuple[int, int]]:
+    """Mode, and width and height, that all images take; from their headers alone."""
+    sizes: dict[tuple[int, int], Path] = {}
+    modes = set()
+    for path in paths:
+        with _open(path) as image:
+            sizes.setdefault(image.size, path)
+            modes.add(image.mode)
+    if size is None and len(sizes) > 1:
+        (one, a), (other, b) = list(sizes.items())[:2]
+        raise ConfigError(
+            f"{a} is {one[0]}×{one[1]}, {b} is {other[0]}×{other[1]}: give --size to resize them"
+        )
+    return "L" if modes <= set(GREY) else "RGB", next(iter(sizes)) if size is None else (size, size)
+
+
+def _split(files: Labelled, mode: str, side: tuple[int, int]) -> Split:
+    planes = () if mode == "L" else (3,)
+    pixels = np.empty((len(files), side[1], side[0], *planes), np.uint8)
+    for row, (path, _) in enumerate(files):
+        pixels[row] = _pixels(path, mode, side)
+    return split_of(pixels, [label for _, label in files])
+
+
+def _pixels(path: Path, mode: str, side: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    from PIL.Image import Resampling
+
+    with _open(path) as image:
+        try:
+            whole = image.convert(mode)
+        except UNREADABLE as error:  # a file cut short shows only here
+            raise ConfigError(f"{path} is not a readable image: {error}") from None
+    return np.asarray(whole if whole.size == side else whole.resize(side, Resampling.BILINEAR))
