@@ -140,7 +140,7 @@ class Trainer:
     def _step(self, images: torch.Tensor, labels: torch.Tensor) -> float:
         for augment in AUGMENTATIONS[self.config.augment]:
             images = augment(images, torch.default_generator)
-        with torch.autocast(self.device.type, torch.float16, enabled=self._mixed):
+        with torch.autocast(self.device.type, enabled=self._mixed):
             logits = self.model(images.to(self.device))
         loss = metrics.loss(logits.float(), labels.to(self.device), self._class_weights)
         self._optimizer.zero_grad()
