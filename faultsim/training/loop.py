@@ -53,6 +53,8 @@ def train(
     for split in SPLITS:
         if not len(data.split(split)):
             raise ConfigError(f"{data.name} has no {split} images; training needs all three splits")
+    if config.resume and state is None:
+        raise ConfigError("resume needs the state file of the interrupted training")
     trainer = Trainer(model, data, config)
     with _random_streams(trainer.device, config.seed):
         now = identity(model, data, config)

@@ -97,6 +97,11 @@ def test_without_a_state_there_is_nothing_to_resume(fresh, dataset, quick, state
         train(fresh(), dataset, quick(resume=True), state=state)
 
 
+def test_resuming_needs_a_state_file(fresh, dataset, quick):
+    with pytest.raises(ConfigError, match="resume needs the state file"):
+        train(fresh(), dataset, quick(resume=True))
+
+
 def test_another_recipe_is_refused_by_name(fresh, dataset, quick, interrupted):
     with pytest.raises(ConfigError, match=r"begun with --lr = 0\.03, now it is 0\.1"):
         train(fresh(), dataset, quick(resume=True, lr=0.1), state=interrupted)
