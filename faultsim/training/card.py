@@ -133,4 +133,6 @@ def _table(results: Mapping[str, Figures], data: Dataset) -> str:
 def _cell(estimate: Estimate | None) -> str:
     if estimate is None:
         return "undefined"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

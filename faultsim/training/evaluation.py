@@ -101,7 +101,10 @@ def _auc_interval(logits: torch.Tensor, labels: torch.Tensor) -> Estimate | None
     rows = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
     with np.errstate(invalid="ignore"):
         drawn = np.array([_mean_area(scores[r], truth[r]) for r in rows])
-    low, high = np.nanquantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Estimate(value, None, None, n, "no resample has every class")
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high), n, BOOTSTRAP)
 
 

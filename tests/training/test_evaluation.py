@@ -75,6 +75,13 @@ def test_a_class_without_images_leaves_its_figures_undefined(binary):
     assert figures["specificity"].n == 20
 
 
+def test_resamples_that_all_lack_a_class_leave_no_interval():
+    labels = torch.arange(40)  # one image a class
+    split = Split(torch.eye(40).view(40, 1, 40, 1), labels)
+    auc = assess(Logits(), Dataset("set", 40, split, split, split), "test")["AUC"]
+    assert (auc.value, auc.low, auc.high) == (1, None, None)
+
+
 def test_several_labels_and_more_classes_have_no_sensitivity(binary):
     rows = torch.stack([binary.test.labels, 1 - binary.test.labels], dim=1)
     split = Split(binary.test.images, rows)
