@@ -24,7 +24,10 @@ def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tenso
 
 
 def random_affine(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each image shifted, turned and scaled on its own; what moves in from outside is black.
+    """Each image shifted, turned and scaled on its own; its edge goes on where nothing was.
+
+    Black wedges instead would be a mark of training images alone: with them validation AUC was
+    lower, and far less certain, wherever images fill their frame.
 
     Args:
         images: (n, channels, height, width).
@@ -37,7 +40,7 @@ def random_affine(images: torch.Tensor, generator: torch.Generator) -> torch.Ten
     rows = [cosine, -sine, shift_x * 2 * SHIFT, sine, cosine, shift_y * 2 * SHIFT]
     matrices = torch.stack(rows, dim=1).view(-1, 2, 3)
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 AUGMENTATIONS = {

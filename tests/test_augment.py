@@ -32,6 +32,11 @@ def test_affine_moves_each_image_a_little(seeded):
     assert moved.max() <= 1
 
 
+def test_affine_brings_no_edge_into_a_plain_image(seeded):
+    images = torch.full((5, 1, 28, 28), 0.7)
+    assert torch.allclose(random_affine(images, seeded()), images)
+
+
 def test_flip_mirrors_about_half_of_the_images(seeded):
     images = torch.arange(6.0).expand(200, 1, 2, 6)
     flipped = random_flip(images, seeded())
