@@ -104,7 +104,7 @@ def model_card(
         command=command(config),
         loss=f"{'binary ' if data.multi_label else ''}cross entropy",
         epoch=best.number,
-        monitor="accuracy" if best.val_auc is None else config.monitor,
+        monitor="AUC" if config.monitor == "auc" and best.val_auc is not None else "accuracy",
         torch=torch.__version__,
         device=next(model.parameters()).device.type,
         threads=torch.get_num_threads(),

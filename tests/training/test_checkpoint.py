@@ -53,7 +53,7 @@ def test_a_card_says_what_how_and_how_good(fresh, dataset, config, results):
     assert "**Not for clinical use.**" in card
     assert "faultsim train --model medmamba-n --data set " in card
     assert "30 train, 18 val, 24 test" in card
-    assert "weights of epoch 7, the best by validation auc" in card
+    assert "weights of epoch 7, the best by validation AUC" in card
     test = results["test"]["accuracy"]
     assert f"| test | 24 | {test.value:.3f} [{test.low:.3f}, {test.high:.3f}] |" in card
     assert "secret" not in card
