@@ -12,8 +12,22 @@ TURN = math.radians(12)
 SCALE = 0.1
 
 
+def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each image mirrored left to right, or not, with equal chances.
+
+    Args:
+        images: (n, channels, height, width).
+        generator: On the CPU; nothing else is drawn from.
+    """
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+
+
 def random_affine(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each image shifted, turned and scaled on its own; what moves in from outside is black.
+    """Each image shifted, turned and scaled on its own; its edge goes on where nothing was.
+
+    Black wedges instead would be a mark of training images alone: with them validation AUC was
+    lower, and far less certain, wherever images fill their frame.
 
     Args:
         images: (n, channels, height, width).
@@ -26,4 +40,13 @@ def random_affine(images: torch.Tensor, generator: torch.Generator) -> torch.Ten
     rows = [cosine, -sine, shift_x * 2 * SHIFT, sine, cosine, shift_y * 2 * SHIFT]
     matrices = torch.stack(rows, dim=1).view(-1, 2, 3)
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid.to(images.device), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+AUGMENTATIONS = {
+    "none": (),
+    "flip": (random_flip,),
+    "affine": (random_affine,),
+    "flip-affine": (random_flip, random_affine),
+}
+"""What each choice of ``--augment`` does to a batch on the CPU, in this order."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -21,7 +20,8 @@ from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
 from faultsim.data import Dataset, load_data
 from faultsim.data.dataset import SPLITS
-from faultsim.errors import ConfigError, JournalError
+from faultsim.devices import choose_device, use_threads
+from faultsim.errors import JournalError
 from faultsim.faults import FaultSet
 from faultsim.models import load_model
 from faultsim.schedule import SCHEDULES, Context, Trials
@@ -184,7 +184,7 @@ def make_bench(
     Raises:
         ConfigError: One of them cannot be loaded, or there is no such device.
     """
-    device = _device(config.device)
+    device = choose_device(config.device)
     data = data if data is not None else load_data(config.data, config.data_root, config.size)
     if model is None:
         model = load_model(
@@ -241,23 +241,3 @@ def _fresh_directory(config: CampaignConfig) -> Path:
     name = f"{config.mode}-{model}-{Path(config.data).stem.replace(':', '.')}"
     numbered = (RUNS / f"{name}-{number}" for number in count(1))
     return next(path for path in numbered if not path.exists())
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda, but torch finds no CUDA device here")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
-
-
-@contextmanager
-def use_threads(n: int) -> Iterator[None]:
-    """Runs torch on ``n`` threads meanwhile; 0 leaves them as they are."""
-    before = torch.get_num_threads()
-    if n:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -40,24 +40,25 @@ def load_model(
     Raises:
         ConfigError: An unknown name, no checkpoint, or one that does not fit the model.
     """
-    if ":" in spec:
-        model = call_factory(spec, {"num_classes": num_classes, "in_channels": in_channels})
-        if not isinstance(model, nn.Module):
-            raise ConfigError(f"{spec} returned {type(model).__name__}, not an nn.Module")
-    else:
-        model = build(spec, num_classes, in_channels)
-        checkpoint = checkpoint or _shipped(spec, data)
+    model = build(spec, num_classes, in_channels)
+    if checkpoint is None and ":" not in spec:
+        checkpoint = _shipped(spec, data)
     if checkpoint is not None:
         _load(model, Path(checkpoint))
     return model.eval()
 
 
 def build(spec: str, num_classes: int, in_channels: int) -> nn.Module:
-    """A built-in model with fresh weights.
+    """A built-in model with fresh weights, or what a factory made.
 
     Raises:
-        ConfigError: An unknown name.
+        ConfigError: An unknown name, or a factory that fails or makes something else.
     """
+    if ":" in spec:
+        made = call_factory(spec, {"num_classes": num_classes, "in_channels": in_channels})
+        if not isinstance(made, nn.Module):
+            raise ConfigError(f"{spec} returned {type(made).__name__}, not an nn.Module")
+        return made
     names = [f"medmamba-{variant}" for variant in VARIANTS]
     if spec not in names:
         raise ConfigError(

@@ -143,19 +143,62 @@ def test_reproduce_says_whether_the_outcome_is_the_same(campaign, tmp_path, caps
 
 def tiny_data():
     """A few images in all three splits, quick to train on."""
-    images, labels = torch.rand(12, 1, 32, 32), torch.arange(12) % 3
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(12, 1, 32, 32, generator=generator), torch.arange(12) % 3
     return dict.fromkeys(("train", "val", "test"), (images, labels))
 
 
-def test_train_writes_a_checkpoint_that_loads(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def train_tiny(tmp_path, monkeypatch):
+    """Runs ``faultsim train`` on the tiny data for two epochs."""
     monkeypatch.setitem(sys.modules, "tiny", sys.modules[__name__])
+    fixed = ["train", "--epochs", "2", "--data", "tiny:tiny_data"]
+    return lambda *flags: main([*fixed, "--out", str(tmp_path / "new.safetensors"), *flags])
+
+
+def test_train_writes_a_checkpoint_that_loads_and_its_card(train_tiny, tmp_path, capsys):
+    assert train_tiny() == 0
+    out = capsys.readouterr().out
+    assert "epoch   2/2  rate 1e-04  loss" in out
+    assert "Test accuracy" in out
+    assert "Test AUC" in out
+    files = {file.name for file in tmp_path.iterdir()}
+    assert files == {"new.safetensors", "new.md"}
+    flags = ["--checkpoint", str(tmp_path / "new.safetensors"), "--out", str(tmp_path / "out")]
+    assert main([*QUICK, "--data", "tiny:tiny_data", *flags]) == 0
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_training_ends_as_if_uninterrupted(
+    train_tiny, tmp_path, capsys, monkeypatch
+):
+    import faultsim.cli.train as command
+    from faultsim.models.loading import read_checkpoint
+
     path = tmp_path / "new.safetensors"
-    torch.manual_seed(0)
-    data = ["--data", "tiny:tiny_data"]
-    assert main(["train", "--epochs", "1", *data, "--out", str(path)]) == 0
-    assert "Test accuracy" in capsys.readouterr().out
-    flags = [*QUICK, *data, "--checkpoint", str(path), "--out", str(tmp_path / "out")]
-    assert main(flags) == 0
+    assert train_tiny() == 0
+    whole = read_checkpoint(path)
+    path.unlink()
+
+    def interrupt(*line: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_line", interrupt)
+        assert train_tiny() == 130
+    assert "--resume" in capsys.readouterr().out
+    assert "give --resume" in one_line(train_tiny(), *capsys.readouterr())
+    assert train_tiny("--resume") == 0
+    rest = read_checkpoint(path)
+    assert all(torch.equal(rest[name], whole[name]) for name in whole)
+
+
+def tiny_model(num_classes: int) -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32, num_classes))
+
+
+def test_a_model_of_ones_own_is_trained(train_tiny, tmp_path):
+    assert train_tiny("--model", "tiny:tiny_model") == 0
+    assert "3,075 parameters" in (tmp_path / "new.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("out", ["x.pt", "/proc/nothing/x.safetensors"])

@@ -1,0 +1,35 @@
+"""Where torch computes, and on how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from faultsim.errors import ConfigError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a ``--device`` setting: ``auto`` is CUDA where there is one.
+
+    Raises:
+        ConfigError: CUDA is wanted and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda, but torch finds no CUDA device here")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+@contextmanager
+def use_threads(n: int) -> Iterator[None]:
+    """Runs torch on ``n`` threads meanwhile; 0 leaves them as they are."""
+    before = torch.get_num_threads()
+    if n:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
