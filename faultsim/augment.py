@@ -26,8 +26,8 @@ def random_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tenso
 def random_affine(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Each image shifted, turned and scaled on its own; its edge goes on where nothing was.
 
-    Black wedges instead would be a mark of training images alone: with them validation AUC was
-    lower, and far less certain, wherever images fill their frame.
+    Black wedges instead would be a mark of training images alone; where images fill their frame
+    (BreastMNIST, PneumoniaMNIST) the validation loss was higher with them.
 
     Args:
         images: (n, channels, height, width).
