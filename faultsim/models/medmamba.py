@@ -162,6 +162,11 @@ class PatchMerging(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
+    """The publication's, but for convolutions ``fan_in`` instead of ``fan_out``.
+
+    The latter leaves depthwise kernels almost zero; small models then reached a lower validation
+    AUC on BreastMNIST and RetinaMNIST, in two seeds each.
+    """
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
