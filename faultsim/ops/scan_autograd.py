@@ -114,9 +114,19 @@ def _one_by_one(function: Any, info: Any, in_dims: Any, arguments: Any) -> list[
 
 def native_scan(*inputs: Any) -> Tensor:
     """:func:`scan_forward` with its gradient."""
-    function = _ScanFunction if torch.compiler.is_compiling() else _EagerScanFunction
+    function: type[_ScanFunction] = _EagerScanFunction
+    if torch.compiler.is_compiling():
+        function = _ScanFunction
+        if not _recorded(inputs):  # torch 2.4 traces a Function only where it is
+            found: Tensor = scan_forward(*inputs)
+            return found
     y: Tensor = function.apply(*inputs)  # type: ignore[no-untyped-call]
     return y
+
+
+def _recorded(inputs: Any) -> bool:
+    tensors = [value for value in inputs if isinstance(value, Tensor)]
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 class _ScanFunction(torch.autograd.Function):
@@ -144,7 +154,9 @@ class _ScanFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
         *tensors, faults = ctx.saved_tensors
-        grads = _GradientFunction.apply(dy, *tensors, ctx.delta_softplus, faults)  # type: ignore[no-untyped-call]
+        # torch.compile traces no function in another's backward pass, and differentiates once only.
+        gradient: Any = scan_backward if torch.compiler.is_compiling() else _GradientFunction.apply
+        grads = gradient(dy, *tensors, ctx.delta_softplus, faults)
         given = zip(grads, tensors, strict=True)
         return *(grad if tensor is not None else None for grad, tensor in given), None, None
 
@@ -165,19 +177,8 @@ class _GradientFunction(torch.autograd.Function):
     """Inputs as :func:`scan_backward`."""
 
     @staticmethod
-    def forward(
-        dy: Any,
-        u: Any,
-        delta: Any,
-        A: Any,
-        B: Any,
-        C: Any,
-        D: Any,
-        bias: Any,
-        softplus: Any,
-        faults: Any,
-    ) -> Any:
-        return tuple(scan_backward(dy, u, delta, A, B, C, D, bias, softplus, faults))
+    def forward(*inputs: Any) -> Any:
+        return tuple(scan_backward(*inputs))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
