@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from faultsim.ops import selective_scan
+from faultsim.ops import StateFault, selective_scan
 
 SHAPES = [(8, 384, 256), (4, 384, 3136)]  # batch, dim, length: 64 and 224 pixels
 STATE, GROUPS = 16, 4
@@ -67,3 +67,16 @@ def test_scan(against, shape, way, peer):
     torch.testing.assert_close(forward(ours, tensors), forward(peer, tensors), rtol=1e-3, atol=1e-4)
     name = f"faultsim / {peer.__name__}"
     against(lambda: way(ours, tensors), lambda: way(peer, tensors), name, pairs=3)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_state_faults(against, shape):
+    """A fault in every sample and group, which one tile of steps of some channels must meet."""
+    tensors = inputs(*shape)
+    faults = [StateFault(channel, 3, shape[2] // 2, 1 << 22) for channel in range(0, shape[1], 96)]
+
+    def struck(*tensors):
+        return selective_scan(*tensors, delta_softplus=True, state_faults=faults)
+
+    name = "with 4 state faults / without"
+    against(lambda: forward(struck, tensors), lambda: forward(ours, tensors), name)
