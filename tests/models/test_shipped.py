@@ -8,6 +8,7 @@ import os
 import pytest
 from safetensors import safe_open
 
+from faultsim.cli import main
 from faultsim.data import load_data
 from faultsim.models import load_model
 from faultsim.models.loading import SHIPPED
@@ -49,3 +50,18 @@ def test_a_shipped_checkpoint_reaches_its_recorded_figures(path):
         # One image more or less: another machine's convolutions may round differently.
         for name, figure in figures.items():
             assert fresh[name].value == pytest.approx(figure["value"], abs=1.5 / fresh[name].n)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_campaign_needs_nothing_but_the_name_of_the_data(name, tmp_path, monkeypatch):
+    root = os.environ.get("FAULTSIM_MEDMNIST_ROOT")
+    if root is None:
+        pytest.skip("FAULTSIM_MEDMNIST_ROOT names no folder of MedMNIST files")
+    home = tmp_path / "home" / ".medmnist"
+    home.mkdir(parents=True)
+    (home / f"{name}.npz").symlink_to(os.path.join(root, f"{name}.npz"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    flags = ["--mode", "random", "--flips", "1", "--trials", "2", "--limit", "8"]
+    assert main(["campaign", "--model", "medmamba-n", "--data", name, *flags]) == 0
+    assert (tmp_path / "runs" / f"random-medmamba-n-{name}-1" / "summary.json").exists()
