@@ -16,7 +16,7 @@ from faultsim.errors import FaultError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
-from faultsim.transient import ROOT, TransientFaults
+from faultsim.transient import ROOT, TransientFaults, arguments_of, golden_pass
 
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 
@@ -89,9 +89,7 @@ def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
     Raises:
         FaultError: No inputs were given.
     """
-    if inputs is None:
-        raise FaultError("activation sites are found by a forward pass: give inputs=, one batch")
-    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    arguments = arguments_of(inputs)
     batch = next((len(a) for a in arguments if isinstance(a, torch.Tensor) and a.ndim), None)
     sites: list[Site] = []
 
@@ -102,12 +100,7 @@ def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
             sites.append(Site(name, "activations", FORMATS[tensor.dtype].name, shape, per_sample))
         return tensor
 
-    hooks = OutputHooks(model, visit)
-    try:
-        with torch.no_grad():
-            model(*arguments)
-    finally:
-        hooks.remove()
+    golden_pass(model, arguments, OutputHooks(model, visit))
     return sites
 
 

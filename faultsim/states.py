@@ -13,7 +13,7 @@ from torch import nn
 from faultsim.errors import FaultError
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import SelectiveScan, StateFault
-from faultsim.transient import ROOT, TransientFaults
+from faultsim.transient import ROOT, TransientFaults, arguments_of, golden_pass
 
 Visit = Callable[[list[Site], dict[str, Any]], list[StateFault]]
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "delta_softplus")
@@ -72,20 +72,13 @@ def state_sites(model: nn.Module, inputs: Any) -> list[Site]:
     Raises:
         FaultError: No inputs were given.
     """
-    if inputs is None:
-        raise FaultError("state sites are found by a forward pass: give inputs=, one batch")
     found: list[Site] = []
 
     def visit(sites: list[Site], arguments: dict[str, Any]) -> list[StateFault]:
         found.extend(sites)
         return []
 
-    hooks = ScanHooks(model, visit)
-    try:
-        with torch.no_grad():
-            model(*(inputs if isinstance(inputs, tuple) else (inputs,)))
-    finally:
-        hooks.remove()
+    golden_pass(model, arguments_of(inputs), ScanHooks(model, visit))
     return found
 
 

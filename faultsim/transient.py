@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
@@ -59,6 +62,34 @@ class TransientFaults:
 
 
 _WHAT = {"activations": "module with such an output", "states": "scan of such a size"}
+
+
+class Hooks(Protocol):
+    """Hooks on a model, until they are removed."""
+
+    def remove(self) -> None: ...
+
+
+def golden_pass(model: nn.Module, arguments: tuple[Any, ...], hooks: Hooks) -> None:
+    """Runs the model once without gradients, for what its hooks see, and removes them."""
+    try:
+        with torch.no_grad():
+            model(*arguments)
+    finally:
+        hooks.remove()
+
+
+def arguments_of(inputs: Any) -> tuple[Any, ...]:
+    """One batch as positional arguments.
+
+    Raises:
+        FaultError: There is none.
+    """
+    if inputs is None:
+        raise FaultError(
+            "activations and states are found by a forward pass: give inputs=, a batch"
+        )
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
 def module_of(site: str) -> str:
