@@ -14,7 +14,7 @@ from faultsim.ops import rank_bits
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.states import ScanHooks
+from faultsim.transient import Hooks
 
 
 def activation_candidates(
@@ -54,7 +54,7 @@ def activation_candidates(
 
 
 def outputs_and_gradients(
-    context: Context, committed: FaultSet, watch: Callable[[], ScanHooks] | None = None
+    context: Context, committed: FaultSet, watch: Callable[[], Hooks] | None = None
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Every module output of the first validation batch, by site, with the loss's gradient.
 
@@ -74,7 +74,7 @@ def outputs_and_gradients(
         return tensor
 
     with Injector(bench.model, committed):
-        hooks: list[OutputHooks | ScanHooks] = [OutputHooks(bench.model, visit)]
+        hooks: list[Hooks] = [OutputHooks(bench.model, visit)]
         hooks += [] if watch is None else [watch()]
         try:
             loss = metrics.loss(bench.model(images), part.labels.to(bench.device))
