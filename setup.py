@@ -123,7 +123,7 @@ setup(
             depends=[str(path) for path in sorted(Path("csrc").iterdir())],
             define_macros=[("FAULTSIM_ABI", str(ABI))],
             extra_compile_args=[*FLAGS, *werror],
-            extra_link_args=["-pthread"],
+            extra_link_args=["-pthread", "-ldl"],
         )
     ],
     cmdclass={"build_ext": BuildNative},

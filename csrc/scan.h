@@ -23,7 +23,7 @@ struct ScanJob {
   const void *u, *delta, *A, *B, *C, *D, *bias;
   bool softplus;
   void* y;
-  const StateFault* faults;
+  const StateFault* faults;  // sorted by step
   int64_t n_faults;
 };
 

@@ -131,6 +131,7 @@ template <class Real>
 void keep_starts(const ScanJob& job, int64_t sample, int64_t group, Real most_rate,
                  const BackwardScratch<Real>& s) {
   const int64_t blocks = Block<Real>::count(job);
+  if (s.tiles == 0) return;
   for (int64_t i = 0; i < blocks * s.states; ++i) s.start[i] = V<Real>{};
   for (int64_t tile = 0; tile + 1 < s.tiles; ++tile) {
     const int64_t from = tile * kBackwardTile;

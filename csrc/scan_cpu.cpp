@@ -1,4 +1,6 @@
 // Hands the tasks of a scan to threads. What a task computes does not depend on their number.
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -18,18 +20,20 @@ const ScanKernels& kernels(const ScanJob& job) {
   return job.is_double ? baseline::scan_double : baseline::scan_float;
 }
 
-// Calls body(task, scratch) for every task, each thread with aligned scratch of its own.
+// Calls body(task, scratch) for every task, each thread with aligned scratch of its own. Threads
+// take the next task as it comes, for one that shares its core with other work gets less done.
 template <class Body>
 void run_tasks(int64_t tasks, int64_t scratch, int threads, Body body) {
   constexpr size_t alignment = 64;
   threads = static_cast<int>(std::clamp<int64_t>(tasks, 1, threads));
-  parallel_for(tasks, threads, [&](int, int64_t begin, int64_t end) {
+  std::atomic<int64_t> next{0};
+  parallel_for(threads, threads, [&](int, int64_t, int64_t) {
     const FloatMode mode;
     size_t space = static_cast<size_t>(scratch) + alignment;
     const std::unique_ptr<char[]> memory(new char[space]);
     void* aligned = memory.get();
     std::align(alignment, static_cast<size_t>(scratch), aligned, space);
-    for (int64_t task = begin; task < end; ++task) body(task, aligned);
+    for (int64_t task = next++; task < tasks; task = next++) body(task, aligned);
   });
 }
 
@@ -43,10 +47,9 @@ class Partial {
   void* of(int64_t sample) { return out_ == nullptr ? nullptr : parts_.data() + sample * n_; }
 
   void sum() {
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      Real& total = out_[static_cast<int64_t>(i) % n_];
-      total = static_cast<int64_t>(i) < n_ ? parts_[i] : total + parts_[i];
-    }
+    if (out_ == nullptr) return;
+    std::fill(out_, out_ + n_, Real{});
+    for (size_t i = 0; i < parts_.size(); ++i) out_[static_cast<int64_t>(i) % n_] += parts_[i];
   }
 
  private:

@@ -16,7 +16,7 @@ from faultsim.errors import FaultError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
-from faultsim.transient import ROOT, TransientFaults, arguments_of, golden_pass
+from faultsim.transient import ROOT, TransientFaults, arguments_of, batch_of, golden_pass
 
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 
@@ -90,7 +90,7 @@ def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
         FaultError: No inputs were given.
     """
     arguments = arguments_of(inputs)
-    batch = next((len(a) for a in arguments if isinstance(a, torch.Tensor) and a.ndim), None)
+    batch = batch_of(arguments)
     sites: list[Site] = []
 
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:

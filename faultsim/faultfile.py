@@ -88,10 +88,18 @@ def _parse_record(item: Any, sites: dict[str, Site]) -> Fault:
             index = np.ravel_multi_index(tuple(index), site.shape)
         index = operator.index(index)
         op = item.get("op", "flip")
-        operand, sample, step = (item.get(key) for key in ("operand", "sample", "step"))
-        return Fault(site, index, _parse_mask(item, site), op, signed(operand or 0), sample, step)
+        operand = signed(item.get("operand") or 0)
+        sample, step = (_parse_number(item.get(key)) for key in ("sample", "step"))
+        return Fault(site, index, _parse_mask(item, site), op, operand, sample, step)
     except (TypeError, ValueError, FormatError) as error:
         raise FaultError(f"fault {json.dumps(item)} cannot be read: {error}") from None
+
+
+def _parse_number(value: Any) -> int | None:
+    number = None if value is None else operator.index(value)
+    if number is not None and number < 0:
+        raise ValueError(f"{number} is negative")
+    return number
 
 
 def _parse_mask(item: dict[str, Any], site: Site) -> int:

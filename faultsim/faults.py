@@ -239,6 +239,10 @@ class FaultSet:
         if bad.size:
             site, index = self.sites[self.site[bad[0]]], self.index[bad[0]]
             raise FaultError(f"index {index} is outside {site.name} with {site.numel} elements")
+        whole = np.array([s.kind == "weights" or not s.per_sample for s in self.sites] or [True])
+        if (bad := np.flatnonzero((self.sample >= 0) & whole[self.site])).size:
+            name, sample = self.sites[self.site[bad[0]]].name, self.sample[bad[0]]
+            raise FaultError(f"a fault in {name} cannot strike sample {sample} alone")
         steps = np.array([site.steps for site in self.sites] or [0])[self.site]
         inside = (self.step >= 0) & (self.step < steps)
         if (bad := np.flatnonzero(~np.where(steps > 0, inside, self.step == -1))).size:

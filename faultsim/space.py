@@ -15,6 +15,7 @@ from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS, BitSpec
 from faultsim.ops import sample_bit_errors, sample_uniform
 from faultsim.tensors import named_weights
+from faultsim.transient import module_of
 
 TARGETS = ("weights", "activations", "states")
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
@@ -265,4 +266,4 @@ def _matches(sites: list[Site], pattern: str) -> set[Site]:
 def _names_match(name: str, pattern: str) -> bool:
     parts = name.split(".")
     prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-    return any(fnmatchcase(prefix, pattern) for prefix in prefixes)
+    return any(fnmatchcase(prefix, pattern) for prefix in (*prefixes, module_of(name)))

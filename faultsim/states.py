@@ -13,7 +13,7 @@ from torch import nn
 from faultsim.errors import FaultError
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import SelectiveScan, StateFault
-from faultsim.transient import ROOT, TransientFaults, arguments_of, golden_pass
+from faultsim.transient import ROOT, TransientFaults, arguments_of, batch_of, golden_pass
 
 Visit = Callable[[list[Site], dict[str, Any]], list[StateFault]]
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "delta_softplus")
@@ -23,26 +23,33 @@ DEFAULTS = {"D": None, "delta_bias": None, "delta_softplus": False, "state_fault
 class ScanHooks:
     """Calls ``visit(sites, arguments)`` before every scan of a model, and strikes what it returns.
 
-    A scan is one site, or one for each of its parts: ``name:part``. A module's second call within
-    one forward pass of the model is ``name@1``. Sites have the shape (channels, states), the steps
-    of the scan, and the dtype it computes in.
+    A scan is one site, ``name:state``, or one for each of its parts, ``name:part``. A module's
+    second call within one forward pass of the model is ``name@1``. Sites have the shape (channels,
+    states), the steps of the scan, and the dtype it computes in; where a scan's batch is not the
+    model's (windows of an image, say) ``per_sample`` is False, and a fault strikes all of it.
     """
 
     def __init__(self, model: nn.Module, visit: Visit) -> None:
         self._visit = visit
         self._calls: Counter[str] = Counter()
-        self._handles = [model.register_forward_pre_hook(lambda *_: self._calls.clear())]
+        self._batch: int | None = None
+        self._handles = [model.register_forward_pre_hook(self._restart, with_kwargs=True)]
         for name, module in model.named_modules():
             if isinstance(module, SelectiveScan):
                 hook = self._hook(name or ROOT)
                 self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def _restart(self, model: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        self._calls.clear()
+        self._batch = batch_of((*args, *kwargs.values()))
 
     def _hook(self, name: str) -> Callable[[Any, Any, Any], Any]:
         def hook(module: SelectiveScan, args: Any, kwargs: dict[str, Any]) -> Any:
             call, self._calls[name] = self._calls[name], self._calls[name] + 1
             arguments = DEFAULTS | dict(zip(ARGUMENTS, args, strict=False)) | kwargs
             site = f"{name}@{call}" if call else name
-            sites = _sites(site, module, arguments["u"], arguments["A"])
+            per_sample = len(arguments["u"]) == self._batch
+            sites = _sites(site, module, arguments["u"], arguments["A"], per_sample)
             faults = [*(arguments["state_faults"] or ()), *self._visit(sites, arguments)]
             return args, {**kwargs, "state_faults": faults}
 
@@ -53,13 +60,15 @@ class ScanHooks:
             handle.remove()
 
 
-def _sites(name: str, module: SelectiveScan, u: torch.Tensor, A: torch.Tensor) -> list[Site]:
+def _sites(
+    name: str, module: SelectiveScan, u: torch.Tensor, A: torch.Tensor, per_sample: bool
+) -> list[Site]:
     dtype = "float64" if u.dtype == torch.float64 else "float32"
-    names = [f"{name}:{part}" for part in module.parts] or [name]
+    names = [f"{name}:{part}" for part in module.parts or ("state",)]
     if u.shape[1] % len(names):
         raise FaultError(f"{name}: {u.shape[1]} channels do not divide into {module.parts}")
     shape = u.shape[1] // len(names), A.shape[1]
-    return [Site(part, "states", dtype, shape, steps=u.shape[2]) for part in names]
+    return [Site(part, "states", dtype, shape, per_sample, u.shape[2]) for part in names]
 
 
 def state_sites(model: nn.Module, inputs: Any) -> list[Site]:

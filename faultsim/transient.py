@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,6 +91,11 @@ def arguments_of(inputs: Any) -> tuple[Any, ...]:
             "activations and states are found by a forward pass: give inputs=, a batch"
         )
     return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def batch_of(arguments: Iterable[Any]) -> int | None:
+    """Number of samples: the leading dimension of the first tensor that has one."""
+    return next((len(a) for a in arguments if isinstance(a, torch.Tensor) and a.ndim), None)
 
 
 def module_of(site: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -164,6 +166,66 @@ def test_state_faults_go_through_json(scanner, pictures):
     assert FaultSet.from_json(faults.to_json()) == faults
 
 
+class Windows(nn.Module):
+    """Halves of an image scanned as samples of their own, by a module without parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.id = nn.Identity()
+        self.scan = SelectiveScan()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.id(images).view(-1, 2, 4)
+        y = self.scan(
+            x,
+            x.abs(),
+            -torch.ones(2, 3),
+            x[:, None, :1].expand(-1, -1, 3, -1),
+            x[:, None, :1].expand(-1, -1, 3, -1),
+        )
+        return y.view(len(images), -1)
+
+
+def test_activations_and_states_of_one_module_are_two_sites():
+    images = torch.rand(3, 16)
+    space = FaultSpace(Windows(), ("weights", "activations", "states"), inputs=images)
+    assert [site.name for site in space.sites if site.name.startswith("scan")] == [
+        "scan",
+        "scan:state",
+    ]
+    assert set(space.layers()) == {"id", "scan", "scan:state"} | {"(root)"} & set(space.layers())
+    faults = space.sample(50, seed=0)
+    assert FaultSet.from_json(faults.to_json()) == faults
+
+
+def test_a_scan_whose_batch_is_not_the_models_is_struck_as_a_whole():
+    model, images = Windows(), torch.rand(3, 16)
+    (site,) = FaultSpace(model, "states", inputs=images).sites
+    assert not site.per_sample
+    golden = model(images)
+    with inject(model, one(site, index=0)):
+        assert (model(images) != golden).view(6, -1).any(dim=1).all()
+    with pytest.raises(FaultError, match="cannot strike sample 1 alone"):
+        one(site, index=0, sample=1)
+
+
+def test_nothing_is_left_where_arming_fails(images):
+    model, pictures = Windows(), torch.rand(3, 16)
+    output = FaultSpace(model, "activations", inputs=pictures).sites[0]
+    state = Site("elsewhere:state", "states", "float32", (2, 3), steps=4)
+    golden = model(pictures)
+    both = FaultSet.join([one(output, index=0, step=None), one(state)])
+    with pytest.raises(FaultError, match="no module 'elsewhere'"):
+        inject(model, both).arm()
+    assert torch.equal(model(pictures), golden)
+    assert not model.id._forward_hooks
+
+
+def test_a_module_takes_its_states(scanner, pictures):
+    space = FaultSpace(scanner, "states", include="scan", inputs=pictures)
+    assert len(space.sites) == 4
+
+
 def test_models_without_scans_are_refused(model, images):
     with pytest.raises(FaultError, match="no hidden states"):
         FaultSpace(model, "states", inputs=images)
@@ -210,3 +272,11 @@ def test_candidates_are_the_bits_with_the_largest_first_order_change(bench, comm
     best = [harm(faults) for faults in found[:5]]
     others = [harm(space.sample(1, seed=0, trial=t)) for t in range(40)]
     assert min(best) > max(others) * 0.9
+
+
+@pytest.mark.parametrize("record", [{"step": "x"}, {"step": 1.5}, {"step": -1}, {"sample": "x"}])
+def test_records_that_are_no_faults(scanner, pictures, record):
+    sites = FaultSpace(scanner, "states", inputs=pictures).sites
+    whole = {"tensor": sites[0].name, "index": 0, "bit": 3, "step": 0} | record
+    with pytest.raises(FaultError, match="cannot be read"):
+        FaultSet.from_json(json.dumps([whole]), sites)

@@ -48,7 +48,7 @@ def load_folder(folder: Path, size: int | None = None) -> Dataset:
         raise ConfigError(f"{folder} has no test images: it needs folders of classes, with images")
     mode, side = _common_form([path for group in files.values() for path, _ in group], size)
     parts = [_split(files.get(name, []), mode, side) for name in SPLITS]
-    name = folder.resolve().name
+    name = f"{folder.resolve().name} (folder)"  # never that of a set with a shipped checkpoint
     return Dataset(name, len(classes), *parts, classes=tuple(classes))
 
 
@@ -59,20 +59,21 @@ def _folders(folder: Path) -> list[Path]:
 
 def _split_folders(folder: Path) -> dict[str, Path]:
     """The folder of each split that there is; the whole is test if there is none."""
-    inside = {path.name: path for path in _folders(folder)}
-    found = {
-        split: inside[name]
-        for split, names in SPLIT_FOLDERS.items()
-        for name in names
-        if name in inside
-    }
+    found: dict[str, Path] = {}
+    for path in _folders(folder):
+        for split, names in SPLIT_FOLDERS.items():
+            if path.name.lower() in names and split in found:
+                raise ConfigError(f"{found[split]} and {path} are both the {split} split")
+            if path.name.lower() in names:
+                found[split] = path
     if found and "test" not in found:
         raise ConfigError(f"{folder} has {', '.join(found)} but no test folder")
     return found or {"test": folder}
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    found = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in ENDINGS)
+    return sorted(path for path in found if path.is_file())
 
 
 def _open(path: Path) -> Image:

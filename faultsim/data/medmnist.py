@@ -63,8 +63,8 @@ def load_medmnist_file(path: Path) -> Dataset:
         ConfigError: See :func:`faultsim.data.npz.load_npz`.
     """
     data = load_npz(path)
-    name, _, size = path.stem.partition("_")
-    if name not in NAMES or size not in ("", *map(str, SIZES)):
+    name = set_of(path.stem)
+    if name is None:
         return data
     names = tuple(_info(name).get("label", {}).values())
     return replace(
@@ -73,6 +73,12 @@ def load_medmnist_file(path: Path) -> Dataset:
         classes=names if len(names) == data.num_classes else data.classes,
         positive=POSITIVE.get(name, data.positive),
     )
+
+
+def set_of(stem: str) -> str | None:
+    """The set whose file has that name without its ending, at any size; None for other files."""
+    name, _, size = stem.partition("_")
+    return name if name in NAMES and size in ("", *map(str, SIZES)) else None
 
 
 def _info(name: str) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -32,7 +33,7 @@ def load_npz(path: Path) -> Dataset:
                 )
             # One split after the other: the large sets fill the memory as they are.
             splits = [_split(path, file[f"{s}_images"], file[f"{s}_labels"]) for s in SPLITS]
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise ConfigError(f"{path} is not a readable .npz file: {error}") from None
     return Dataset(path.stem, count_classes(splits), *splits)
 

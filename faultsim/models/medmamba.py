@@ -136,7 +136,7 @@ class Block(nn.Module):
         if not self.training or self.drop_path == 0:
             return x
         keep = 1 - self.drop_path
-        return x * torch.empty(len(x), 1, 1, 1, device=x.device).bernoulli_(keep) / keep
+        return x * x.new_empty(len(x), 1, 1, 1).bernoulli_(keep) / keep
 
 
 class PatchMerging(nn.Module):

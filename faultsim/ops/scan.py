@@ -37,7 +37,8 @@ def selective_scan(
     the result; the backward pass computes hidden states again instead of storing them. On CUDA
     the kernel of mamba-ssm runs where that is installed and no state is struck; everything else is
     plain torch. Works under autograd, ``torch.func`` (grad, vjp, jacrev, vmap) and
-    ``torch.compile``; on the CPU there is no forward mode and no second derivative.
+    ``torch.compile`` (but for mamba-ssm's kernel, which knows autograd alone); on the CPU there is
+    no forward mode and no second derivative.
 
     Args:
         u: Input, (batch, dim, length).
@@ -64,10 +65,16 @@ def selective_scan(
     faults = None
     if state_faults:
         faults = packed(state_faults, (*u.shape[:2], A.shape[1], u.shape[2]), compute)
-    scan: Scan = native_scan if u.device.type == "cpu" else selective_scan_reference
-    if u.is_cuda and faults is None and compute == torch.float32:
-        scan = _mamba_ssm() or scan
+    scan = _scan_for(u.device.type, compute, faults is not None)
     return scan(*tensors, delta_softplus, faults).to(u.dtype)
+
+
+def _scan_for(device: str, compute: torch.dtype, struck: bool) -> Scan:
+    if device == "cpu":
+        return native_scan
+    if device == "cuda" and compute == torch.float32 and not struck:
+        return _mamba_ssm() or selective_scan_reference
+    return selective_scan_reference
 
 
 @cache
@@ -113,7 +120,11 @@ def _check(
         "delta_bias": (delta_bias, (dim,)),
     }
     for name, (tensor, shape) in wanted.items():
-        if tensor is not None and tuple(tensor.shape) != shape:
+        if tensor is None:
+            continue
+        if tensor.dtype not in FLOATS:
+            raise FaultError(f"{name} must hold floats, not {tensor.dtype}")
+        if tuple(tensor.shape) != shape:
             raise FaultError(f"{name} must be {shape}, not {tuple(tensor.shape)}")
-        if tensor is not None and tensor.device != u.device:
+        if tensor.device != u.device:
             raise FaultError(f"{name} is on {tensor.device}, u on {u.device}")

@@ -38,10 +38,10 @@ class StateFault(NamedTuple):
 def packed(
     faults: Sequence[StateFault], shape: tuple[int, int, int, int], dtype: torch.dtype
 ) -> torch.Tensor:
-    """(n, 6) int64: batch (−1 for all), channel, state, step, bits kept, bits toggled.
+    """(n, 6) int64: batch (−1 for all), channel, state, step, bits kept, bits toggled; by step.
 
     Args:
-        faults: In the order in which they strike.
+        faults: Those of one word in the order in which they strike.
         shape: Batch, channels, states and steps of the scan.
         dtype: Of the words of the state.
 
@@ -49,7 +49,8 @@ def packed(
         FaultError: A fault outside the state, an unknown operator, or a mask too wide.
     """
     every = (1 << FORMATS[dtype].bits) - 1
-    return torch.tensor([_row(fault, shape, every) for fault in faults], dtype=torch.int64)
+    rows = sorted((_row(fault, shape, every) for fault in faults), key=lambda row: row[3])
+    return torch.tensor(rows, dtype=torch.int64)
 
 
 def _row(fault: StateFault, shape: tuple[int, int, int, int], every: int) -> list[int]:

@@ -81,7 +81,8 @@ def _search(context: Context, curve: str, space: FaultSpace) -> Trials:
     Ends where no further flip does more harm on validation, or accuracy there is down to chance;
     larger budgets then report the flips found so far.
     """
-    chance = 1 / context.bench.data.num_classes
+    data = context.bench.data
+    chance = 0.5 if data.multi_label else 1 / data.num_classes
     best = Found(FaultSet((), [], [], []), _harm(context, context.bench.golden_outcome("val")))
     ended = False
     for step in range(1, max(context.config.flips) + 1):

@@ -11,7 +11,7 @@ from torch import nn
 from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.data.dataset import BINARY, SPLITS
-from faultsim.data.medmnist import NAMES
+from faultsim.data.medmnist import set_of
 from faultsim.stats import Estimate
 from faultsim.training.evaluation import Figures
 from faultsim.training.recipe import command
@@ -67,10 +67,10 @@ MEDMNIST = (
 
 def source_of(name: str) -> Source:
     """Origin and licence of a data set, by its name."""
-    flag = name.partition("_")[0]  # breastmnist_64 is breastmnist in another size
+    flag = set_of(name)
     if name == "digits":
         return Source(DIGITS, "CC BY 4.0")
-    if flag in NAMES:
+    if flag is not None:
         return Source(MEDMNIST, "CC BY-NC 4.0" if flag == "dermamnist" else "CC BY 4.0")
     return Source(name, "as the data's owner says")
 

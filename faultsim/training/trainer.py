@@ -141,13 +141,22 @@ class Trainer:
         for augment in AUGMENTATIONS[self.config.augment]:
             images = augment(images, torch.default_generator)
         with torch.autocast(self.device.type, enabled=self._mixed):
-            logits = self.model(images.to(self.device))
+            logits = self._logits(images)
         loss = metrics.loss(logits.float(), labels.to(self.device), self._class_weights)
         self._optimizer.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimizer)
         self._scaler.update()
         return loss.item()
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        try:
+            logits: torch.Tensor = self.model(images.to(self.device))
+        except Exception as error:
+            shape = tuple(images.shape)
+            reason = f"the model fails to train on images of shape {shape}: {error}"
+            raise ConfigError(reason.split("\n")[0]) from error
+        return logits
 
     def _rank(self, epoch: Epoch) -> tuple[float, float]:
         if not math.isfinite(epoch.val_loss):

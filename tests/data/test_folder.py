@@ -40,13 +40,25 @@ def test_splits_and_classes_are_folders(scans, folder, val):
     scans("train/sick/0.png", "train/well/0.png", f"{val}/well/a.png")
     tested = scans("test/well/b.png", "test/sick/c.png", "test/sick/a.bmp")
     data = load_data(folder)
-    assert (data.name, data.task) == ("scans", "binary-class")
+    assert (data.name, data.task) == ("scans (folder)", "binary-class")
     assert data.classes == ("sick", "well")
     assert [len(data.split(name)) for name in ("train", "val", "test")] == [2, 1, 3]
     assert data.test.labels.tolist() == [0, 0, 1]
     order = ("test/sick/a.bmp", "test/sick/c.png", "test/well/b.png")
     expected = np.stack([tested[path] for path in order])[:, None] / np.float32(255)
     assert torch.equal(data.test.images, torch.from_numpy(expected))
+
+
+def test_capitals_hidden_files_and_clashing_splits(scans, folder):
+    scans("Train/a/0.png", "Test/a/0.png", "Test/b/0.png")
+    Path(folder, "Test", "a", "._0.png").write_text("what some systems leave beside files")
+    Path(folder, "Test", "a", "folder.png").mkdir()
+    data = load_data(folder)
+    assert data.classes == ("a", "b")
+    assert (len(data.train), len(data.test)) == (1, 2)
+    scans("val/a/0.png", "valid/a/0.png")
+    with pytest.raises(ConfigError, match="are both the val split"):
+        load_data(folder)
 
 
 def test_without_folders_of_splits_all_is_test(scans, folder):

@@ -88,7 +88,13 @@ def test_npz_files_with_something_else_in_them(npz, key, value, message):
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(ConfigError, match="no data file"):
         load_data(str(tmp_path / "none.npz"))
-    (tmp_path / "bad.npz").write_bytes(b"PK nonsense")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    for name, text in {"bad": b"PK nonsense", "empty": b""}.items():
+        (tmp_path / f"{name}.npz").write_bytes(text)
+    for name in ("empty", "array"):
+        with pytest.raises(ConfigError, match="not a readable"):
+            load_data(str(tmp_path / f"{name}.npz"))
     with pytest.raises(ConfigError, match="not a readable"):
         load_data(str(tmp_path / "bad.npz"))
 

@@ -59,6 +59,14 @@ def test_nano_runs_at_every_size_of_medmnist(side, channels):
         assert model(torch.rand(2, channels, side, side)).shape == (2, 5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_precisions_train_and_run(dtype):
+    model = medmamba("n", num_classes=2, in_channels=1, depths=(1, 2, 1, 1)).to(dtype).train()
+    model(torch.rand(3, 1, 32, 32, dtype=dtype)).sum().backward()
+    assert model.head.weight.grad.dtype == dtype
+    assert all(block.drop_path < 1 for block in model.layers[1].blocks)
+
+
 def test_nano_is_small():
     count = sum(p.numel() for p in medmamba("n", num_classes=10, in_channels=1).parameters())
     assert 250_000 < count < 350_000

@@ -121,11 +121,26 @@ void scans(int64_t batch, int64_t dim, int64_t groups, int64_t length, int64_t s
   for (Real& rate : A) rate = -std::abs(rate);
   const std::vector<Real> B = filled(matrix), C = filled(matrix), D = filled(dim);
   const StateFault last{batch - 1, dim - 1, state - 1, length - 1, 0, 0}, all{-1, 0, 0, 0, ~0u, 1};
-  const std::vector<StateFault> faults = {all, last};
+  std::vector<StateFault> faults = {all, last};
+  if (length == 0) faults.clear();
   std::vector<Real> one(rows), other(rows);
-  ScanJob job{sizeof(Real) == 8, batch,        dim,        groups,        length,   state,
-              u.data(),          delta.data(), A.data(),   B.data(),      C.data(), D.data(),
-              D.data(),          true,         one.data(), faults.data(), 2};
+  ScanJob job{sizeof(Real) == 8,
+              batch,
+              dim,
+              groups,
+              length,
+              state,
+              u.data(),
+              delta.data(),
+              A.data(),
+              B.data(),
+              C.data(),
+              D.data(),
+              D.data(),
+              true,
+              one.data(),
+              faults.data(),
+              static_cast<int64_t>(faults.size())};
   scan_forward(job, 1);
   job.y = other.data();
   scan_forward(job, 3);
@@ -159,6 +174,7 @@ int main() {
     ranks<uint16_t>(Float::bf16, 16, n);
   }
   scans<float>(1, 1, 1, 1, 1);
+  scans<float>(2, 3, 1, 0, 2);
   scans<float>(2, 74, 2, 131, 3);
   scans<double>(2, 15, 3, 65, 16);
   const std::vector<uint64_t> words(37, 3);

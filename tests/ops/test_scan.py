@@ -86,6 +86,18 @@ def test_forward_and_gradients_agree_with_autograd_in_double(shape, dtype, error
         assert relative(grad, true) < error, name
 
 
+@pytest.mark.parametrize("shape", [(0, 6, 5, 4, 2), (2, 6, 0, 4, 2), (2, 40, 70, 0, 2)], ids=str)
+def test_nothing_to_scan(shape):
+    tensors = inputs(*shape)
+    y, (du, *grads) = gradients(selective_scan, tensors)
+    skipped = tensors[0] * tensors[5][:, None]
+    torch.testing.assert_close(y, skipped)  # D · u is all that is left
+    weights = torch.linspace(-1, 1, y.numel()).view(y.shape)
+    torch.testing.assert_close(du, weights * tensors[5][:, None])
+    torch.testing.assert_close(grads[4], (weights * tensors[0]).sum(dim=(0, 2)))
+    assert all((grad == 0).all() for grad in (*grads[:4], grads[5]))
+
+
 def test_awkward_step_sizes():
     """No decay, full decay, steps above the linear limit, and steps that overflow exp."""
     u, _, A, B, C, D, bias = inputs(1, 6, 8, 4, 1)
@@ -284,7 +296,10 @@ def test_mamba_ssm_is_used_where_it_is_installed(monkeypatch):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     scan._mamba_ssm.cache_clear()
-    found = scan._mamba_ssm()
+    found = scan._scan_for("cuda", torch.float32, struck=False)
+    assert scan._scan_for("cuda", torch.float32, struck=True) is selective_scan_reference
+    assert scan._scan_for("cuda", torch.float64, struck=False) is selective_scan_reference
+    assert scan._scan_for("meta", torch.float32, struck=False) is selective_scan_reference
     scan._mamba_ssm.cache_clear()
     tensors = inputs()
     assert found(*tensors, True, None) is tensors[0]
@@ -301,6 +316,7 @@ def test_shapes_that_do_not_fit_are_refused():
         "u must be": (u[0], delta, A, B, C),
         "shared by 5 groups": (u, delta, A, B[:, :1].expand(2, 5, 4, 33), C),
         "not torch.int64": (u.long(), delta, A, B, C),
+        "A must hold floats": (u, delta, A.to(torch.complex64), B, C),
     }
     for message, arguments in cases.items():
         with pytest.raises(FaultError, match=message):

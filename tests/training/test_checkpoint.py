@@ -84,6 +84,8 @@ def test_a_card_names_the_positive_class(fresh, dataset, config):
         ("breastmnist", "CC BY 4.0", "10519652"),
         ("pathmnist_64", "CC BY 4.0", "10519652"),
         ("dermamnist", "CC BY-NC 4.0", "10519652"),
+        ("breastmnist_ours", "as the data's owner says", "breastmnist_ours"),
+        ("breastmnist (folder)", "as the data's owner says", "folder"),
         ("my.package:load", "as the data's owner says", "my.package:load"),
     ],
 )

@@ -11,7 +11,7 @@ from torch import nn
 from faultsim import metrics
 from faultsim.data import Split
 from faultsim.errors import ConfigError
-from faultsim.models import model_digest
+from faultsim.models import medmamba, model_digest
 from faultsim.training import evaluate, train
 from faultsim.training.recipe import balanced_weights
 
@@ -134,3 +134,9 @@ def test_empty_splits_are_refused(fresh, dataset, quick, split):
     data = replace(dataset, **{split: dataset.split(split).first(0)})
     with pytest.raises(ConfigError, match=f"no {split} images"):
         train(fresh(), data, quick())
+
+
+def test_a_model_that_cannot_be_trained_is_one_line(dataset, quick):
+    model = medmamba("n", num_classes=3, in_channels=3)
+    with pytest.raises(ConfigError, match="fails to train on images of shape"):
+        train(model, dataset, quick())
