@@ -60,7 +60,7 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
     console.print(table)
     if result.directions:
         columns = ("missed", "false_alarms", "sensitivity", "specificity")
-        console.print(_table("\nDiagnosis", result.cells, columns, result.directions))
+        _show_table(console, "\nDiagnosis", result.cells, columns, result.directions)
     console.print(
         "Searched on validation images, without sampling error; at random: mean over trials, "
         "95 % bootstrap interval."
@@ -79,16 +79,33 @@ def _show_cells(console: Console, config: CampaignConfig, result: CampaignResult
         outcomes = ("sdc", "missed", "false_alarms", "due", "masked")
         reached = ("trials", "accuracy", "sensitivity", "specificity", "lowest")
     whole = _table(title, cells, (*reached, *outcomes), result.directions)
-    endless = console.options.update(max_width=1000)
-    needed = console.measure(whole, options=endless).minimum
-    if not result.directions and needed <= console.width:
+    if not result.directions and _fits(console, whole):
         console.print(whole)
     else:  # more than one table has room for
-        console.print(_table(title, cells, outcomes, result.directions))
-        console.print(_table("\nDiagnosis" if result.directions else "\nAccuracy", cells, reached))
+        second = "\nDiagnosis" if result.directions else "\nAccuracy"
+        for heading, columns in ((title, outcomes), (second, reached)):
+            _show_table(console, heading, cells, columns, result.directions)
     if len(cells) > MOST_ROWS:
         console.print(f"{len(cells) - MOST_ROWS} more cells are in summary.json.")
     console.print(_footnote(cells))
+
+
+def _show_table(
+    console: Console,
+    title: str,
+    cells: Sequence[CellSummary],
+    columns: Sequence[str],
+    directions: Mapping[str, str] | None,
+) -> None:
+    """Where there is too little room, intervals break, rather than columns vanish."""
+    table = _table(title, cells, columns, directions)
+    fits = _fits(console, table)
+    console.print(table if fits else _table(title, cells, columns, directions, whole=False))
+
+
+def _fits(console: Console, table: Table) -> bool:
+    endless = console.options.update(max_width=1000)
+    return console.measure(table, options=endless).minimum <= console.width
 
 
 def _table(
@@ -96,16 +113,21 @@ def _table(
     cells: Sequence[CellSummary],
     columns: Sequence[str],
     directions: Mapping[str, str] | None = None,
+    *,
+    whole: bool = True,
 ) -> Table:
-    """A row for each cell: its labels, then the columns, the directions by names of classes."""
+    """A row for each cell: its labels, then the columns, the directions by names of classes.
+
+    Intervals stay whole unless ``whole`` is off.
+    """
     table = Table(title=title)
     labels = list(dict.fromkeys(label for cell in cells for label in cell.cell))
     headings = {"sdc": "SDC", "due": "DUE", **(directions or {})}
     for label in labels:
         longest = max(len(str(cell.cell.get(label, ""))) for cell in cells)
-        table.add_column(label, overflow="fold", min_width=min(longest, LABEL))
+        table.add_column(label, overflow="fold", min_width=min(longest, LABEL) if whole else None)
     for name in columns:
-        width = None if name in ("trials", "lowest") else INTERVAL
+        width = INTERVAL if whole and name not in ("trials", "lowest") else None
         heading = escape(headings.get(name, name))
         table.add_column(heading, justify="right", overflow="fold", min_width=width)
     for cell in cells[:MOST_ROWS]:

@@ -42,6 +42,9 @@ CURVE = {"curve": "worst-case without the top exponent bit", "flips": 4}
 @pytest.mark.parametrize(("mode", "cell"), [("layer-wise", LAYER), ("worst-case", CURVE)])
 def test_binary_sets_show_directions_and_diagnosis(mode, cell):
     names = ("sensitivity", "specificity", "missed", "false_alarms")
+    narrow = printed(mode, cell, DIRECTIONS, names, width=80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert narrow.count("┓") == narrow.count("┏") == 2  # no column is cut off
     text = printed(mode, cell, DIRECTIONS, names)
     words = text.replace("┃", " ").split()
     assert words.count("→") == 2
