@@ -114,13 +114,13 @@ def _one_by_one(function: Any, info: Any, in_dims: Any, arguments: Any) -> list[
 
 def native_scan(*inputs: Any) -> Tensor:
     """:func:`scan_forward` with its gradient."""
-    function: type[_ScanFunction] = _EagerScanFunction
+    function: Any = _EagerScanFunction
     if torch.compiler.is_compiling():
         function = _ScanFunction
         if not _recorded(inputs):  # torch 2.4 traces a Function only where it is
             found: Tensor = scan_forward(*inputs)
             return found
-    y: Tensor = function.apply(*inputs)  # type: ignore[no-untyped-call]
+    y: Tensor = function.apply(*inputs)
     return y
 
 
