@@ -190,7 +190,6 @@ def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Out
     deviation = (logits.double() - golden.logits.double()).abs()
     finite = deviation[deviation.isfinite()]
     masked = same & ~due
-    scores = metrics.probabilities(logits.double(), several)
     outcome = Outcome(
         n=len(logits),
         correct=int(right.sum()),
@@ -201,7 +200,9 @@ def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Out
         loss=float(metrics.loss(logits.double(), labels)),
         max_dev=float(finite.max()) if len(finite) else 0.0,
         acc=metrics.accuracy(logits, labels),
-        auc=metrics.auc(scores, labels) if with_auc else None,
+        auc=metrics.auc(metrics.probabilities(logits.double(), several), labels)
+        if with_auc
+        else None,
     )
     if golden.positive is None:
         return outcome

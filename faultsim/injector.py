@@ -74,8 +74,9 @@ class Injector:
         try:
             if len(faults) < len(self.faults):
                 kinds = {site.kind for site in self.faults.sites}
-                for make in (make for make in TRANSIENT if make.kind in kinds):
-                    self._hooked.append(make(self.model, self.faults))
+                for make in TRANSIENT:
+                    if make.kind in kinds:
+                        self._hooked.append(make(self.model, self.faults))
             self._patch.strike()
         except BaseException:
             self.disarm()

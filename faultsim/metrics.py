@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -104,13 +105,23 @@ def auc(probabilities: torch.Tensor, labels: torch.Tensor) -> float | None:
     """
     from sklearn.metrics import roc_auc_score
 
-    scores, truth = probabilities.double().cpu().numpy(), labels.cpu().numpy()
-    if truth.ndim == 1:
-        truth = truth[:, None] == np.arange(scores.shape[1])
-        if scores.shape[1] == 2:
-            scores, truth = scores[:, 1:], truth[:, 1:]
+    scores, truth = one_against_rest(probabilities, labels)
     mixed = truth.any(axis=0) & ~truth.all(axis=0)
     if not np.isfinite(scores).all() or not mixed.all():
         return None
     areas = [roc_auc_score(*column) for column in zip(truth.T, scores.T, strict=True)]
     return float(sum(areas) / len(areas))
+
+
+def one_against_rest(
+    probabilities: torch.Tensor, labels: torch.Tensor
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """The columns whose areas :func:`auc` averages: scores, and whether they should be high.
+
+    Arguments as :func:`auc`.
+    """
+    scores, truth = probabilities.double().cpu().numpy(), labels.cpu().numpy()
+    if truth.ndim == 2:
+        return scores, truth != 0
+    truth = truth[:, None] == np.arange(scores.shape[1])
+    return (scores[:, 1:], truth[:, 1:]) if scores.shape[1] == 2 else (scores, truth)

@@ -94,10 +94,8 @@ def _auc_interval(logits: torch.Tensor, labels: torch.Tensor) -> Estimate | None
     value, n = _auc(logits, labels), len(labels)
     if value is None:
         return None
-    scores = metrics.probabilities(logits, labels.ndim == 2).numpy()
-    truth = labels.numpy() if labels.ndim == 2 else np.eye(scores.shape[1])[labels.numpy()]
-    if truth.shape[1] == 2 and labels.ndim == 1:
-        scores, truth = scores[:, 1:], truth[:, 1:]
+    probabilities = metrics.probabilities(logits, labels.ndim == 2)
+    scores, truth = metrics.one_against_rest(probabilities, labels)
     rows = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
     with np.errstate(invalid="ignore"):
         drawn = np.array([_mean_area(scores[r], truth[r]) for r in rows])
