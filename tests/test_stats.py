@@ -13,6 +13,7 @@ from faultsim.stats import (
     bootstrap_mean,
     clopper_pearson,
     image_rate,
+    paired_change,
     sample_size,
     stratified,
     wilson,
@@ -86,3 +87,30 @@ def test_strata_weigh_by_their_share():
 def test_impossible_proportions_are_refused():
     with pytest.raises(ConfigError):
         wilson(3, 2)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_paired_change_holds_its_value_and_mirrors(pairs):
+    before, after = zip(*pairs, strict=True)
+    change, back = paired_change(before, after), paired_change(after, before)
+    assert change.value == pytest.approx((sum(after) - sum(before)) / len(pairs))
+    assert -1 <= change.low <= change.value <= change.high <= 1
+    assert (change.low, change.high) == pytest.approx((-back.high, -back.low))
+
+
+def test_a_paired_change_covers_and_is_narrower_than_an_unpaired_one():
+    """Nine in ten units keep their property; the truth lies in 95 % of the intervals."""
+    rng = np.random.default_rng(0)
+    before = rng.random((600, 150)) < 0.85
+    after = np.where(rng.random((600, 150)) < 0.1, rng.random((600, 150)) < 0.5, before)
+    truth = 0.1 * (0.5 - 0.85)
+    changes = [paired_change(*pair) for pair in zip(before, after, strict=True)]
+    assert 0.93 < np.mean([c.low <= truth <= c.high for c in changes]) < 0.98
+    shuffled = [paired_change(b, rng.permutation(a)) for b, a in zip(before, after, strict=True)]
+    widths = [np.mean([c.high - c.low for c in group]) for group in (changes, shuffled)]
+    assert widths[0] < 0.75 * widths[1]
+
+
+def test_units_that_all_stay_alike_still_leave_doubt():
+    change = paired_change([True] * 45 + [False] * 5, [True] * 45 + [False] * 5)
+    assert change.low < change.value == 0 < change.high

@@ -78,7 +78,8 @@ def _line(epoch: Epoch, epochs: int) -> str:
 def _finish(
     model: nn.Module, data: Dataset, config: TrainConfig, best: Epoch, console: Console
 ) -> None:
-    from faultsim.training import assess, model_card, save_checkpoint
+    from faultsim.evaluation import assess
+    from faultsim.training import model_card, save_checkpoint
     from faultsim.training.state import replacing
 
     path = Path(config.out)

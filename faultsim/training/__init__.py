@@ -2,8 +2,7 @@
 
 from faultsim.training.card import model_card
 from faultsim.training.checkpoint import save_checkpoint
-from faultsim.training.evaluation import assess, evaluate
 from faultsim.training.loop import train
 from faultsim.training.trainer import Epoch
 
-__all__ = ["Epoch", "assess", "evaluate", "model_card", "save_checkpoint", "train"]
+__all__ = ["Epoch", "model_card", "save_checkpoint", "train"]

@@ -12,8 +12,8 @@ from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.data.dataset import BINARY, SPLITS
 from faultsim.data.medmnist import set_of
+from faultsim.evaluation import Figures
 from faultsim.stats import Estimate
-from faultsim.training.evaluation import Figures
 from faultsim.training.recipe import command
 from faultsim.training.trainer import Epoch
 

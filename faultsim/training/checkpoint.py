@@ -11,8 +11,8 @@ from torch import nn
 
 from faultsim.config import TrainConfig
 from faultsim.errors import ConfigError
+from faultsim.evaluation import Figures
 from faultsim.stats import Estimate
-from faultsim.training.evaluation import Figures
 from faultsim.training.recipe import recipe
 from faultsim.training.state import replacing
 

@@ -16,7 +16,7 @@ from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
-from faultsim.training.evaluation import evaluate
+from faultsim.evaluation import evaluate
 from faultsim.training.recipe import balanced_weights, learning_rate
 
 

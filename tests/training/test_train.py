@@ -11,8 +11,9 @@ from torch import nn
 from faultsim import metrics
 from faultsim.data import Split
 from faultsim.errors import ConfigError
+from faultsim.evaluation import evaluate
 from faultsim.models import medmamba, model_digest
-from faultsim.training import evaluate, train
+from faultsim.training import train
 from faultsim.training.recipe import balanced_weights
 
 

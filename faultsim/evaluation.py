@@ -13,7 +13,7 @@ from torch import nn
 from faultsim import metrics
 from faultsim.data import Dataset, Split
 from faultsim.data.dataset import BINARY
-from faultsim.stats import CONFIDENCE, Estimate, bootstrap_mean, wilson
+from faultsim.stats import CONFIDENCE, Estimate, bootstrap_mean, paired_change, wilson
 
 RESAMPLES = 1000
 BOOTSTRAP = "bootstrap over images"
@@ -63,12 +63,25 @@ def assess(model: nn.Module, data: Dataset, split: str) -> Figures:
         split: ``val`` or ``test``; not empty.
 
     Returns:
+        See :func:`figures_of`.
+    """
+    part = data.split(split)
+    return figures_of(logits_of(model, part), part.labels, data)
+
+
+def figures_of(logits: torch.Tensor, labels: torch.Tensor, data: Dataset) -> Figures:
+    """What predictions are worth, with 95 % intervals over the images.
+
+    Args:
+        logits: (n, classes), n at least 1.
+        labels: (n,) or (n, classes), of images of ``data``.
+        data: The set, for its task and positive class.
+
+    Returns:
         By name: ``accuracy`` (Wilson; a bootstrap where there are several labels), ``AUC``
         (bootstrap) and, of a binary set, ``sensitivity`` and ``specificity``, the shares of the
         positive and of the other images that are told right (Wilson).
     """
-    labels = data.split(split).labels
-    logits = logits_of(model, data.split(split))
     right, auc = metrics.hits(logits, labels), _auc_interval(logits, labels)
     if data.multi_label:
         mean = bootstrap_mean(right.double().mean(dim=1).tolist())
@@ -81,6 +94,35 @@ def assess(model: nn.Module, data: Dataset, split: str) -> Figures:
     return figures
 
 
+def changes_of(before: torch.Tensor, after: torch.Tensor, labels: torch.Tensor) -> Figures:
+    """How much predictions of the same images gained, image by image: negative is a loss.
+
+    Args:
+        before: (n, classes) logits of the clean images.
+        after: (n, classes) logits of the same images, perturbed.
+        labels: (n,) or (n, classes).
+
+    Returns:
+        ``accuracy`` (Newcombe's interval for paired shares; a bootstrap of paired differences where
+        there are several labels) and ``AUC`` (a bootstrap that resamples both alike).
+    """
+    was, now = metrics.hits(before, labels), metrics.hits(after, labels)
+    if labels.ndim == 2:
+        gained = (now.double() - was.double()).mean(dim=1)
+        accuracy = replace(bootstrap_mean(gained.tolist()), method=BOOTSTRAP)
+    else:
+        accuracy = paired_change(was[:, 0].tolist(), now[:, 0].tolist())
+    return {"accuracy": accuracy, "AUC": _auc_change(before, after, labels)}
+
+
+def _auc_change(before: torch.Tensor, after: torch.Tensor, labels: torch.Tensor) -> Estimate | None:
+    was, now = _auc(before, labels), _auc(after, labels)
+    if was is None or now is None:
+        return None
+    drawn = _resampled_areas(after, labels) - _resampled_areas(before, labels)
+    return _interval(now - was, drawn, labels)
+
+
 def _share(right: torch.Tensor) -> Estimate | None:
     return wilson(int(right.sum()), len(right)) if len(right) else None
 
@@ -91,15 +133,21 @@ def _auc(logits: torch.Tensor, labels: torch.Tensor) -> float | None:
 
 def _auc_interval(logits: torch.Tensor, labels: torch.Tensor) -> Estimate | None:
     """The percentile bootstrap over images; resamples that lack a class are left out."""
-    value, n = _auc(logits, labels), len(labels)
-    if value is None:
-        return None
+    value = _auc(logits, labels)
+    return None if value is None else _interval(value, _resampled_areas(logits, labels), labels)
+
+
+def _resampled_areas(logits: torch.Tensor, labels: torch.Tensor) -> npt.NDArray[np.float64]:
+    """AUC of the same resamples for all logits of the same labels; NaN where a class is missing."""
     probabilities = metrics.probabilities(logits, labels.ndim == 2)
     scores, truth = metrics.one_against_rest(probabilities, labels)
-    rows = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+    rows = np.random.default_rng(0).integers(len(labels), size=(RESAMPLES, len(labels)))
     with np.errstate(invalid="ignore"):
-        drawn = np.array([_mean_area(scores[r], truth[r]) for r in rows])
-    drawn = drawn[np.isfinite(drawn)]
+        return np.array([_mean_area(scores[r], truth[r]) for r in rows])
+
+
+def _interval(value: float, drawn: npt.NDArray[np.float64], labels: torch.Tensor) -> Estimate:
+    drawn, n = drawn[np.isfinite(drawn)], len(labels)
     if not len(drawn):
         return Estimate(value, None, None, n, "no resample has every class")
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
