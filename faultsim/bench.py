@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import torch
 from torch import nn
 
@@ -12,29 +10,10 @@ from faultsim.data import Dataset, Split
 from faultsim.data.dataset import BINARY
 from faultsim.errors import ConfigError, FaultSimError, InjectionError
 from faultsim.faults import FaultSet
-from faultsim.formats import FORMATS
 from faultsim.injector import Injector
+from faultsim.judge import Golden, judge
 from faultsim.models import model_digest
 from faultsim.trial import Outcome, Trial
-
-
-@dataclass(frozen=True)
-class Golden:
-    """The fault-free run on one split.
-
-    Attributes:
-        split: Images and labels.
-        logits: (n, classes), on the CPU.
-        positive: The diseased class of a binary set, None of others.
-    """
-
-    split: Split
-    logits: torch.Tensor
-    positive: int | None = None
-
-    def first(self, n: int | None) -> Golden:
-        """The run on the first ``n`` images, all for None."""
-        return Golden(self.split.first(n), self.logits[:n], self.positive)
 
 
 class Bench:
@@ -170,47 +149,3 @@ class Bench:
                 )
             injector.advance(len(images))
         return torch.cat(rows)
-
-
-def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Outcome:
-    """Classifies every image of a trial.
-
-    Args:
-        logits: (n, classes) under faults.
-        golden: The golden run on the same images.
-        with_auc: Off while searching: no decision rests on it, and it takes longer than the rest.
-    """
-    labels, several = golden.split.labels, golden.split.labels.ndim == 2
-    word = FORMATS[logits.dtype].word
-    same = (logits.view(word) == golden.logits.view(word)).all(dim=1)
-    due = ~logits.isfinite().all(dim=1)
-    was, now = metrics.predict(golden.logits, several), metrics.predict(logits, several)
-    sdc = ~due & (was != now).any(dim=1)
-    right = metrics.hits(logits, labels).all(dim=1)
-    deviation = (logits.double() - golden.logits.double()).abs()
-    finite = deviation[deviation.isfinite()]
-    masked = same & ~due
-    outcome = Outcome(
-        n=len(logits),
-        correct=int(right.sum()),
-        due=int(due.sum()),
-        sdc=int(sdc.sum()),
-        benign=int((~due & ~sdc & ~same).sum()),
-        masked=int(masked.sum()),
-        loss=float(metrics.loss(logits.double(), labels)),
-        max_dev=float(finite.max()) if len(finite) else 0.0,
-        acc=metrics.accuracy(logits, labels),
-        auc=metrics.auc(metrics.probabilities(logits.double(), several), labels)
-        if with_auc
-        else None,
-    )
-    if golden.positive is None:
-        return outcome
-    sensitivity, specificity = metrics.sensitivity_specificity(right, labels, golden.positive)
-    return replace(
-        outcome,
-        sensitivity=sensitivity,
-        specificity=specificity,
-        missed=int((sdc & (was[:, 0] == golden.positive)).sum()),
-        false_alarms=int((sdc & (now[:, 0] == golden.positive)).sum()),
-    )

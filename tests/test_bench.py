@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional
 
 from faultsim import FaultSet, FaultSpace
-from faultsim.bench import Bench, Golden, judge
+from faultsim.bench import Bench
 from faultsim.data import Dataset, Split
 from faultsim.errors import ConfigError, InjectionError
 from faultsim.faults import Fault, Site
+from faultsim.judge import Golden, judge
 from faultsim.trial import Outcome, Trial
 
 GOLDEN = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [0.0, 1.0], [1.0, 0.0]])

@@ -15,10 +15,10 @@ import torch
 from medmnist.evaluator import Evaluator
 from medmnist.info import INFO
 
-from faultsim.bench import Golden, judge
 from faultsim.data import load_data
 from faultsim.data.medmnist import NAMES, SIZES
 from faultsim.errors import ConfigError
+from faultsim.judge import Golden, judge
 from faultsim.metrics import probabilities
 
 TORCHVISION = "torchvision.datasets.utils"
