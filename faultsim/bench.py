@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import nn
 
@@ -13,7 +15,24 @@ from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.judge import Golden, judge
 from faultsim.models import model_digest
+from faultsim.perturb import Perturbation, perturb_split
 from faultsim.trial import Outcome, Trial
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What happens to the images of a campaign beside its faults.
+
+    Attributes:
+        perturbation: What is done to them.
+        seed: Of what is random in it.
+        adapts: Whether each trial's images are perturbed anew, with its faults armed; else once,
+            on the golden model. Only attacks can tell the difference.
+    """
+
+    perturbation: Perturbation
+    seed: int = 0
+    adapts: bool = False
 
 
 class Bench:
@@ -24,6 +43,7 @@ class Bench:
         data: The data set.
         batch_size: Images in a forward pass.
         device: Where the model runs.
+        attack: What happens to the images, None for nothing.
         digest: Of the model before the first trial.
     """
 
@@ -35,33 +55,58 @@ class Bench:
         batch_size: int = 128,
         limit: int | None = None,
         device: torch.device | str = "cpu",
+        attack: Attack | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.data = data
         self.batch_size = batch_size
         self.device = torch.device(device)
+        self.attack = attack
         self.digest = model_digest(model)
         self._limit = limit
+        self._clean: dict[str, Golden] = {}
         self._golden: dict[str, Golden] = {}
 
     def golden(self, split: str) -> Golden:
-        """The golden run on ``test`` or ``val``, computed once.
+        """The golden run on ``test`` or ``val``, computed once; on perturbed images under attack.
 
         Raises:
             ConfigError: The split is empty, or the model does not give a row of logits an image.
         """
+        if self.attack is None:
+            return self.clean(split)
         if split not in self._golden:
+            clean = self.clean(split)  # first, for its errors
+            part = perturb_split(
+                self.attack.perturbation,
+                self.model,
+                clean.split,
+                seed=self.attack.seed,
+                batch_size=self.batch_size,
+                device=self.device,
+            )
+            self._golden[split] = replace(clean, split=part, logits=self._golden_logits(part))
+        return self._golden[split]
+
+    def clean(self, split: str) -> Golden:
+        """The golden run on the images as they are."""
+        if split not in self._clean:
             part = self.data.split(split).first(self._limit)
             if not len(part):
                 raise ConfigError(f"{self.data.name} has no {split} images")
             positive = self.data.positive if self.data.task == BINARY else None
-            self._golden[split] = Golden(part, self._golden_logits(part), positive)
-        return self._golden[split]
+            self._clean[split] = Golden(part, self._golden_logits(part), positive)
+        return self._clean[split]
 
     def golden_outcome(self, split: str) -> Outcome:
         """The golden run as a trial without faults."""
         golden = self.golden(split)
         return judge(golden.logits, golden)
+
+    def clean_outcome(self, split: str) -> Outcome:
+        """The golden run on the images as they are, as a trial without faults."""
+        clean = self.clean(split)
+        return judge(clean.logits, clean)
 
     def first_batch(self) -> torch.Tensor:
         """Images of the first batch of a trial, on the device."""
@@ -75,10 +120,18 @@ class Bench:
             FaultSimError: The faults do not fit the model, or one never fired.
         """
         golden = self.golden(trial.split).first(trial.images)
-        injector = Injector(self.model, trial.faults)
-        with injector, torch.no_grad():
-            logits = self._logits(golden, injector)
-        return judge(logits, golden, with_auc=trial.split == "test")
+        reports = trial.split == "test"
+        if self.attack is None:
+            return judge(self._logits(golden, trial.faults), golden, with_auc=reports)
+        clean = self.clean(trial.split).first(trial.images)
+        if self.attack.adapts:
+            part = self._attacked(clean, trial.faults)
+            golden = replace(clean, split=part, logits=self._golden_logits(part))
+        outcome = judge(self._logits(golden, trial.faults), golden, with_auc=reports)
+        if not reports:
+            return outcome
+        alone = self._logits(clean, trial.faults)
+        return replace(outcome, clean_acc=metrics.accuracy(alone, clean.split.labels))
 
     def gradients(self, faults: FaultSet) -> dict[str, torch.Tensor]:
         """Gradient of the mean loss on the first validation batch for every parameter.
@@ -136,16 +189,34 @@ class Bench:
             )
         return logits
 
-    def _logits(self, golden: Golden, injector: Injector) -> torch.Tensor:
-        rows = []
-        for images, _ in self._batches(golden.split):
-            try:
-                rows.append(self.model(images).cpu())
-            except (FaultSimError, MemoryError, torch.OutOfMemoryError):
-                raise
-            except Exception:  # a fault that makes the forward pass raise is a detected error
-                rows.append(
-                    golden.logits.new_full((len(images), golden.logits.shape[1]), torch.nan)
-                )
-            injector.advance(len(images))
+    def _logits(self, golden: Golden, faults: FaultSet) -> torch.Tensor:
+        """Under faults, on the images of a golden run."""
+        rows, injector = [], Injector(self.model, faults)
+        with injector, torch.no_grad():
+            for images, _ in self._batches(golden.split):
+                try:
+                    rows.append(self.model(images).cpu())
+                except (FaultSimError, MemoryError, torch.OutOfMemoryError):
+                    raise
+                except Exception:  # a fault that makes the forward pass raise is a detected error
+                    nothing = (len(images), golden.logits.shape[1])
+                    rows.append(golden.logits.new_full(nothing, torch.nan))
+                injector.advance(len(images))
         return torch.cat(rows)
+
+    def _attacked(self, clean: Golden, faults: FaultSet) -> Split:
+        """The images attacked while the faults are armed; as they are where the model raises."""
+        assert self.attack is not None
+        generator = torch.Generator().manual_seed(self.attack.seed)
+        changed, injector = [], Injector(self.model, faults)
+        with injector:
+            for images, labels in self._batches(clean.split):
+                try:
+                    images = self.attack.perturbation(self.model, images, labels, generator)
+                except (FaultSimError, MemoryError, torch.OutOfMemoryError):
+                    raise
+                except Exception:
+                    pass
+                changed.append(images.cpu())
+                injector.advance(len(images))
+        return Split(torch.cat(changed), clean.split.labels)

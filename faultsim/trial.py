@@ -15,6 +15,9 @@ Cell = Mapping[str, Any]
 DIAGNOSIS = ("sensitivity", "specificity", "missed", "false_alarms")
 """Fields of an outcome that only binary sets have."""
 
+OPTIONAL = (*DIAGNOSIS, "clean_acc")
+"""Fields that a journal line leaves out where they are None."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -56,6 +59,8 @@ class Outcome:
         specificity: Share of the other images predicted so.
         missed: Silent corruptions from diseased to healthy.
         false_alarms: Silent corruptions from healthy to diseased.
+        clean_acc: Accuracy under the same faults on images that are not perturbed; None in
+            campaigns that perturb none, and in search trials.
     """
 
     n: int
@@ -72,16 +77,17 @@ class Outcome:
     specificity: float | None = None
     missed: int | None = None
     false_alarms: int | None = None
+    clean_acc: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers for a journal line; non-finite ones as strings, no word of what is not binary."""
+        """Numbers for a journal line, non-finite ones as strings, without what does not apply."""
         items = asdict(self).items()
-        return {k: _plain(v) for k, v in items if v is not None or k not in DIAGNOSIS}
+        return {k: _plain(v) for k, v in items if v is not None or k not in OPTIONAL}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Outcome:
         """The outcome of a journal line."""
-        names = [key for key in cls.__dataclass_fields__ if key in line or key not in DIAGNOSIS]
+        names = [key for key in cls.__dataclass_fields__ if key in line or key not in OPTIONAL]
         return cls(**{key: _number(line[key]) for key in names})
 
 

@@ -70,7 +70,7 @@ class Journal:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes ``summary.json``, whole or not at all."""
-        _write(self.directory / SUMMARY, summary)
+        write_json(self.directory / SUMMARY, summary)
 
     def close(self) -> None:
         self._file.close()
@@ -93,7 +93,7 @@ class Journal:
                 "--out"
             )
         self.directory.mkdir(parents=True, exist_ok=True)
-        _write(self.directory / MANIFEST, manifest)
+        write_json(self.directory / MANIFEST, manifest)
 
     def _check(self, manifest: Mapping[str, Any]) -> None:
         recorded = read_manifest(self.directory)
@@ -161,7 +161,8 @@ def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[s
     return [(k, was.get(k), now.get(k)) for k in keys if was.get(k) != now.get(k)]
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes a document whole or not at all; non-ASCII text stays readable."""
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     draft = path.with_suffix(".tmp")
     draft.write_text(text, encoding="utf-8")

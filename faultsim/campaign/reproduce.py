@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from faultsim.campaign.journal import read_manifest, read_trials
-from faultsim.campaign.runner import make_bench, make_space
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.devices import use_threads
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
+from faultsim.subject import make_bench, make_space
 from faultsim.trial import Outcome, Trial
 
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
-import faultsim
 from faultsim.bench import Bench
 from faultsim.campaign.journal import Journal
+from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
-from faultsim.data import Dataset, load_data
-from faultsim.data.dataset import SPLITS
-from faultsim.devices import choose_device, use_threads
+from faultsim.data import Dataset
+from faultsim.devices import use_threads
 from faultsim.errors import JournalError
 from faultsim.faults import FaultSet
-from faultsim.models import load_model
 from faultsim.schedule import SCHEDULES, Context, Trials
-from faultsim.space import TARGETS, FaultSpace
+from faultsim.subject import make_bench, make_space
 from faultsim.trial import Outcome, Trial
 
 RUNS = Path("runs")
@@ -38,7 +33,8 @@ class Progress:
 
     Attributes:
         directory: The campaign directory.
-        golden: The golden run on the test split.
+        golden: The golden run on the test split, of perturbed images where there are such.
+        clean: The golden run on the images as they are, where others are perturbed.
         done: Trials finished.
         total: Trials planned; a search may end with fewer.
         trial: The trial just finished, None at the start.
@@ -47,6 +43,7 @@ class Progress:
 
     directory: Path
     golden: Outcome
+    clean: Outcome | None
     done: int
     total: int
     trial: Trial | None = None
@@ -59,10 +56,11 @@ class CampaignResult:
 
     Attributes:
         directory: Where its journal lies.
-        golden: The golden run on the test split.
+        golden: The golden run on the test split, of perturbed images where there are such.
         cells: Outcome rates of each condition.
         worst: For worst-case: each curve's faults, in the order committed, with values.
         directions: Of binary sets: what ``missed`` and ``false_alarms`` are, by names of classes.
+        clean: Of campaigns that perturb images: the golden run on the images as they are.
     """
 
     directory: Path
@@ -70,6 +68,7 @@ class CampaignResult:
     cells: list[CellSummary]
     worst: Mapping[str, list[str]]
     directions: Mapping[str, str]
+    clean: Outcome | None = None
 
 
 def run_campaign(
@@ -99,10 +98,11 @@ def run_campaign(
         space = make_space(config, bench)
         plan = SCHEDULES[config.mode](Context(config, space, bench))
         golden = bench.golden_outcome("test")
-        manifest = _manifest(config, given, bench, space, golden)
+        clean = bench.clean_outcome("test") if bench.attack else None
+        manifest = manifest_of(config, given, bench, space, golden, clean)
         directory = Path(config.out) if config.out else _fresh_directory(config)
         with Journal(directory, manifest, resume=config.resume) as journal:
-            progress(Progress(directory, golden, 0, plan.total))
+            progress(Progress(directory, golden, clean, 0, plan.total))
             lines: list[Line] = []
             worst: dict[str, FaultSet] = {}
             for line, trial in _run(plan.trials, bench, journal, config.seed):
@@ -110,31 +110,20 @@ def run_campaign(
                 if "search" not in trial.cell and "curve" in trial.cell:
                     worst[str(trial.cell["curve"])] = trial.faults
                 outcome = Outcome.from_json(line)
-                progress(Progress(directory, golden, len(lines), plan.total, trial, outcome))
+                progress(Progress(directory, golden, clean, len(lines), plan.total, trial, outcome))
             bench.check_intact()
-            cells = summarise(lines, sampled=config.mode != "exhaustive")
+            attack_loss = clean.acc - golden.acc if clean else 0.0
+            sampled = config.mode != "exhaustive"
+            cells = summarise(lines, sampled=sampled, attack_loss=attack_loss)
             flips = {
                 curve: [str(fault) for fault in faults.describe(bench.model)]
                 for curve, faults in worst.items()
                 if curve.startswith("worst-case")
             }
-            result = CampaignResult(directory, golden, cells, flips, bench.data.directions)
+            directions = bench.data.directions
+            result = CampaignResult(directory, golden, cells, flips, directions, clean)
             journal.finish(_summary(result))
     return result
-
-
-def make_space(config: CampaignConfig, bench: Bench) -> FaultSpace:
-    """The fault space of a campaign; a fault file may name any site of the model."""
-    everything = config.mode == "from-file"
-    targets = TARGETS if everything else (config.target,)
-    return FaultSpace(
-        bench.model,
-        targets,
-        "all" if everything else config.bits,
-        config.include or None,
-        config.exclude or None,
-        inputs=bench.first_batch() if targets != ("weights",) else None,
-    )
 
 
 def _run(trials: Trials, bench: Bench, journal: Journal, seed: int) -> Iterator[tuple[Line, Trial]]:
@@ -176,62 +165,13 @@ def _is_record_of(line: Line, trial: Trial) -> bool:
     return bool(line["cell"] == dict(trial.cell) and line["faults"] == trial.faults.records())
 
 
-def make_bench(
-    config: CampaignConfig, model: nn.Module | None = None, data: Dataset | None = None
-) -> Bench:
-    """The model and data of a campaign, on its device.
-
-    Raises:
-        ConfigError: One of them cannot be loaded, or there is no such device.
-    """
-    device = choose_device(config.device)
-    data = data if data is not None else load_data(config.data, config.data_root, config.size)
-    if model is None:
-        model = load_model(
-            config.model,
-            num_classes=data.num_classes,
-            in_channels=data.in_channels,
-            checkpoint=config.checkpoint,
-            data=data.name,
-        )
-    return Bench(model, data, batch_size=config.batch_size, limit=config.limit, device=device)
-
-
-def _manifest(
-    config: CampaignConfig, live: list[str], bench: Bench, space: FaultSpace, golden: Outcome
-) -> dict[str, Any]:
-    settings = asdict(config)
-    settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
-    for transient in ("out", "resume"):
-        del settings[transient]
-    return {
-        "config": settings,
-        "live": live,
-        "model": {"digest": bench.digest},
-        "data": {
-            "name": bench.data.name,
-            "digest": bench.data.digest,
-            "task": bench.data.task,
-            "positive": bench.golden("test").positive,
-            "images": {split: len(bench.data.split(split)) for split in SPLITS},
-        },
-        "space": {"tensors": len(space.sites), "bits": len(space), "skipped": space.skipped},
-        "golden": golden.to_json(),
-        "versions": {
-            "faultsim": faultsim.__version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
-    }
-
-
 def _summary(result: CampaignResult) -> dict[str, Any]:
     return {
         "golden": result.golden.to_json(),
         "cells": [cell.to_json() for cell in result.cells],
         "worst": dict(result.worst),
         "directions": dict(result.directions),
+        **({"clean": result.clean.to_json()} if result.clean else {}),
     }
 
 

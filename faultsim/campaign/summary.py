@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
 from faultsim.trial import DIAGNOSIS, Outcome
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
+INTERPLAY = ("faults_alone", "excess")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class CellSummary:
         diagnosis: Of binary sets: mean ``sensitivity`` and ``specificity`` over trials, where they
             are defined, and the share of images in each direction of silent corruption,
             ``missed`` and ``false_alarms``.
+        interplay: Of campaigns that perturb images: mean accuracy of ``faults_alone``, on the
+            images as they are, and ``excess``, by how much the loss of accuracy under both
+            exceeds the sum of the losses under each.
     """
 
     cell: Mapping[str, Any]
@@ -38,6 +42,7 @@ class CellSummary:
     accuracy: Estimate
     lowest: float
     diagnosis: Mapping[str, Estimate]
+    interplay: Mapping[str, Estimate] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -49,24 +54,28 @@ class CellSummary:
             "accuracy": self.accuracy.to_json(),
             "lowest": self.lowest,
             "diagnosis": {name: value.to_json() for name, value in self.diagnosis.items()},
+            "interplay": {name: value.to_json() for name, value in self.interplay.items()},
         }
 
 
-def summarise(lines: Iterable[Mapping[str, Any]], *, sampled: bool = True) -> list[CellSummary]:
+def summarise(
+    lines: Iterable[Mapping[str, Any]], *, sampled: bool = True, attack_loss: float = 0.0
+) -> list[CellSummary]:
     """The cells of a journal in the order they began; search trials are left out.
 
     Args:
         lines: Journal lines.
         sampled: False where all possible faults were tried: rates then carry no interval.
+        attack_loss: Accuracy that the perturbation alone takes from the golden model.
     """
     cells: dict[str, list[Mapping[str, Any]]] = {}
     for line in lines:
         if "search" not in line["cell"]:
             cells.setdefault(json.dumps(line["cell"]), []).append(line)
-    return [_summary(group, sampled) for group in cells.values()]
+    return [_summary(group, sampled, attack_loss) for group in cells.values()]
 
 
-def _summary(lines: list[Mapping[str, Any]], sampled: bool) -> CellSummary:
+def _summary(lines: list[Mapping[str, Any]], sampled: bool, attack_loss: float) -> CellSummary:
     cell = lines[0]["cell"]
     searched = str(cell.get("curve", "")).startswith("worst-case")
     outcomes = [Outcome.from_json(line) for line in lines]
@@ -78,7 +87,7 @@ def _summary(lines: list[Mapping[str, Any]], sampled: bool) -> CellSummary:
     estimates["any_sdc"] = wilson(sum(o.sdc > 0 for o in outcomes), count)
     estimates["any_due"] = wilson(sum(o.due > 0 for o in outcomes), count)
     estimates["accuracy"] = bootstrap_mean([o.acc for o in outcomes])
-    estimates |= _diagnosis(outcomes)
+    estimates |= _diagnosis(outcomes) | _interplay(outcomes, attack_loss)
     if searched or not sampled:
         method = "searched" if searched else "exhaustive"
         estimates = {
@@ -93,7 +102,18 @@ def _summary(lines: list[Mapping[str, Any]], sampled: bool) -> CellSummary:
         accuracy=estimates["accuracy"],
         lowest=min(o.acc for o in outcomes),
         diagnosis={name: estimates[name] for name in DIAGNOSIS if name in estimates},
+        interplay={name: estimates[name] for name in INTERPLAY if name in estimates},
     )
+
+
+def _interplay(outcomes: list[Outcome], attack_loss: float) -> dict[str, Estimate]:
+    """Of one trial, with C, F, P, J the accuracy clean, under faults, perturbed and under both,
+    the excess is (C - J) - (C - F) - (C - P) = F - J - (C - P)."""
+    alone = [o.clean_acc for o in outcomes if o.clean_acc is not None]
+    if len(alone) < len(outcomes):
+        return {}
+    excess = [f - o.acc - attack_loss for f, o in zip(alone, outcomes, strict=True)]
+    return {"faults_alone": bootstrap_mean(alone), "excess": bootstrap_mean(excess)}
 
 
 def _diagnosis(outcomes: list[Outcome]) -> dict[str, Estimate]:

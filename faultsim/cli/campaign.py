@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from faultsim.cli.commands import Campaign
-from faultsim.cli.tables import golden_line, show_result
+from faultsim.cli.progress import CampaignBar
+from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
 
 
@@ -20,33 +19,17 @@ def run(command: Campaign) -> int:
 
     names = [field.name for field in fields(CampaignConfig)]
     config = CampaignConfig(**{name: getattr(command, name) for name in names})
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("trials"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
     directory = None
     try:
-        with Bar(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("golden run", total=None, note="")
+        with CampaignBar(console) as bar:
 
             def report(progress: Progress) -> None:
                 nonlocal directory
                 if directory is None:
                     directory = progress.directory
-                    console.print(golden_line(progress.golden), soft_wrap=True)
-                if progress.trial is None or progress.outcome is None:
-                    return
-                bar.update(
-                    task,
-                    description="searching" if "search" in progress.trial.cell else "injecting",
-                    completed=progress.done,
-                    total=progress.total,
-                    note=f"accuracy {progress.outcome.acc:.1%}",
-                )
+                    for line in golden_lines(progress.golden, progress.clean, config.perturb):
+                        console.print(line, soft_wrap=True)
+                bar.advance(progress)
 
             result = run_campaign(config, progress=report)
     except KeyboardInterrupt:

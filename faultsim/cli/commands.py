@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from faultsim.config import CampaignConfig, TrainConfig
+from faultsim.config import CampaignConfig, PerturbConfig, StudyConfig, Subject, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -19,19 +19,9 @@ class Campaign(CampaignConfig):
 
 
 @dataclass(frozen=True)
-class Inspect:
+class Inspect(Subject):
     """List the tensors faults can strike: their dtypes, bits and share of the fault space."""
 
-    model: str = "medmamba-n"
-    """medmamba-n, -t, -s, -b, or package.module:factory."""
-    checkpoint: str | None = None
-    """A .safetensors or torch.save file; without it the one shipped for the data."""
-    data: str = "digits"
-    """digits, a MedMNIST name, an .npz file, an image folder, or package.module:factory."""
-    data_root: str | None = None
-    """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
-    size: int | None = None
-    """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
     target: Literal["weights", "activations", "states"] = "weights"
     """Parameters and buffers, the outputs of modules, or the hidden states of scans."""
     bits: str = "all"
@@ -40,6 +30,16 @@ class Inspect:
     """Name patterns of the tensors to list."""
     exclude: tuple[str, ...] = ()
     """Name patterns of tensors to leave out."""
+
+
+@dataclass(frozen=True)
+class Perturb(PerturbConfig):
+    """Perturb the test images and compare predictions with those of the clean ones."""
+
+
+@dataclass(frozen=True)
+class Study(StudyConfig):
+    """The whole study of one model over several data sets, part by part."""
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ class Reproduce:
     """Number of the trial, from 0."""
 
 
-Command = Campaign | Inspect | Train | Reproduce
+Command = Campaign | Perturb | Study | Inspect | Train | Reproduce

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union
 
-from faultsim.cli.commands import Campaign, Command, Inspect, Reproduce, Train
+from faultsim.cli.commands import Campaign, Command, Inspect, Perturb, Reproduce, Study, Train
 from faultsim.config import checked_settings
 from faultsim.errors import ConfigError, FaultSimError
+from faultsim.tomlfile import read_toml
 
 MODULES = {
     Campaign: "faultsim.cli.campaign",
+    Perturb: "faultsim.cli.perturb",
+    Study: "faultsim.cli.study",
     Inspect: "faultsim.cli.inspect",
     Train: "faultsim.cli.train",
     Reproduce: "faultsim.cli.reproduce",
@@ -60,6 +63,8 @@ def parse(argv: list[str]) -> Command:
     defaults = _campaign_defaults(argv)
     commands: dict[str, tuple[Any, dict[str, Any]]] = {
         "campaign": (Campaign, {"default": defaults}),
+        "perturb": (Perturb, {}),
+        "study": (Study, {}),
         "inspect": (Inspect, {}),
         "train": (Train, {}),
         "reproduce": (Reproduce, {}),
@@ -87,19 +92,11 @@ def _campaign_defaults(argv: list[str]) -> Campaign:
             name = value
         elif flag.startswith("--config="):
             name = flag.partition("=")[2]
-    return Campaign() if name is None else Campaign(**_read_toml(Path(name)))
+    return Campaign() if name is None else Campaign(**_read_settings(Path(name)))
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the config file {path}: {error}") from None
-    try:
-        return checked_settings({key.replace("-", "_"): value for key, value in table.items()})
+        return checked_settings(read_toml(path))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

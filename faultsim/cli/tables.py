@@ -17,9 +17,16 @@ LABEL = 14  # characters of a long name that stay on one line; rich adds the pad
 INTERVAL = 11  # the same of "[12.3–100.0%]"
 
 
-def golden_line(golden: Outcome) -> str:
-    """What the model is worth without faults, as far as it is defined for its data."""
-    found = [f"Golden accuracy {golden.acc:.2%}"]
+def golden_lines(golden: Outcome, clean: Outcome | None, perturbed: str | None) -> list[str]:
+    """What the model is worth without faults: on clean images, then on perturbed ones, if any."""
+    if clean is None:
+        return [f"Golden {_worth(golden)}"]
+    return [f"Golden {_worth(clean)}", f"Under {perturbed}: {_worth(golden)}"]
+
+
+def _worth(golden: Outcome) -> str:
+    """As far as it is defined for the data."""
+    found = [f"accuracy {golden.acc:.2%}"]
     if golden.auc is not None:
         found.append(f"AUC {golden.auc:.4f}")
     if golden.sensitivity is not None:
@@ -34,7 +41,9 @@ def show_result(console: Console, config: CampaignConfig, result: CampaignResult
     if config.mode == "worst-case":
         _show_worst(console, result)
     else:
-        _show_cells(console, config, result)
+        _show_outcomes(console, config, result)
+    if result.clean is not None:
+        _show_interplay(console, result, result.clean)
     console.print(f"Campaign directory: {escape(str(result.directory))}", soft_wrap=True)
 
 
@@ -60,14 +69,14 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
     console.print(table)
     if result.directions:
         columns = ("missed", "false_alarms", "sensitivity", "specificity")
-        _show_table(console, "\nDiagnosis", result.cells, columns, result.directions)
+        show_cells(console, "\nDiagnosis", result.cells, columns, result.directions)
     console.print(
         "Searched on validation images, without sampling error; at random: mean over trials, "
         "95 % bootstrap interval."
     )
 
 
-def _show_cells(console: Console, config: CampaignConfig, result: CampaignResult) -> None:
+def _show_outcomes(console: Console, config: CampaignConfig, result: CampaignResult) -> None:
     cells = result.cells
     if config.mode in ("layer-wise", "bit-wise", "exhaustive"):
         cells = sorted(cells, key=lambda cell: cell.accuracy.value)
@@ -84,23 +93,42 @@ def _show_cells(console: Console, config: CampaignConfig, result: CampaignResult
     else:  # more than one table has room for
         second = "\nDiagnosis" if result.directions else "\nAccuracy"
         for heading, columns in ((title, outcomes), (second, reached)):
-            _show_table(console, heading, cells, columns, result.directions)
+            show_cells(console, heading, cells, columns, result.directions)
     if len(cells) > MOST_ROWS:
         console.print(f"{len(cells) - MOST_ROWS} more cells are in summary.json.")
     console.print(_footnote(cells))
 
 
-def _show_table(
+def _show_interplay(console: Console, result: CampaignResult, clean: Outcome) -> None:
+    headings = {"faults_alone": "faults alone", "accuracy": "both", "excess": "excess loss"}
+    title = "\nAccuracy under faults and perturbed images"
+    show_cells(console, title, result.cells, tuple(headings), headings)
+    console.print(
+        f"Clean {clean.acc:.2%}, perturbed alone {result.golden.acc:.2%}. Excess loss: what both "
+        "together take beyond the sum of what each takes alone."
+    )
+
+
+def show_cells(
     console: Console,
     title: str,
     cells: Sequence[CellSummary],
     columns: Sequence[str],
-    directions: Mapping[str, str] | None,
+    names: Mapping[str, str],
 ) -> None:
-    """Where there is too little room, intervals break, rather than columns vanish."""
-    table = _table(title, cells, columns, directions)
+    """A row for each cell. Where there is too little room, intervals break: no column vanishes.
+
+    Args:
+        console: Where to print.
+        title: Of the table.
+        cells: The rows.
+        columns: Names of rates, of ``diagnosis`` or ``interplay``, ``accuracy``, ``lowest`` and
+            ``trials``.
+        names: Other headings for some of them.
+    """
+    table = _table(title, cells, columns, names)
     fits = _fits(console, table)
-    console.print(table if fits else _table(title, cells, columns, directions, whole=False))
+    console.print(table if fits else _table(title, cells, columns, names, whole=False))
 
 
 def _fits(console: Console, table: Table) -> bool:
@@ -112,17 +140,17 @@ def _table(
     title: str,
     cells: Sequence[CellSummary],
     columns: Sequence[str],
-    directions: Mapping[str, str] | None = None,
+    names: Mapping[str, str],
     *,
     whole: bool = True,
 ) -> Table:
-    """A row for each cell: its labels, then the columns, the directions by names of classes.
+    """A row for each cell: its labels, then the columns, some of them under other names.
 
     Intervals stay whole unless ``whole`` is off.
     """
     table = Table(title=title)
     labels = list(dict.fromkeys(label for cell in cells for label in cell.cell))
-    headings = {"sdc": "SDC", "due": "DUE", **(directions or {})}
+    headings = {"sdc": "SDC", "due": "DUE", **names}
     for label in labels:
         longest = max(len(str(cell.cell.get(label, ""))) for cell in cells)
         table.add_column(label, overflow="fold", min_width=min(longest, LABEL) if whole else None)
@@ -131,14 +159,14 @@ def _table(
         heading = escape(headings.get(name, name))
         table.add_column(heading, justify="right", overflow="fold", min_width=width)
     for cell in cells[:MOST_ROWS]:
-        names = [str(cell.cell.get(label, "")) for label in labels]
+        texts = [str(cell.cell.get(label, "")) for label in labels]
         known = _values(cell)
-        table.add_row(*map(escape, [*names, *(known.get(name, "–") for name in columns)]))
+        table.add_row(*map(escape, [*texts, *(known.get(name, "–") for name in columns)]))
     return table
 
 
 def _values(cell: CellSummary) -> dict[str, str]:
-    shares = {**cell.rates, "accuracy": cell.accuracy, **cell.diagnosis}
+    shares = {**cell.rates, "accuracy": cell.accuracy, **cell.diagnosis, **cell.interplay}
     counted = {"trials": str(cell.trials), "lowest": f"{cell.lowest:.1%}"}
     return counted | {name: _share(share) for name, share in shares.items()}
 

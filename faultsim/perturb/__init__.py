@@ -8,6 +8,17 @@ from faultsim.perturb.attacks import fgsm, pgd
 from faultsim.perturb.blur import defocus_blur
 from faultsim.perturb.noise import gaussian_noise
 from faultsim.perturb.patches import patch_drop
+from faultsim.perturb.perturbation import Perturbation, expand, perturb_split
 from faultsim.perturb.profiles import profile_for
 
-__all__ = ["defocus_blur", "fgsm", "gaussian_noise", "patch_drop", "pgd", "profile_for"]
+__all__ = [
+    "Perturbation",
+    "defocus_blur",
+    "expand",
+    "fgsm",
+    "gaussian_noise",
+    "patch_drop",
+    "perturb_split",
+    "pgd",
+    "profile_for",
+]

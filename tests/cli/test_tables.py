@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
-from faultsim.cli.tables import golden_line, show_result
+from faultsim.cli.tables import golden_lines, show_result
 from faultsim.stats import Estimate
 from faultsim.trial import Outcome
 
@@ -69,10 +69,19 @@ def test_what_is_undefined_is_a_dash():
     assert "–  " in printed("random", {"flips": 4}, DIRECTIONS, ("specificity",)).replace("│", " ")
 
 
-def test_the_golden_line_names_what_is_defined():
-    assert golden_line(GOLDEN) == (
+def test_the_golden_lines_name_what_is_defined():
+    assert golden_lines(GOLDEN, None, None) == [
         "Golden accuracy 90.00%, AUC 0.8750, sensitivity 75.00%, specificity 50.00% on 156 test "
         "images"
-    )
+    ]
     plain = Outcome(1156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, None)
-    assert golden_line(plain) == "Golden accuracy 90.00% on 1,156 test images"
+    assert golden_lines(plain, None, None) == ["Golden accuracy 90.00% on 1,156 test images"]
+
+
+def test_under_a_perturbation_there_are_two():
+    attacked = Outcome(1156, 40, 0, 0, 0, 156, 0.3, 0.0, 0.3, None)
+    clean = Outcome(1156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, None)
+    assert golden_lines(attacked, clean, "pgd:eps=1/255") == [
+        "Golden accuracy 90.00% on 1,156 test images",
+        "Under pgd:eps=1/255: accuracy 30.00% on 1,156 test images",
+    ]

@@ -1,0 +1,61 @@
+"""The progress bar of campaigns and perturbations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from faultsim.campaign import Progress
+
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[unit]}"),
+    TimeElapsedColumn(),
+    TextColumn("{task.fields[note]}"),
+)
+
+
+class CampaignBar:
+    """A bar that goes away when the work is over.
+
+    Args:
+        console: Where to draw.
+        label: Said before what is going on.
+    """
+
+    def __init__(self, console: Console, label: str = "") -> None:
+        self._label = f"{escape(label)}: " if label else ""
+        self._bar = Bar(*COLUMNS, console=console, transient=True)
+        self._task = self._bar.add_task(
+            f"{self._label}golden run", total=None, unit="trials", note=""
+        )
+
+    def __enter__(self) -> CampaignBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def advance(self, progress: Progress) -> None:
+        """Shows the trial that is over."""
+        if progress.trial is None or progress.outcome is None:
+            return
+        doing = "searching" if "search" in progress.trial.cell else "injecting"
+        self._show(doing, progress.done, progress.total, "trials")
+        self._bar.update(self._task, note=f"accuracy {progress.outcome.acc:.1%}")
+
+    def begin(self, setting: str, done: int, total: int) -> None:
+        """Shows the perturbation that is tried."""
+        self._show(escape(setting), done, total, "settings")
+
+    def _show(self, doing: str, done: int, total: int, unit: str) -> None:
+        text = f"{self._label}{doing}"
+        self._bar.update(self._task, description=text, completed=done, total=total, unit=unit)

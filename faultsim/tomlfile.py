@@ -1,0 +1,32 @@
+"""Settings files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from faultsim.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file, the dashes of whose names may stand for underscores.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML; the caller names the file.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the config file: {error}") from None
+    return underscored(table)
+
+
+def underscored(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with the names Python uses."""
+    return {key.replace("-", "_"): value for key, value in table.items()}
