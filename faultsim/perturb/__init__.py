@@ -1,7 +1,7 @@
 """Input perturbations: attacks, dropped patches, noise and blur of image batches in [0, 1].
 
 Pure functions: arguments and global generators stay as they were. Normalisation belongs into the
-model. Arithmetic is float32 on the images' device; what returns has the images' dtype.
+model. They work on the images' device, in float32 (blur in float64), and return the images' dtype.
 """
 
 from faultsim.perturb.attacks import fgsm, pgd

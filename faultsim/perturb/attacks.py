@@ -38,7 +38,8 @@ def pgd(
     """Projected gradient descent: signed steps up the loss, back into the ball after each.
 
     A pixel whose gradient is zero, or NaN as faulty models have it, does not move. Nothing is left
-    behind on the model: no gradients, and each module in the mode it was in.
+    behind on the model: no gradients, and each module in the mode it was in. The loss is the mean
+    over the batch, so a gradient that all but cancels may round to another sign in another batch.
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR
     2018.
