@@ -52,8 +52,8 @@ $(VENV)/.installed: $(SOURCES) | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-# The oracle of accuracy and AUC; --no-deps, for torchvision would replace torch.
-	$(BIN)/python -m pip install --quiet --no-deps 'medmnist>=3.0.2'
+# Oracles of accuracy and AUC, and of attacks; --no-deps, for torchvision would replace torch.
+	$(BIN)/python -m pip install --quiet --no-deps 'medmnist>=3.0.2' 'torchattacks>=3.5.1'
 	@touch $@
 
 $(BIN)/python:

@@ -115,4 +115,5 @@ def _ascent(
         (found,) = torch.autograd.grad(loss(logits, labels), point, allow_unused=True)
     if found is None:
         raise ConfigError("no gradient of the model reaches its images: does it detach them?")
+    # torch documents no sign of NaN.
     return found.sign().nan_to_num(nan=0.0)

@@ -1,8 +1,7 @@
 """FGSM and PGD without a random start against three other libraries, to the last bit.
 
-``make test`` installs foolbox and the Adversarial Robustness Toolbox; without them this file fails
-rather than skips. torchattacks requires torchvision, which would replace torch, though it never
-imports it: ``make test`` installs it alone.
+``make test`` installs them; without them this file fails rather than skips. torchattacks asks for
+torchvision, which would replace torch, but never imports it, and so is installed alone.
 
 foolbox sums the loss where the others average it. In batches of a power of two images that changes
 no rounding, so all of them agree there.
@@ -20,7 +19,8 @@ STEPS = [(8 / 255, 2 / 255, 5), (1 / 255, 0.3 / 255, 4)]
 
 
 def attacked_by_torchattacks(model, x, y, *, eps, step, steps):
-    torchattacks = pytest.importorskip("torchattacks")
+    import torchattacks
+
     if steps == 1:
         return torchattacks.FGSM(model, eps=eps)(x, y)
     return torchattacks.PGD(model, eps=eps, alpha=step, steps=steps, random_start=False)(x, y)

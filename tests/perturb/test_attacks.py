@@ -190,6 +190,14 @@ def test_a_random_start_fills_the_ball(convnet, labels, seeded):
     assert abs((start - x).mean()) < 0.02
 
 
+def test_the_model_sees_images_in_range_only(convnet, images, labels, seeded):
+    seen = []
+    convnet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    pgd(convnet, images, labels, **{**START, "eps": 1, "steps": 2}, generator=seeded())
+    assert len(seen) == 2
+    assert all(0 <= x.min() <= x.max() <= 1 for x in seen)
+
+
 def test_random_starts_do_not_depend_on_batches(convnet, images, labels, seeded):
     whole = pgd(convnet, images, labels, **START, generator=seeded())
     one_after_another = seeded()

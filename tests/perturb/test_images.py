@@ -85,9 +85,10 @@ def test_the_generator_decides_everything(perturbed, images, seeded):
 
 @every_random
 def test_draws_do_not_depend_on_batches(perturbed, images, seeded):
+    odd = images[..., :5, :5]  # torch draws normal numbers in groups of 16
     one_after_another = seeded()
-    parts = [perturbed(part, one_after_another) for part in images.split(4)]
-    assert torch.equal(torch.cat(parts), perturbed(images, seeded()))
+    parts = [perturbed(part, one_after_another) for part in odd.split(4)]
+    assert torch.equal(torch.cat(parts), perturbed(odd, seeded()))
 
 
 @every_random

@@ -21,6 +21,29 @@ def test_tables_have_five_severities_or_none(name):
     assert profile.source
 
 
+@pytest.mark.parametrize(
+    ("name", "sums"),
+    [
+        ("cifar-10-c", (0.37, 3.7, 1.8)),
+        ("tiny-imagenet-c", (0.57, 8.5, 0.91)),
+        ("imagenet-c", (1.02, 31, 2.1)),
+        ("medmnist-c/bloodmnist", (0, 20, 0.41)),
+        ("medmnist-c/chestmnist", (0.68, 0, 0)),
+        ("medmnist-c/dermamnist", (0.68, 30, 1.5)),
+        ("medmnist-c/octmnist", (0, 7.5, 1.8)),
+        ("medmnist-c/organamnist", (0.6, 0, 0)),
+        ("medmnist-c/pathmnist", (0, 25, 0.9)),
+        ("medmnist-c/pneumoniamnist", (0.3, 0, 0)),
+        ("medmnist-c/retinamnist", (0.6, 30, 1.5)),
+    ],
+)
+def test_the_figures_add_up_to_the_sources(name, sums):
+    profile = PROFILES[name]
+    noise = sum(sigma for (sigma,) in profile.noise)
+    radius, alias_sigma = (sum(pair[i] for pair in profile.blur) for i in (0, 1))
+    assert (noise, radius, alias_sigma) == pytest.approx(sums)
+
+
 def test_every_set_of_medmnist_has_a_profile():
     assert {f"medmnist-c/{name}" for name in NAMES} <= set(PROFILES)
 
