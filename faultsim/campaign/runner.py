@@ -15,6 +15,7 @@ from torch import nn
 
 import faultsim
 from faultsim.bench import Bench
+from faultsim.campaign.damaging import damaging
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
@@ -119,7 +120,8 @@ def run_campaign(
                 if curve.startswith("worst-case")
             }
             result = CampaignResult(directory, golden, cells, flips, bench.data.directions)
-            journal.finish(_summary(result))
+            harm = damaging(lines, golden.acc, bench.model, space.sites)
+            journal.finish(_summary(result) | {"damaging": harm})
     return result
 
 
@@ -215,7 +217,12 @@ def _manifest(
             "positive": bench.golden("test").positive,
             "images": {split: len(bench.data.split(split)) for split in SPLITS},
         },
-        "space": {"tensors": len(space.sites), "bits": len(space), "skipped": space.skipped},
+        "space": {
+            "tensors": len(space.sites),
+            "bits": len(space),
+            "skipped": space.skipped,
+            "sites": {site.name: site.dtype for site in space.sites},  # in the model's order
+        },
         "golden": golden.to_json(),
         "versions": {
             "faultsim": faultsim.__version__,
