@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union
 
-from faultsim.cli.commands import Campaign, Command, Inspect, Reproduce, Train
+from faultsim.cli.commands import Campaign, Command, Inspect, Report, Reproduce, Train
 from faultsim.config import checked_settings
 from faultsim.errors import ConfigError, FaultSimError
 
@@ -18,6 +18,7 @@ MODULES = {
     Inspect: "faultsim.cli.inspect",
     Train: "faultsim.cli.train",
     Reproduce: "faultsim.cli.reproduce",
+    Report: "faultsim.cli.report",
 }
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -63,6 +64,7 @@ def parse(argv: list[str]) -> Command:
         "inspect": (Inspect, {}),
         "train": (Train, {}),
         "reproduce": (Reproduce, {}),
+        "report": (Report, {}),
     }
     choices = tuple(
         Annotated[kind, tyro.conf.subcommand(name, **options)]
