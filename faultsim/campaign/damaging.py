@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from faultsim.faults import FaultSet, Site
+from faultsim.faults import Fault, FaultSet, Site
 
 MOST_TRIALS = 20
-MOST_FAULTS = 20  # described of each trial; a bit-error rate may strike thousands
+MOST_FAULTS = 20  # of each trial; a bit-error rate may strike thousands
 
 
 def damaging(
@@ -26,8 +27,8 @@ def damaging(
         sites: Those that the journal names.
 
     Returns:
-        The lowest accuracy first, ties by number: ``{trial, cell, acc, faults}``, the faults as
-        text with their values before and after, where they are weights.
+        The lowest accuracy first, ties by number: ``{trial, cell, acc, faults}``. The faults are
+        text, of weights with the values before and after; those that changed most come first.
     """
     reported = [line for line in lines if "search" not in line["cell"] and line["acc"] < golden]
     worst = sorted(reported, key=lambda line: (line["acc"], line["trial"]))[:MOST_TRIALS]
@@ -35,6 +36,15 @@ def damaging(
 
 
 def _record(line: Mapping[str, Any], model: nn.Module, sites: Sequence[Site]) -> dict[str, Any]:
-    faults = FaultSet.from_json(json.dumps(line["faults"][:MOST_FAULTS]), sites)
-    described = [str(fault) for fault in faults.describe(model)]
-    return {**{key: line[key] for key in ("trial", "cell", "acc")}, "faults": described}
+    faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
+    described = sorted(faults.describe(model), key=_change, reverse=True)[:MOST_FAULTS]
+    known = {key: line[key] for key in ("trial", "cell", "acc")}
+    return {**known, "faults": [str(fault) for fault in described]}
+
+
+def _change(fault: Fault) -> float:
+    """How far the value moved; what is not finite moved furthest."""
+    if fault.before is None or fault.after is None:
+        return 0.0
+    change = abs(float(fault.after) - float(fault.before))
+    return change if math.isfinite(change) else math.inf

@@ -40,9 +40,10 @@ def labels(runs: Sequence[Run], but: str | None = None) -> list[str]:
             chosen.append(name)
     if but is None and len(_distinct(facts, chosen)) < len(runs):
         return [_directory(run, runs) for run in runs]
-    if not chosen:
-        return [model_and_data(run) for run in runs]
-    return [", ".join(_word(name, fact.get(name)) for name in chosen) for fact in facts]
+    return [
+        _label(fact, _needed(fact, facts, chosen)) or model_and_data(run)
+        for run, fact in zip(runs, facts, strict=True)
+    ]
 
 
 def model_and_data(run: Run) -> str:
@@ -66,12 +67,31 @@ def _distinct(facts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> set[t
     return {tuple(str(fact.get(name)) for name in names) for fact in facts}
 
 
+def _needed(
+    fact: Mapping[str, Any], facts: Sequence[Mapping[str, Any]], chosen: Sequence[str]
+) -> list[str]:
+    """The names without which a run would share its label's words with another."""
+    needed = list(chosen)
+    for name in reversed(chosen):
+        rest = [other for other in needed if other != name]
+        alike = sum(_distinct([fact], rest) == _distinct([other], rest) for other in facts)
+        if alike == 1 and name not in ALWAYS:
+            needed = rest
+    return needed
+
+
+def _label(fact: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The values in words; what was left at no value at all goes unsaid."""
+    given = {name: fact.get(name) for name in names if fact.get(name) not in (None, [])}
+    return ", ".join(_word(name, value) for name, value in given.items())
+
+
 def _word(name: str, value: Any) -> str:
     if name in BARE:
         return str(value)
     items = value if isinstance(value, list | tuple) else [value]
-    text = " ".join(map(str, items)) if value not in (None, []) else "default"
-    return f"{name.replace('_', '-')} {text}"
+    name = "BER" if name == "ber" else name.replace("_", "-")
+    return f"{name} {' '.join(map(str, items))}"
 
 
 def _directory(run: Run, runs: Sequence[Run]) -> str:

@@ -13,7 +13,8 @@ from faultsim.report.perturbations import MEASURES, RecordedPerturbation
 from faultsim.report.sources import Sources
 from faultsim.report.table import ESTIMATE, Table, estimate
 
-MOST_SHOWN = 3  # faults of a trial in the table of the most damaging ones
+MOST_TRIALS = 10  # most damaging ones, of each campaign
+MOST_FAULTS = 3  # shown of a trial
 GOLDEN = {
     "acc": "accuracy", "auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity",
 }  # fmt: skip
@@ -109,11 +110,11 @@ def damaging(run: RecordedCampaign, records: Sequence[Mapping[str, Any]]) -> Tab
             "drop": run.golden["acc"] - record["acc"],
             "faults": _shown(record["faults"], struck[record["trial"]]),
         }
-        for record in records
+        for record in records[:MOST_TRIALS]
     ]
     return Table(("trial", "condition", "accuracy", "drop", "faults"), rows)
 
 
 def _shown(faults: Sequence[str], struck: int) -> str:
-    more = struck - MOST_SHOWN
-    return "\n".join([*faults[:MOST_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
+    more = struck - MOST_FAULTS
+    return "\n".join([*faults[:MOST_FAULTS], *([f"and {more:,} more"] if more > 0 else [])])

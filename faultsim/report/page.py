@@ -13,6 +13,7 @@ import faultsim
 from faultsim.report import overview, words
 from faultsim.report.entries import Entry, entries
 from faultsim.report.figures import perturbation
+from faultsim.report.findings import findings
 from faultsim.report.render import Drawn, inline_svg
 from faultsim.report.sources import Sources
 from faultsim.report.table import Table
@@ -54,6 +55,7 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     return _environment().get_template("report.html").render(
         title=overview.title(sources),
         subtitle=overview.subtitle(sources),
+        findings=findings(sources.campaigns),
         contents=_contents(struck, bool(damaging), perturbed),
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),

@@ -11,9 +11,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from faultsim.report.figures import FIGURES, FigureModule
+from faultsim.report.figures import FIGURES, FigureModule, perturbation
 from faultsim.report.sources import Sources
-from faultsim.report.style import INK, Styles, house_style, styles
+from faultsim.report.style import COLOURS, INK, house_style, styles
 from faultsim.report.table import Table
 
 UNDATED = {
@@ -41,16 +41,14 @@ class Drawn:
 def draw_figures(sources: Sources) -> list[Drawn]:
     """Every figure there is data for."""
     tables = [(module, module.table(sources)) for module in FIGURES]
-    looks = run_styles(sources)
+    campaigns = styles([run.label for run in sources.campaigns])
+    perturbed = styles([run.label for run in sources.perturbations])
     with house_style():
-        return [Drawn(m, table, m.draw(table, looks)) for m, table in tables if table.rows]
-
-
-def run_styles(sources: Sources) -> Styles:
-    """A style for each run, by its label."""
-    labels = [run.label for run in sources.campaigns]
-    labels += [run.label for run in sources.perturbations]
-    return styles(list(dict.fromkeys(labels)))
+        return [
+            Drawn(m, table, m.draw(table, perturbed if m is perturbation else campaigns))
+            for m, table in tables
+            if table.rows
+        ]
 
 
 def save_figures(drawn: Sequence[Drawn], directory: Path, formats: Sequence[str]) -> list[Path]:
@@ -81,7 +79,16 @@ def inline_svg(item: Drawn) -> str:
     text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{item.module.NAME}-", text)
     text = text.replace("'DejaVu Sans'", "var(--sans)")
+    text = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), text)
+    for number, colour in enumerate(COLOURS, start=1):
+        text = text.replace(colour.lower(), f"var(--series-{number})")
     return text.replace(INK, "currentColor")
+
+
+def _rounded(tag: str) -> str:
+    """A tag with coordinates as fine as a screen can show, on one line."""
+    tag = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
+    return re.sub(r"\s+", " ", tag)
 
 
 def _bytes(item: Drawn, suffix: str) -> bytes:

@@ -10,15 +10,15 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 INK = "#010203"
 """Of text and axes; on the page it becomes the colour of the text around the figure."""
 
-WIDTH = 7.0  # inches, the text width of the page and of a paper's two columns
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK, "#888888")
-"""Okabe and Ito's palette (2008), grey in place of yellow, which is faint on white."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH = 7.5  # inches, the text width of the page
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
+"""Okabe and Ito's palette (2008), grey in place of yellow and black: the one is
+faint on white, the other the colour of the axes."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")  # one more, so that no pair recurs soon
 LINES = ("-", "--", ":", "-.")
 
 RC: dict[str, Any] = {
@@ -63,7 +63,6 @@ class Style:
 
     colour: str
     marker: str
-    line: str
 
 
 Styles = dict[str, Style]
@@ -72,8 +71,8 @@ Styles = dict[str, Style]
 def styles(names: Sequence[str]) -> Styles:
     """A style for each series; the same one in every figure of a report."""
     return {
-        name: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
-        for i, name in enumerate(names)
+        name: Style(COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
+        for number, name in enumerate(names)
     }
 
 
@@ -94,7 +93,7 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
 
 def percent_axis(axis: Any) -> None:
     """Labels a share as percent."""
-    axis.set_major_formatter(PercentFormatter(1))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
 
 
 def interval(
@@ -104,13 +103,13 @@ def interval(
     style: Style,
     label: str | None = None,
     *,
-    line: str | None = None,
+    line: str = "-",
 ) -> None:
     """A series of estimates above ``x``, with bars where they have an interval."""
     values = [row["value"] for row in rows]
     axes.errorbar(
         x, values, yerr=bars(rows), label=label, color=style.colour, capsize=2, elinewidth=0.9,
-        marker=style.marker, linestyle=line or style.line, markeredgewidth=0,
+        marker=style.marker, linestyle=line, markeredgewidth=0,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(text, value))
     if isinstance(value, Mapping):

@@ -45,6 +45,15 @@ def test_weights_have_values_before_and_after(model):
     assert found["faults"] == ["gain[2] bit 31 (sign) flip: 1 → -1"]
 
 
+def test_the_faults_that_changed_most_come_first(model):
+    records = [
+        {"tensor": "gain", "index": index, "mask": 1 << bit, "op": "flip"}
+        for index, bit in ((0, 0), (1, 31), (2, 30), (3, 22))
+    ]
+    (found,) = damaging([{**line(0, 0.1), "faults": records}], 0.9, model, [GAIN])
+    assert [fault[:7] for fault in found["faults"]] == ["gain[2]", "gain[1]", "gain[3]", "gain[0]"]
+
+
 @pytest.mark.parametrize("target", ["weights", "activations"])
 def test_a_campaign_writes_them_into_its_summary(target, model, dataset, tmp_path):
     config = CampaignConfig(

@@ -27,7 +27,7 @@ CAPTION = (
 )
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 COLOURS = matplotlib.colormaps["cividis_r"].resampled(12)
-LINE, CELL, NAMES, MARGIN, BAR = 0.19, 0.58, 2.9, 0.45, 0.09  # inches
+LINE, CELL, NAMES, MARGIN, BAR = 0.19, 0.66, 2.9, 0.45, 0.09  # inches
 CENTRED: Any = {"ha": "center", "va": "center", "fontsize": 6.5}
 NO_HARM = 0.0005  # shown as 0 and not coloured
 NEVER = {"value": None, "low": None, "high": None, "n": 0, "interval": "no trials"}
@@ -62,7 +62,7 @@ def draw(table: Table, styles: Styles) -> Figure:
     columns = max(len(part.values("run")) for part in parts)
     heights = [BAR, *(LINE * len(part.values("layer")) for part in parts)]
     figure = new_figure(
-        sum(heights) + MARGIN * len(heights), NAMES + CELL * len(fields) * max(2, columns)
+        sum(heights) + MARGIN * len(heights), NAMES + max(2.2, CELL * len(fields) * columns)
     )
     top = max([row["value"] for row in table.rows if row["value"] is not None] + [0.01])
     lines = figure.add_gridspec(len(heights), columns, height_ratios=heights)
@@ -106,7 +106,7 @@ def _cell(axes: Axes, x: int, y: int, value: float | None, top: float) -> None:
     where, size = (x - 0.48, y - 0.46), (0.96, 0.92)
     if value is None:
         axes.add_patch(
-            Rectangle(where, *size, facecolor="none", edgecolor=INK, alpha=0.25, hatch="///", lw=0)
+            Rectangle(where, *size, facecolor="none", edgecolor=INK, alpha=0.4, hatch="///", lw=0)
         )
         return
     if value < NO_HARM:

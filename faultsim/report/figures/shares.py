@@ -13,7 +13,7 @@ from faultsim.report.style import INK, Styles, bars, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
 
 COLUMNS = ("run", "condition", "measure", *ESTIMATE)
-MOST = 8  # conditions drawn of a campaign
+MOST = 10  # conditions drawn of a campaign
 LINE, MARGIN = 0.17, 0.75  # inches
 
 
