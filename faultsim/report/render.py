@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -80,6 +81,8 @@ def inline_svg(item: Drawn) -> str:
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{item.module.NAME}-", text)
     text = text.replace("'DejaVu Sans'", "var(--sans)")
     text = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), text)
+    label = escape(f"{item.module.TITLE}. {item.module.CAPTION}")
+    text = text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     for number, colour in enumerate(COLOURS, start=1):
         text = text.replace(colour.lower(), f"var(--series-{number})")
     return text.replace(INK, "currentColor")

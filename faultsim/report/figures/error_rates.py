@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from faultsim.report.labels import labels
 from faultsim.report.sources import Sources
@@ -46,6 +47,8 @@ def draw(table: Table, styles: Styles) -> Figure:
     for golden in table.values("golden"):
         axes.axhline(golden, color=INK, lw=0.8, ls=(0, (6, 3)))
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.02, 1.03)
     percent_axis(axes.yaxis)
     axes.set(xlabel="bit-error rate", ylabel="test accuracy")
