@@ -24,9 +24,11 @@ def read_sources(directories: Sequence[str | Path]) -> Sources:
     """Reads every campaign and perturbation record in the directories and below.
 
     Raises:
-        ConfigError: A directory is missing or holds neither.
+        ConfigError: No directory was given, or one is missing or holds neither.
         JournalError: One of them is damaged.
     """
+    if not directories:
+        raise ConfigError("nothing to report: name one or more campaign directories")
     campaigns: dict[Path, RecordedCampaign] = {}
     perturbations: dict[Path, RecordedPerturbation] = {}
     for root in map(Path, directories):

@@ -70,6 +70,7 @@ def test_several_runs_are_found_below_a_directory(whole):
     ("arguments", "message"),
     [
         (["{empty}"], "holds nothing to report"),
+        ([], "name one or more campaign directories"),
         (["{none}"], "there is no directory"),
         (["{run}", "{empty}"], "holds nothing to report"),
         (["{run}", "--out", "/proc/nothing/report.html"], "cannot write /proc/nothing"),
