@@ -50,7 +50,12 @@ def manifest_of(
             "positive": bench.golden("test").positive,
             "images": {split: len(bench.data.split(split)) for split in SPLITS},
         },
-        "space": {"tensors": len(space.sites), "bits": len(space), "skipped": space.skipped},
+        "space": {
+            "tensors": len(space.sites),
+            "bits": len(space),
+            "skipped": space.skipped,
+            "sites": {site.name: site.dtype for site in space.sites},  # in the model's order
+        },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
         "versions": versions(),

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from faultsim.bench import Bench
+from faultsim.campaign.damaging import damaging
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.summary import CellSummary, summarise
@@ -122,7 +123,8 @@ def run_campaign(
             }
             directions = bench.data.directions
             result = CampaignResult(directory, golden, cells, flips, directions, clean)
-            journal.finish(_summary(result))
+            harm = damaging(lines, golden.acc, bench.model, space.sites)
+            journal.finish(_summary(result) | {"damaging": harm})
     return result
 
 

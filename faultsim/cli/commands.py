@@ -57,4 +57,18 @@ class Reproduce:
     """Number of the trial, from 0."""
 
 
-Command = Campaign | Perturb | Study | Inspect | Train | Reproduce
+@dataclass(frozen=True)
+class Report:
+    """Write a page of results, and figures for a paper, from recorded campaigns."""
+
+    directories: Positional[tuple[str, ...]]
+    """Campaign directories, or folders that hold some at any depth."""
+    out: str | None = None
+    """The page; report.html in the first directory unless given."""
+    figures: str | None = None
+    """A folder to write each figure to, and its data as CSV."""
+    format: tuple[Literal["pdf", "svg", "png"], ...] = ()
+    """Of the files in --figures, one or several; pdf unless given."""
+
+
+Command = Campaign | Perturb | Study | Report | Inspect | Train | Reproduce

@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union
 
-from faultsim.cli.commands import Campaign, Command, Inspect, Perturb, Reproduce, Study, Train
+from faultsim.cli.commands import (
+    Campaign,
+    Command,
+    Inspect,
+    Perturb,
+    Report,
+    Reproduce,
+    Study,
+    Train,
+)
 from faultsim.config import checked_settings
 from faultsim.errors import ConfigError, FaultSimError
 from faultsim.tomlfile import read_toml
@@ -21,6 +30,7 @@ MODULES = {
     Inspect: "faultsim.cli.inspect",
     Train: "faultsim.cli.train",
     Reproduce: "faultsim.cli.reproduce",
+    Report: "faultsim.cli.report",
 }
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -68,6 +78,7 @@ def parse(argv: list[str]) -> Command:
         "inspect": (Inspect, {}),
         "train": (Train, {}),
         "reproduce": (Reproduce, {}),
+        "report": (Report, {}),
     }
     choices = tuple(
         Annotated[kind, tyro.conf.subcommand(name, **options)]

@@ -213,10 +213,10 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 
-HEAVY = "{'torch', 'scipy', 'sklearn', 'matplotlib', 'numpy'}"
+HEAVY = "{'torch', 'scipy', 'sklearn', 'matplotlib', 'jinja2', 'numpy'}"
 
 
-@pytest.mark.parametrize("flags", [["--help"], ["campaign", "--help"]])
+@pytest.mark.parametrize("flags", [["--help"], ["campaign", "--help"], ["report", "--help"]])
 def test_help_imports_nothing_heavy(flags):
     code = (
         f"import sys; from faultsim.cli import main\n"

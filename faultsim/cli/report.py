@@ -1,0 +1,29 @@
+"""``faultsim report``: a page and figures from what was recorded."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from faultsim.cli.commands import Report
+from faultsim.errors import ConfigError
+
+
+def run(command: Report) -> int:
+    """Writes the report and prints where it lies."""
+    from faultsim.report import write_report
+
+    if command.format and command.figures is None:
+        raise ConfigError("--format goes with --figures, the folder to write them to")
+    formats = command.format or ("pdf",)
+    written = write_report(command.directories, command.out, command.figures, formats)
+    console = Console()
+    found = [(written.campaigns, "campaign"), (written.perturbations, "perturbation record")]
+    told = [f"{n} {name}{'s' if n > 1 else ''}" for n, name in found if n]
+    console.print(f"Report of {' and '.join(told)}: {escape(str(written.page))}", soft_wrap=True)
+    if written.figures:
+        console.print(
+            f"{len(written.figures)} files of figures and data: {escape(str(command.figures))}",
+            soft_wrap=True,
+        )
+    return 0

@@ -1,0 +1,168 @@
+"""Recorded campaigns, as the figures read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from faultsim.campaign.journal import MANIFEST, SUMMARY, TRIALS, read_manifest, read_trials
+from faultsim.campaign.summary import CellSummary, summarise
+from faultsim.errors import JournalError
+from faultsim.fault import Site
+from faultsim.formats import bits_of
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordedCampaign:
+    """A campaign directory that was read.
+
+    Attributes:
+        directory: Where it lies.
+        manifest: Configuration, digests, versions, sites and golden run.
+        lines: Of the journal, in order.
+        summary: None of a campaign that has not ended.
+        label: What tells it from the others of its report.
+    """
+
+    directory: Path
+    manifest: Mapping[str, Any]
+    lines: Sequence[Line]
+    summary: Mapping[str, Any] | None
+    label: str = ""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        config: Mapping[str, Any] = self.manifest["config"]
+        return config
+
+    @property
+    def mode(self) -> str:
+        return str(self.config["mode"])
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What was struck and how: the same for campaigns of several modes and seeds."""
+        digests = (self.manifest[part]["digest"] for part in ("model", "data"))
+        return (*digests, *(str(self.config[key]) for key in ("target", "op", "bits", "direction")))
+
+    @property
+    def golden(self) -> Mapping[str, Any]:
+        golden: Mapping[str, Any] = self.manifest["golden"]
+        return golden
+
+    @property
+    def sampled(self) -> bool:
+        """Whether its trials are a sample, of which intervals can be given."""
+        return self.mode != "exhaustive"
+
+    @cached_property
+    def cells(self) -> list[CellSummary]:
+        """Rates of each condition, computed from the journal, ended or not."""
+        return summarise(self.lines, sampled=self.sampled)
+
+    @cached_property
+    def layers(self) -> list[str]:
+        """The layers that could be struck, in the model's order."""
+        return list(dict.fromkeys(map(self.layer, self._dtypes)))
+
+    @property
+    def _dtypes(self) -> Mapping[str, str]:
+        dtypes: Mapping[str, str] = self.manifest["space"].get("sites", {})
+        return dtypes
+
+    def site(self, tensor: str) -> Site | None:
+        """The site of that name, without its shape; None where the manifest lists none."""
+        dtype = self._dtypes.get(tensor)
+        return None if dtype is None else Site(tensor, self.config["target"], dtype, ())
+
+    def layer(self, tensor: str) -> str:
+        """The module that owns the tensor."""
+        return Site(tensor, self.config["target"], "", ()).layer
+
+    def random_lines(self) -> Iterator[Line]:
+        """The trials whose faults nobody chose: not searched, not from a file."""
+        for line in self.lines if self.mode != "from-file" else ():
+            curve = str(line["cell"].get("curve", ""))
+            if "search" not in line["cell"] and not curve.startswith("worst-case"):
+                yield line
+
+
+@dataclass(frozen=True)
+class SingleFlip:
+    """A trial in which one bit was struck, at random.
+
+    Attributes:
+        layer: That owns the tensor.
+        dtype: Of the word.
+        bit: Its position; 0 is the least significant.
+        field: The part of the word it belongs to.
+        drop: Golden accuracy less the trial's.
+        line: The journal's.
+    """
+
+    layer: str
+    dtype: str
+    bit: int
+    field: str
+    drop: float
+    line: Line
+
+
+def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
+    """The trials of a campaign that struck a single bit of a known site, at random."""
+    for line in campaign.random_lines():
+        if len(line["faults"]) != 1:
+            continue
+        fault = line["faults"][0]
+        site, bits = campaign.site(fault["tensor"]), bits_of(fault["mask"])
+        if site is not None and len(bits) == 1:
+            field = site.format.field(bits[0])
+            drop = campaign.golden["acc"] - line["acc"]
+            yield SingleFlip(site.layer, site.dtype, bits[0], field, drop, line)
+
+
+def most_telling(
+    campaigns: Sequence[RecordedCampaign], modes: Sequence[str]
+) -> list[RecordedCampaign]:
+    """Of campaigns that strike the same model with the same data, those of the best mode.
+
+    Args:
+        campaigns: To choose from; their order is kept.
+        modes: That tell something, the most telling first.
+    """
+    best: dict[tuple[str, ...], int] = {}
+    for run in campaigns:
+        if run.mode in modes:
+            rank = modes.index(run.mode)
+            best[run.subject] = min(rank, best.get(run.subject, rank))
+    return [
+        run for run in campaigns if run.mode in modes and modes.index(run.mode) == best[run.subject]
+    ]
+
+
+def is_campaign(directory: Path) -> bool:
+    return (directory / MANIFEST).is_file() and (directory / TRIALS).is_file()
+
+
+def read_campaign(directory: Path) -> RecordedCampaign:
+    """Reads a campaign directory.
+
+    Raises:
+        JournalError: Something in it cannot be read.
+    """
+    manifest, lines = read_manifest(directory), read_trials(directory)
+    missing = {"config", "model", "data", "space", "golden", "versions"} - manifest.keys()
+    if missing:
+        raise JournalError(f"{directory / MANIFEST} has no {min(missing)}; it is no campaign's")
+    path = directory / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise JournalError(f"cannot read {path}: {error}") from None
+    return RecordedCampaign(directory, manifest, lines, summary)

@@ -1,0 +1,80 @@
+"""How each run was configured, and how to have it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faultsim.report import words
+from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.command import command_line
+from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.sources import Sources
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run in the last section of the page.
+
+    Attributes:
+        anchor: Where the page has it.
+        label: Of the run.
+        directory: Where it was read.
+        settings: Model, data and settings in one line.
+        facts: Everything that was recorded of it, by name.
+        commands: That give it again; none where it ran on live objects.
+        live: What was live: the model, the data.
+        perturbation: Whether inputs were perturbed, instead of faults injected.
+    """
+
+    anchor: str
+    label: str
+    directory: str
+    settings: str
+    facts: list[tuple[str, Any]]
+    commands: list[str]
+    live: list[str]
+    perturbation: bool
+
+
+def entries(sources: Sources) -> list[Entry]:
+    """An entry for each run, campaigns first."""
+    runs: list[words.Run] = [*sources.campaigns, *sources.perturbations]
+    return [_entry(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
+
+
+def _entry(run: RecordedCampaign | RecordedPerturbation, anchor: str) -> Entry:
+    return Entry(
+        anchor,
+        run.label,
+        str(run.directory),
+        words.settings(run),
+        _facts(run.manifest),
+        _commands(run) if isinstance(run, RecordedCampaign) else [],
+        list(run.manifest.get("live", ())),
+        isinstance(run, RecordedPerturbation),
+    )
+
+
+def _commands(run: RecordedCampaign) -> list[str]:
+    """The campaign again, and its most damaging trial, or the first."""
+    if run.manifest.get("live"):
+        return []
+    commands = [command_line(run.config)]
+    damaging = (run.summary or {}).get("damaging") or run.lines[:1]
+    if damaging:
+        directory, trial = shlex.quote(str(run.directory)), damaging[0]["trial"]
+        commands.append(f"faultsim reproduce {directory} --trial {trial}")
+    return commands
+
+
+def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    facts = [(name.replace("_", " "), value) for name, value in manifest["config"].items()]
+    facts += [
+        (f"{part} {key}", v) for part in ("model", "data") for key, v in manifest[part].items()
+    ]
+    space = manifest.get("space", {})
+    facts += [(f"fault space, {key}", v) for key, v in space.items() if key != "sites"]
+    return facts + [(f"version of {name}", v) for name, v in manifest["versions"].items()]

@@ -1,0 +1,100 @@
+"""The harm of a flip by the position of its bit."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from faultsim.formats import format_of
+from faultsim.report.campaigns import RecordedCampaign, SingleFlip, most_telling, single_flips
+from faultsim.report.sources import Sources
+from faultsim.report.style import INK, Styles, interval, legend_above, new_figure, percent_axis
+from faultsim.report.table import ESTIMATE, Row, Table, estimate, mean
+from faultsim.stats import Estimate, image_rate
+
+NAME = "bits"
+TITLE = "Harm by bit position"
+CAPTION = (
+    "Mean drop of test accuracy and share of images with silent data corruption after a single "
+    "random flip, by the position of the bit: the most significant on the left, fields marked."
+)
+BY_BIT = ("bit-wise", "exhaustive", "random", "layer-wise", "worst-case")
+"""Modes by how evenly their trials cover the bits."""
+
+SPREAD = 0.5  # of a bit, over which the runs are spread
+MEASURES = {"accuracy drop": "mean accuracy drop", "SDC": "images with SDC"}
+
+
+def table(sources: Sources) -> Table:
+    """A row for each campaign, dtype, bit and measure.
+
+    Of campaigns on one subject, those that aimed at bits are shown before others.
+    """
+    columns = ("run", "dtype", "bit", "field", "measure", *ESTIMATE)
+    runs = most_telling(sources.campaigns, BY_BIT)
+    return Table(columns, [row for run in runs for row in _rows(run)])
+
+
+def _rows(run: RecordedCampaign) -> list[Row]:
+    groups: dict[tuple[str, int, str], list[SingleFlip]] = {}
+    for flip in single_flips(run):
+        groups.setdefault((flip.dtype, flip.bit, flip.field), []).append(flip)
+    rows: list[Row] = []
+    for (dtype, bit, field), flips in sorted(groups.items()):
+        common = {"run": run.label, "dtype": dtype, "bit": bit, "field": field}
+        drop = mean([flip.drop for flip in flips], sampled=run.sampled)
+        rows.append({**common, "measure": "accuracy drop", **drop})
+        rows.append({**common, "measure": "SDC", **estimate(_sdc(flips, run.sampled))})
+    return rows
+
+
+def _sdc(flips: list[SingleFlip], sampled: bool) -> Estimate:
+    rate = image_rate([f.line["sdc"] for f in flips], [f.line["n"] for f in flips])
+    return rate if sampled else Estimate(rate.value, None, None, rate.n, "exhaustive")
+
+
+def draw(table: Table, styles: Styles) -> Figure:
+    """A column for each dtype, a line of panels for each measure."""
+    dtypes = table.values("dtype")
+    figure = new_figure(4.4)
+    panels = figure.subplots(len(MEASURES), len(dtypes), sharex="col", sharey="row", squeeze=False)
+    for line, (measure, heading) in zip(panels, MEASURES.items(), strict=True):
+        for axes, dtype in zip(line, dtypes, strict=True):
+            _panel(axes, table.where(dtype=dtype, measure=measure), styles)
+            percent_axis(axes.yaxis)
+        line[0].set_ylabel(heading)
+    for axes, dtype in zip(panels[-1], dtypes, strict=True):
+        axes.set_xlabel(f"bit of {dtype}")
+    for axes, dtype in zip(panels[0], dtypes, strict=True):
+        _name_fields(axes, dtype)
+    for axes, dtype in zip(panels.flat, dtypes * len(MEASURES), strict=True):
+        _mark_fields(axes, dtype)
+    legend_above(figure, panels[0][0])
+    return figure
+
+
+def _panel(axes: Axes, part: Table, styles: Styles) -> None:
+    runs = part.values("run")
+    for number, run in enumerate(runs):
+        rows = part.where(run=run).rows
+        shift = SPREAD * ((number + 0.5) / len(runs) - 0.5)
+        interval(axes, [row["bit"] + shift for row in rows], rows, styles[run], run)
+
+
+def _mark_fields(axes: Axes, dtype: str) -> None:
+    """Every other field on a grey ground; the most significant bit on the left."""
+    layout = format_of(dtype)
+    for number, bits in enumerate(layout.fields.values()):
+        if number % 2:
+            axes.axvspan(bits[0] - 0.5, bits[-1] + 0.5, color=INK, alpha=0.06, lw=0)
+    axes.set_xlim(layout.bits - 0.5, -0.5)
+    axes.set_xticks(range(0, layout.bits, 4 if layout.bits > 16 else 2))
+    axes.grid(axis="x", visible=False)
+
+
+def _name_fields(axes: Axes, dtype: str) -> None:
+    for name, bits in format_of(dtype).fields.items():
+        middle = (bits[0] + bits[-1]) / 2
+        axes.text(
+            middle, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", fontsize=7.5
+        )

@@ -1,0 +1,119 @@
+"""Vulnerability of layer and bit field: the mean accuracy drop after one flip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from faultsim.report.campaigns import RecordedCampaign, most_telling, single_flips
+from faultsim.report.localised import BY_LAYER
+from faultsim.report.sources import Sources
+from faultsim.report.style import INK, Styles, new_figure
+from faultsim.report.table import ESTIMATE, Row, Table, mean
+
+NAME = "heatmap"
+TITLE = "Vulnerability by layer and bit field"
+CAPTION = (
+    "Mean drop of test accuracy, in percentage points, after a single random bit flip in the "
+    "layer (rows, in the model's order) and the field of the word (columns). Hatched: no trial "
+    "fell there, which is not the same as no harm. Layers without any trial are left out."
+)
+FIELDS = ("sign", "exponent", "mantissa", "magnitude")
+COLOURS = matplotlib.colormaps["cividis_r"].resampled(12)
+LINE, CELL, NAMES, MARGIN, BAR = 0.19, 0.66, 2.9, 0.45, 0.09  # inches
+CENTRED: Any = {"ha": "center", "va": "center", "fontsize": 6.5}
+NO_HARM = 0.0005  # shown as 0 and not coloured
+NEVER = {"value": None, "low": None, "high": None, "n": 0, "interval": "no trials"}
+
+
+def table(sources: Sources) -> Table:
+    """A row for each campaign, layer with a trial, and field; without trials the value is None."""
+    columns = ("run", "target", "layer", "field", *ESTIMATE)
+    runs = most_telling(sources.campaigns, BY_LAYER)
+    return Table(columns, [row for run in runs for row in _rows(run)])
+
+
+def _rows(run: RecordedCampaign) -> list[Row]:
+    drops: dict[tuple[str, str], list[float]] = {}
+    for flip in single_flips(run):
+        drops.setdefault((flip.layer, flip.field), []).append(flip.drop)
+    struck, fields = ({key[part] for key in drops} for part in (0, 1))
+    return [
+        {"run": run.label, "target": run.config["target"], "layer": layer, "field": field}
+        | (mean(drops[layer, field], sampled=run.sampled) if (layer, field) in drops else NEVER)
+        for layer in run.layers
+        if layer in struck
+        for field in FIELDS
+        if field in fields
+    ]
+
+
+def draw(table: Table, styles: Styles) -> Figure:
+    """A line of panels for each target, a panel for each campaign, over the same layers."""
+    parts = [table.where(target=target) for target in table.values("target")]
+    fields = [field for field in FIELDS if field in table.values("field")]
+    columns = max(len(part.values("run")) for part in parts)
+    heights = [BAR, *(LINE * len(part.values("layer")) for part in parts)]
+    figure = new_figure(
+        sum(heights) + MARGIN * len(heights), NAMES + max(2.2, CELL * len(fields) * columns)
+    )
+    top = max([row["value"] for row in table.rows if row["value"] is not None] + [0.01])
+    lines = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    _scale(figure.add_subplot(lines[0, 0]), top)
+    for number, part in enumerate(parts, start=1):
+        for column, run in enumerate(part.values("run")):
+            axes = figure.add_subplot(lines[number, column])
+            _panel(axes, part.where(run=run), part.values("layer"), fields, top)
+            axes.set_title(run, fontsize=7)
+            axes.tick_params(labelleft=column == 0)
+    return figure
+
+
+def _scale(axes: Axes, top: float) -> None:
+    bar = axes.figure.colorbar(
+        ScalarMappable(Normalize(0, top), COLOURS), cax=axes, orientation="horizontal"
+    )
+    bar.set_ticks([0, top / 2, top], labels=["0", f"{50 * top:.3g}", f"{100 * top:.3g}"])
+    axes.set_title("mean accuracy drop, percentage points", fontsize=7)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    bar.outline.set_visible(False)
+
+
+def _panel(
+    axes: Axes, part: Table, layers: Sequence[str], fields: Sequence[str], top: float
+) -> None:
+    for row in part.rows:
+        x, y = fields.index(row["field"]), layers.index(row["layer"])
+        _cell(axes, x, y, row["value"], top)
+    axes.set_xlim(-0.5, len(fields) - 0.5)
+    axes.set_ylim(len(layers) - 0.5, -0.5)
+    axes.set_xticks(range(len(fields)), fields, fontsize=7)
+    axes.set_yticks(range(len(layers)), layers)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def _cell(axes: Axes, x: int, y: int, value: float | None, top: float) -> None:
+    where, size = (x - 0.48, y - 0.46), (0.96, 0.92)
+    if value is None:
+        axes.add_patch(
+            Rectangle(where, *size, facecolor="none", edgecolor=INK, alpha=0.4, hatch="///", lw=0)
+        )
+        return
+    if value < NO_HARM:
+        axes.add_patch(Rectangle(where, *size, facecolor="none", edgecolor=INK, alpha=0.2, lw=0.5))
+        axes.text(x, y, "0" if value > -NO_HARM else f"{100 * value:.1f}", **CENTRED, alpha=0.6)
+        return
+    red, green, blue, _ = COLOURS(value / top)
+    axes.add_patch(Rectangle(where, *size, facecolor=(red, green, blue), lw=0))
+    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+    axes.text(x, y, f"{100 * value:.1f}", **CENTRED, color="#ffffff" if dark else "#000000")

@@ -1,0 +1,31 @@
+"""Shares of the four outcomes in each condition."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from faultsim.report.figures.shares import COLUMNS, MOST, draw_shares, rows
+from faultsim.report.sources import Sources
+from faultsim.report.style import Styles
+from faultsim.report.table import Table
+
+NAME = "outcomes"
+TITLE = "What became of the predictions"
+CAPTION = (
+    "Share of test images with each outcome, by campaign and condition. DUE: a non-finite output; "
+    "SDC: the prediction differs from the golden run; benign: only the output's bits differ; "
+    f"masked: bit-identical. Of more than {MOST} conditions those with most SDC and DUE are drawn; "
+    "the table has all."
+)
+NAMES = {"due": "DUE", "sdc": "SDC", "benign": "benign", "masked": "masked"}
+
+
+def table(sources: Sources) -> Table:
+    """A row for each campaign, condition and outcome."""
+    cells = ((run, cell) for run in sources.campaigns for cell in run.cells)
+    return Table(COLUMNS, [row for run, cell in cells for row in rows(run, cell, list(NAMES))])
+
+
+def draw(table: Table, styles: Styles) -> Figure:
+    """A panel for each outcome."""
+    return draw_shares(table, styles, NAMES, harm={"due": 1, "sdc": 1})

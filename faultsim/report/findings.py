@@ -1,0 +1,66 @@
+"""The report in a few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from faultsim.campaign.summary import CellSummary
+from faultsim.report.campaigns import RecordedCampaign
+from faultsim.stats import Estimate
+
+MOST = 6
+
+
+def findings(campaigns: Sequence[RecordedCampaign]) -> list[str]:
+    """A sentence for each worst-case and random campaign that has something to say."""
+    found = []
+    for run in campaigns:
+        sentence = _searched(run) if run.mode == "worst-case" else _random(run)
+        if sentence:
+            found.append(f"{run.label}: {sentence}" if len(campaigns) > 1 else _capital(sentence))
+    return found[:MOST]
+
+
+def _searched(run: RecordedCampaign) -> str | None:
+    """The fewest flips that the search reports, beside as many at random."""
+    cells = [cell for cell in run.cells if cell.cell["curve"] == "worst-case"]
+    if not cells:
+        return None
+    worst = min(cells, key=lambda cell: int(cell.cell["flips"]))
+    flips = worst.cell["flips"]
+    told = f"{_count(flips)} found by search {'takes' if flips == 1 else 'take'} test accuracy from"
+    told += f" {run.golden['acc']:.1%} to {worst.accuracy.value:.1%}"
+    alike = [c for c in run.cells if c.cell == {"curve": "random", "flips": flips}]
+    return told + "".join(f"; as many at random leave {_share(c.accuracy)}" for c in alike) + "."
+
+
+def _random(run: RecordedCampaign) -> str | None:
+    """The most flips, or the bit-error rate, that a random campaign tried."""
+    if run.mode != "random" or not run.cells:
+        return None
+    cell = max(run.cells, key=lambda cell: cell.cell.get("flips", 0))
+    return (
+        f"under {_faults(cell)} mean test accuracy is {_share(cell.accuracy)}, "
+        f"from {run.golden['acc']:.1%} without; {cell.lowest:.1%} in the worst of "
+        f"{cell.trials:,} trials."
+    )
+
+
+def _faults(cell: CellSummary) -> str:
+    if "ber" in cell.cell:
+        return f"a bit-error rate of {cell.cell['ber']:g}"
+    return _count(cell.cell["flips"]).replace(" ", " random ", 1)
+
+
+def _count(flips: int) -> str:
+    return f"{flips:,} flip" if flips == 1 else f"{flips:,} flips"
+
+
+def _share(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.1%}"
+    return f"{estimate.value:.1%} [{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%]"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,64 @@
+"""Trials whose faults all lie in one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faultsim.report.campaigns import Line, RecordedCampaign
+from faultsim.report.components import component_of
+
+BY_LAYER = ("layer-wise", "exhaustive", "random", "bit-wise", "worst-case")
+"""Modes by how evenly their trials cover the layers."""
+
+THIRDS = ("early third", "middle third", "late third")
+
+
+@dataclass(frozen=True)
+class Localised:
+    """What faults in one layer did.
+
+    Attributes:
+        layer: That was struck.
+        component: Of the network, that it belongs to.
+        position: Where it stands in the model's order of layers, in thirds.
+        drop: Golden accuracy less the trial's.
+    """
+
+    layer: str
+    component: str
+    position: str
+    drop: float
+
+
+def localised(run: RecordedCampaign) -> Iterator[Localised]:
+    """The random trials of one layer each, at the budget of faults that the campaign tried first.
+
+    A layer-wise campaign confines faults to a layer. Of others single flips are taken: several
+    that happen to meet in one layer would be no fair sample.
+    """
+    budget = None
+    for line in run.random_lines():
+        confined = "layer" in line["cell"]
+        if not line["faults"] or not (confined or len(line["faults"]) == 1):
+            continue
+        budget = budget or _budget(line["cell"])
+        if _budget(line["cell"]) == budget:
+            yield _localised(run, line)
+
+
+def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:
+    return ("ber", cell["ber"]) if "ber" in cell else ("flips", cell.get("flips", 1))
+
+
+def _localised(run: RecordedCampaign, line: Line) -> Localised:
+    layer = run.layer(line["faults"][0]["tensor"])
+    drop = run.golden["acc"] - line["acc"]
+    return Localised(layer, component_of(layer), _third(run, layer), drop)
+
+
+def _third(run: RecordedCampaign, layer: str) -> str:
+    if layer not in run.layers:
+        return "unknown"
+    return THIRDS[3 * run.layers.index(layer) // len(run.layers)]

@@ -1,0 +1,120 @@
+"""The tables of a report that are no figure's: what was run, golden runs, most damaging trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faultsim.report import words
+from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.figures.shares import condition
+from faultsim.report.labels import model_and_data
+from faultsim.report.perturbations import MEASURES, RecordedPerturbation
+from faultsim.report.sources import Sources
+from faultsim.report.table import ESTIMATE, Table, estimate
+
+MOST_TRIALS = 10  # most damaging ones, of each campaign
+MOST_FAULTS = 3  # shown of a trial
+GOLDEN = {
+    "acc": "accuracy", "auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity",
+}  # fmt: skip
+
+
+def title(sources: Sources) -> str:
+    """Names model and data where there is one of each."""
+    runs: list[words.Run] = [*sources.campaigns, *sources.perturbations]
+    subjects = dict.fromkeys(map(model_and_data, runs))
+    return f"Reliability of {next(iter(subjects))}" if len(subjects) == 1 else "Reliability report"
+
+
+def subtitle(sources: Sources) -> str:
+    """How much there is."""
+    trials = sum(len(run.lines) for run in sources.campaigns)
+    told = [
+        (len(sources.campaigns), "fault-injection campaign"),
+        (trials, "trial"),
+        (len(sources.perturbations), "perturbation run"),
+    ]
+    return ", ".join(f"{n:,} {name}{'s' if n > 1 else ''}" for n, name in told if n)
+
+
+def campaigns(sources: Sources) -> Table:
+    """What was run, a row each."""
+    rows = [
+        {
+            "run": run.label,
+            "model and data": model_and_data(run),
+            "images": run.golden["n"],
+            "mode": run.mode,
+            "target": run.config["target"],
+            "faults": words.faults(run),
+            "bits": f"{run.config['bits']}, {run.config['op']}",
+            "seed": str(run.config["seed"]),
+            "perturbed by": run.config.get("perturb"),
+            "trials": len(run.lines),
+            "state": "finished" if run.summary is not None else "unfinished",
+        }
+        for run in sources.campaigns
+    ]
+    told = [name for row in rows for name in row if row["perturbed by"] or name != "perturbed by"]
+    return Table(tuple(dict.fromkeys(told)), rows)
+
+
+def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
+    """The models without faults; without perturbation too, where one was at work."""
+    rows = []
+    for run in campaigns:
+        clean = (run.summary or {}).get("clean")
+        for state, outcome in (("golden run", run.golden), ("golden, unperturbed", clean)):
+            if outcome is not None:
+                row = {"run": run.label, "state": state, "images": outcome["n"]}
+                rows.append(row | {name: outcome.get(key) for key, name in GOLDEN.items()})
+    shown = [name for name in GOLDEN.values() if any(row[name] is not None for row in rows)]
+    return Table(("run", "state", "images", *shown), rows)
+
+
+def clean(runs: Sequence[RecordedPerturbation]) -> Table:
+    """The models of perturbation runs on images as they are."""
+    rows = [
+        {"run": run.label, "model and data": model_and_data(run), "measure": name}
+        | estimate(run.clean.measures[name])
+        for run in runs
+        for name in MEASURES
+        if name in run.clean.measures
+    ]
+    return Table(("run", "model and data", "measure", *ESTIMATE), rows)
+
+
+def damaging_sections(
+    runs: Sequence[RecordedCampaign],
+) -> list[tuple[str, Table, Mapping[str, Sequence[str]]]]:
+    """Label, most damaging trials, and searched faults by curve, of each campaign that has some."""
+    found: list[tuple[str, Table, Mapping[str, Sequence[str]]]] = []
+    for run in runs:
+        summary = run.summary or {}
+        curves = {curve: faults for curve, faults in summary.get("worst", {}).items() if faults}
+        table = damaging(run, summary.get("damaging", ()))
+        if table.rows or curves:
+            found.append((run.label, table, curves))
+    return found
+
+
+def damaging(run: RecordedCampaign, records: Sequence[Mapping[str, Any]]) -> Table:
+    """The trials of the lowest accuracy with their faults, as the summary keeps them."""
+    struck = {line["trial"]: len(line["faults"]) for line in run.lines}
+    rows = [
+        {
+            "trial": record["trial"],
+            "condition": condition(record["cell"]),
+            "accuracy": record["acc"],
+            "drop": run.golden["acc"] - record["acc"],
+            "faults": _shown(record["faults"], struck[record["trial"]]),
+        }
+        for record in records[:MOST_TRIALS]
+    ]
+    return Table(("trial", "condition", "accuracy", "drop", "faults"), rows)
+
+
+def _shown(faults: Sequence[str], struck: int) -> str:
+    more = struck - MOST_FAULTS
+    return "\n".join([*faults[:MOST_FAULTS], *([f"and {more:,} more"] if more > 0 else [])])

@@ -1,0 +1,110 @@
+"""The page: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import faultsim
+from faultsim.report import overview, words
+from faultsim.report.entries import Entry, entries
+from faultsim.report.figures import perturbation
+from faultsim.report.findings import findings
+from faultsim.report.render import Drawn, inline_svg
+from faultsim.report.sources import Sources
+from faultsim.report.table import Table
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure as the page shows it.
+
+    Attributes:
+        name: Its anchor.
+        title: Its heading.
+        caption: What it shows, what n is and how the intervals were made.
+        entries: The runs in it.
+        svg: The drawing.
+        table: The data behind it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    entries: list[Entry]
+    svg: Markup
+    table: Table
+
+
+def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
+    """The report as HTML.
+
+    Args:
+        sources: What was read.
+        drawn: The figures made of it.
+    """
+    listed = entries(sources)
+    panels = [_panel(item, listed) for item in drawn]
+    perturbed = [panel for panel in panels if panel.name == perturbation.NAME]
+    struck = [panel for panel in panels if panel.name != perturbation.NAME]
+    damaging = overview.damaging_sections(sources.campaigns)
+    return _environment().get_template("report.html").render(
+        title=overview.title(sources),
+        subtitle=overview.subtitle(sources),
+        findings=findings(sources.campaigns),
+        contents=_contents(struck, bool(damaging), perturbed),
+        campaigns=overview.campaigns(sources),
+        golden=overview.golden(sources.campaigns),
+        clean=overview.clean(sources.perturbations),
+        unfinished=[run for run in sources.campaigns if run.summary is None],
+        struck=struck,
+        damaging=damaging,
+        perturbed=perturbed,
+        entries=[(entry, [p for p in panels if entry in p.entries]) for entry in listed],
+        style=Markup(_asset("report.css")),
+        script=Markup(_asset("report.js")),
+        version=faultsim.__version__,
+    )  # fmt: skip
+
+
+def _contents(
+    struck: Sequence[Panel], damaging: bool, perturbed: Sequence[Panel]
+) -> list[tuple[str, str]]:
+    """Anchors and headings, in the order of the page."""
+    found = [("runs", "What was run"), *((panel.name, panel.title) for panel in struck)]
+    found += [("damaging", "The most damaging faults")] if damaging else []
+    found += [(panel.name, panel.title) for panel in perturbed]
+    return [*found, ("configuration", "Configuration and reproduction")]
+
+
+def _panel(item: Drawn, listed: Sequence[Entry]) -> Panel:
+    shown, perturbed = item.table.values("run"), item.module is perturbation
+    caption = f"{item.module.CAPTION} {words.sampling(item.table)}"
+    return Panel(
+        name=item.module.NAME,
+        title=item.module.TITLE,
+        caption=caption,
+        entries=[e for e in listed if e.label in shown and e.perturbation == perturbed],
+        svg=Markup(inline_svg(item)),
+        table=item.table,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("faultsim.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["text"] = words.text
+    return environment
+
+
+def _asset(name: str) -> str:
+    return (files("faultsim.report") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,102 @@
+"""Figures as files, and as SVG within the page; the same data give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from faultsim.report.figures import FIGURES, FigureModule, perturbation
+from faultsim.report.sources import Sources
+from faultsim.report.style import COLOURS, INK, house_style, styles
+from faultsim.report.table import Table
+
+UNDATED = {
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of a report with the data behind it.
+
+    Attributes:
+        module: That drew it: its name, title and caption.
+        table: Its data; at least one row.
+        figure: As Matplotlib has it.
+    """
+
+    module: FigureModule
+    table: Table
+    figure: Figure
+
+
+def draw_figures(sources: Sources) -> list[Drawn]:
+    """Every figure there is data for."""
+    tables = [(module, module.table(sources)) for module in FIGURES]
+    campaigns = styles([run.label for run in sources.campaigns])
+    perturbed = styles([run.label for run in sources.perturbations])
+    with house_style():
+        return [
+            Drawn(m, table, m.draw(table, perturbed if m is perturbation else campaigns))
+            for m, table in tables
+            if table.rows
+        ]
+
+
+def save_figures(drawn: Sequence[Drawn], directory: Path, formats: Sequence[str]) -> list[Path]:
+    """Writes each figure in each format, and its data as ``<figure>.csv``.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for item in drawn:
+        for suffix in formats:
+            written.append(directory / f"{item.module.NAME}.{suffix}")
+            written[-1].write_bytes(_bytes(item, suffix))
+        written.append(directory / f"{item.module.NAME}.csv")
+        written[-1].write_text(item.table.csv(), encoding="utf-8")
+    return written
+
+
+def inline_svg(item: Drawn) -> str:
+    """The figure as an SVG element of a page: its ink is the colour of the text around it.
+
+    Names of its parts begin with the figure's, so that several figures share a page.
+    """
+    text = _bytes(item, "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{item.module.NAME}-", text)
+    text = text.replace("'DejaVu Sans'", "var(--sans)")
+    text = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), text)
+    label = escape(f"{item.module.TITLE}. {item.module.CAPTION}")
+    text = text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    for number, colour in enumerate(COLOURS, start=1):
+        text = text.replace(colour.lower(), f"var(--series-{number})")
+    return text.replace(INK, "currentColor")
+
+
+def _rounded(tag: str) -> str:
+    """A tag with coordinates as fine as a screen can show, on one line."""
+    tag = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
+    return re.sub(r"\s+", " ", tag)
+
+
+def _bytes(item: Drawn, suffix: str) -> bytes:
+    file = io.BytesIO()
+    with house_style(), matplotlib.rc_context({"svg.hashsalt": item.module.NAME}):
+        paper = "white" if suffix == "png" else "none"
+        item.figure.savefig(file, format=suffix, metadata=UNDATED[suffix], facecolor=paper)
+    return file.getvalue()

@@ -1,0 +1,62 @@
+"""Finds what there is to report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from faultsim.errors import ConfigError
+from faultsim.report.campaigns import RecordedCampaign, is_campaign, read_campaign
+from faultsim.report.labels import labels
+from faultsim.report.perturbations import RECORD, RecordedPerturbation, read_perturbation
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is made of, in the order of the directories given, each labelled."""
+
+    campaigns: list[RecordedCampaign]
+    perturbations: list[RecordedPerturbation]
+
+
+def read_sources(directories: Sequence[str | Path]) -> Sources:
+    """Reads every campaign and perturbation record in the directories and below.
+
+    Raises:
+        ConfigError: No directory was given, or one is missing or holds neither.
+        JournalError: One of them is damaged.
+    """
+    if not directories:
+        raise ConfigError("nothing to report: name one or more campaign directories")
+    campaigns: dict[Path, RecordedCampaign] = {}
+    perturbations: dict[Path, RecordedPerturbation] = {}
+    for root in map(Path, directories):
+        inside = _directories(root)
+        found = [path for path in inside if is_campaign(path)]
+        records = [path for path in inside if (path / RECORD).is_file()]
+        if not found and not records:
+            raise ConfigError(
+                f"{root} holds nothing to report: neither a campaign nor a {RECORD}, at any depth"
+            )
+        for path in found:
+            campaigns.setdefault(path.resolve(), read_campaign(path))
+        for path in records:
+            perturbations.setdefault(path.resolve(), read_perturbation(path))
+    return _labelled(list(campaigns.values()), list(perturbations.values()))
+
+
+def _directories(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise ConfigError(f"there is no directory {root}")
+    return [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
+
+
+def _labelled(
+    campaigns: list[RecordedCampaign], perturbations: list[RecordedPerturbation]
+) -> Sources:
+    names, others = labels(campaigns), labels(perturbations)
+    return Sources(
+        [replace(run, label=name) for run, name in zip(campaigns, names, strict=True)],
+        [replace(run, label=name) for run, name in zip(perturbations, others, strict=True)],
+    )

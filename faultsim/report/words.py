@@ -1,0 +1,66 @@
+"""What the page says of runs, figures and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.labels import model_and_data
+from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.table import Table
+
+Run = RecordedCampaign | RecordedPerturbation
+
+
+def text(value: Any) -> str:
+    """A value as a cell of a table shows it."""
+    if value is None or value == [] or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(text, value))
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {text(item)}" for key, item in value.items())
+    return str(value)
+
+
+def faults(run: RecordedCampaign) -> str:
+    """How much was struck in a trial."""
+    config = run.config
+    if config["ber"] is not None:
+        return f"bit-error rate {config['ber']:g}"
+    if run.mode in ("exhaustive", "from-file"):
+        return "every bit, one at a time" if run.mode == "exhaustive" else str(config["faults"])
+    return ", ".join(map(str, config["flips"])) + (" flip" if config["flips"] == [1] else " flips")
+
+
+def settings(run: Run) -> str:
+    """Model, data and settings in one line, for captions."""
+    told = [model_and_data(run)]
+    if isinstance(run, RecordedCampaign):
+        bits = "" if run.config["bits"] == "all" else f", bits {run.config['bits']}"
+        told += [
+            f"{run.golden['n']:,} test images",
+            f"{run.mode}, {run.config['op']} in {run.config['target']}{bits}",
+        ]
+    if "seed" in run.config:
+        told.append(f"seed {run.config['seed']}")
+    return "; ".join(told)
+
+
+def sampling(table: Table) -> str:
+    """What n is in a figure, and how its intervals were made."""
+    counts = sorted(n for n in table.values("n") if n)
+    span = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
+    rows = [row for row in table.rows if row["n"]]
+    made = dict.fromkeys(row["interval"] for row in rows if row["low"] is not None)
+    bare = dict.fromkeys(row["interval"] for row in rows if row["low"] is None)
+    told = f"n = {span}. "
+    told += f"95 % intervals: {', '.join(made)}. " if made else ""
+    return told + (f"Without interval: {', '.join(bare)}." if bare else "")

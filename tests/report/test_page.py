@@ -1,0 +1,206 @@
+"""The page: complete, self-contained, escaped, the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from faultsim.errors import JournalError
+from faultsim.report import write_report
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, ids and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, name: str) -> list[dict]:
+        return [attrs for tag, attrs in self.tags if tag == name]
+
+
+@pytest.fixture
+def page(tmp_path):
+    def write(*directories: Path) -> str:
+        return write_report(directories, tmp_path / "report.html").page.read_text()
+
+    return write
+
+
+def test_every_figure_is_there_with_caption_data_and_description(whole):
+    text = whole.read_text()
+    parsed = Parsed(text)
+    names = {"outcomes", "flips", "heatmap", "layers", "components", "bits", "perturbation"}
+    assert names <= {attrs["id"] for attrs in parsed.all("h2")}
+    assert len(parsed.all("svg")) == len(parsed.all("figcaption")) == len(names)
+    for svg in parsed.all("svg"):
+        assert svg["role"] == "img"
+        assert svg["aria-label"]
+    assert text.count("<b>Figure") == text.count("<summary>Data of figure") == len(names)
+    assert "n = 1 to 2. 95 % intervals: bootstrap over trials" in parsed.text
+    assert "2 fault-injection campaigns, 11 trials, 1 perturbation run" in parsed.text
+
+
+def test_sections_without_data_are_left_out(page, small):
+    parsed = Parsed(page(small))
+    ids = {attrs["id"] for attrs in parsed.all("h2")}
+    assert ids == {"runs", "outcomes", "flips", "configuration"}
+
+
+def test_nothing_is_fetched(whole):
+    text = whole.read_text()
+    assert not re.search(r"https?:|@import|//\w+\.\w", text)
+    for tag, attrs in Parsed(text).tags:
+        assert not {"src", "srcset", "data", "action"} & attrs.keys(), tag
+        for name in ("href", "xlink:href"):
+            assert attrs.get(name, "#").startswith(("#", "data:,")), attrs
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+
+
+def test_anchors_lead_somewhere_and_are_unique(whole):
+    parsed = Parsed(whole.read_text())
+    ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    targets = {a["href"][1:] for a in parsed.all("a")}
+    targets |= {use["xlink:href"][1:] for use in parsed.all("use")}
+    assert targets <= set(ids)
+
+
+def test_headings_tables_and_scrolling_parts_are_accessible(whole):
+    parsed = Parsed(whole.read_text())
+    assert [tag for tag, _ in parsed.tags].count("h1") == 1
+    for attrs in parsed.all("div"):
+        assert attrs["role"] == "region"
+        assert attrs["tabindex"] == "0"
+        assert attrs["aria-label"]
+    assert all(attrs["scope"] in ("col", "row") for attrs in parsed.all("th"))
+    assert "width=device-width, initial-scale=1" in [
+        meta.get("content") for meta in parsed.all("meta")
+    ]
+
+
+def test_names_from_outside_are_escaped(page, write_campaign, line, tmp_path):
+    evil = "<script>alert('x')</script>&$x_1$"
+    record = {"trial": 0, "cell": {"layer": evil, "flips": 1}, "acc": 0.1, "faults": [evil]}
+    run = write_campaign(
+        tmp_path / "a",
+        [line(0, 1, (f"{evil}.weight", 30), layer=evil, flips=1)],
+        sites={f"{evil}.weight": "float32"},
+        summary={"damaging": [record], "worst": {evil: [evil]}},
+        mode="layer-wise",
+        data=evil,
+        model=evil,
+    )
+    text = page(run)
+    assert "<script>alert" not in text
+    assert text.count("<script>") == 1  # the page's own
+    assert Parsed(text).text.count(evil) > 5
+    assert "$x_1$" in "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+
+
+def test_the_same_records_give_the_same_bytes(whole, tmp_path):
+    again = write_report([whole.parent], tmp_path / "again.html").page
+    assert again.read_bytes() == whole.read_bytes()
+
+
+def test_a_users_matplotlib_settings_have_no_say_and_stay(page, small):
+    import matplotlib
+
+    usual = page(small)
+    with matplotlib.rc_context({"font.size": 30, "text.usetex": True, "axes.grid": False}):
+        assert page(small) == usual
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_damaging_faults_and_searched_ones_have_their_values(whole):
+    text = Parsed(whole.read_text()).text
+    assert text.count("stem.weight[0] bit 30 (exponent) flip: 0.5 → 1.7e38") == 2
+    assert "Found by search, worst-case" in text
+
+
+def test_findings_are_said_first(whole, page, small):
+    text = Parsed(whole.read_text()).text
+    assert "1 flip found by search takes test accuracy from 90.0% to 20.0%; as many" in text
+    text = Parsed(page(small)).text
+    assert "Under 4 random flips mean test accuracy is 80.0% [" in text
+    assert "from 90.0% without; 70.0% in the worst of 3 trials." in text
+
+
+def test_many_faults_of_a_trial_are_counted(page, write_campaign, line, tmp_path):
+    faults = [("stem.weight", bit) for bit in range(30)]
+    record = {"trial": 0, "cell": {"flips": 30}, "acc": 0.1, "faults": ["a", "b", "c", "d"]}
+    run = write_campaign(
+        tmp_path / "a", [line(0, 1, *faults, flips=30)], summary={"damaging": [record]}
+    )
+    assert "a\nb\nc\nand 27 more" in Parsed(page(run)).text
+
+
+def test_an_unfinished_campaign_is_reported_from_its_journal_and_marked(
+    page, write_campaign, line, tmp_path
+):
+    run = write_campaign(tmp_path / "a", [line(0, 5, ("stem.weight", 3), flips=1)], summary=None)
+    with (run / "trials-0.jsonl").open("a") as journal:
+        journal.write('{"trial": 1, "torn')
+    text = Parsed(page(run)).text
+    assert "Unfinished:" in text
+    assert "1 trials, is reported" in text
+    assert "Accuracy against the number of flips" in text
+
+
+@pytest.mark.parametrize("summary", [None, {}])
+def test_an_empty_journal_gives_a_page_without_figures(page, write_campaign, tmp_path, summary):
+    text = page(write_campaign(tmp_path / "a", [], summary=summary))
+    assert "<svg" not in text
+    assert "What was run" in text
+    assert "--trial" not in text
+
+
+def test_every_run_says_how_to_have_it_again(page, worst_case):
+    text = Parsed(page(worst_case)).text
+    assert (
+        f"faultsim campaign --flips 1 --threads 1 --device cpu\nfaultsim reproduce {worst_case}"
+        in text
+    )
+    assert "aa" * 32 in text  # the model's digest
+
+
+def test_live_objects_are_said_to_be_live(page, write_campaign, tmp_path):
+    text = Parsed(page(write_campaign(tmp_path / "a", [], live=["model"]))).text
+    assert "It ran on a live model" in text
+    assert "Reliability of live model aaaaaa on digits" in text
+    assert "faultsim campaign" not in text
+
+
+def test_a_perturbed_campaign_shows_its_setting_and_the_clean_run(
+    page, write_campaign, line, tmp_path
+):
+    clean = {"n": 10, "acc": 0.8765, "auc": None}
+    run = write_campaign(
+        tmp_path / "a", [line(0, 5, flips=1)], summary={"clean": clean}, perturb="pgd:eps=1/255"
+    )
+    text = Parsed(page(run)).text
+    assert "golden, unperturbed" in text
+    assert "0.8765" in text
+    assert text.count("pgd:eps=1/255") >= 3  # table, settings, command
+
+
+def test_a_damaged_record_is_named(page, write_perturbation, pgd, tmp_path):
+    run = write_perturbation(tmp_path / "p", pgd)
+    document = json.loads((run / "perturb.json").read_text())
+    del document["clean"]
+    (run / "perturb.json").write_text(json.dumps(document))
+    with pytest.raises(JournalError, match=r"cannot read .*perturb.json: KeyError\('clean'\)"):
+        page(run)

@@ -1,0 +1,186 @@
+"""The data behind each figure, against journals whose numbers can be worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from faultsim.report.figures import (
+    bits,
+    components,
+    diagnosis,
+    error_rates,
+    flips,
+    heatmap,
+    layers,
+    outcomes,
+    perturbation,
+)
+from faultsim.report.sources import read_sources
+from faultsim.stats import bootstrap_mean, image_rate, wilson
+
+
+def rows(module, *directories, **wanted):
+    table = module.table(read_sources(directories))
+    assert all(set(row) == set(table.columns) for row in table.rows)
+    return table.where(**wanted).rows
+
+
+def test_outcome_shares_and_their_intervals(layer_wise):
+    found = rows(outcomes, layer_wise, condition="head, 1 flip")
+    assert {row["measure"]: row["value"] for row in found} == {
+        "due": 0.25, "sdc": 0.2, "benign": 0.55, "masked": 0,
+    }  # fmt: skip
+    due = next(row for row in found if row["measure"] == "due")
+    expected = image_rate([5, 0], [10, 10])
+    assert (due["low"], due["high"], due["n"]) == (expected.low, expected.high, 2)
+    assert due["interval"] == "ratio over trials"
+
+
+def test_diagnosis_is_of_binary_sets_only(layer_wise, tmp_path, line, write_campaign):
+    assert rows(diagnosis, layer_wise) == []
+    counts = {"sensitivity": 0.8, "specificity": 0.6, "missed": 1, "false_alarms": 3}
+    binary = write_campaign(tmp_path / "binary", [line(0, 5, flips=1) | counts])
+    values = {row["measure"]: row["value"] for row in rows(diagnosis, binary)}
+    assert values == {"sensitivity": 0.8, "specificity": 0.6, "missed": 0.1, "false_alarms": 0.3}
+
+
+def test_searched_curves_carry_no_interval_and_random_ones_do(worst_case):
+    searched, random = rows(flips, worst_case)
+    assert (searched["curve"], searched["flips"], searched["value"]) == ("worst-case", 1, 0.2)
+    assert (searched["low"], searched["interval"]) == (None, "searched")
+    assert (random["curve"], random["value"], random["n"]) == ("random", pytest.approx(0.85), 2)
+    assert random["low"] == bootstrap_mean([0.9, 0.8]).low
+    assert random["golden"] == 0.9
+
+
+def test_layer_and_bit_wise_cells_are_no_points_of_the_flips_curve(layer_wise):
+    assert rows(flips, layer_wise) == []
+
+
+def test_bit_error_rates_that_differ_in_nothing_else_are_joined(tmp_path, line, write_campaign):
+    for number, rate in enumerate((1e-5, 1e-4)):
+        cell = line(0, 9 - number, ("stem.weight", 1), ber=rate)
+        write_campaign(tmp_path / str(rate), [cell], ber=rate)
+    found = rows(error_rates, tmp_path)
+    assert len({row["series"] for row in found}) == 1
+    assert {row["ber"]: row["value"] for row in found} == {1e-5: 0.9, 1e-4: 0.8}
+    assert [row["run"] for row in found] == ["BER 0.0001", "BER 1e-05"]
+
+
+def test_cells_of_the_heat_map_are_mean_drops_of_single_flips(layer_wise):
+    cells = {(row["layer"], row["field"]): row for row in rows(heatmap, layer_wise)}
+    head = cells["head", "exponent"]
+    assert head["value"] == pytest.approx(0.4)  # of 0.8 and 0; two flips are none of its business
+    assert head["n"] == 2
+    assert cells["body", "mantissa"]["value"] == pytest.approx(0.1)
+
+
+def test_a_cell_without_trials_has_no_value(layer_wise):
+    cells = {(row["layer"], row["field"]): row for row in rows(heatmap, layer_wise)}
+    assert cells["stem", "exponent"]["value"] is None
+    assert cells["stem", "exponent"]["n"] == 0
+    assert cells["stem", "sign"]["value"] == 0  # one trial, no harm
+
+
+def test_layers_are_ranked_by_their_drop_in_the_first_budget(layer_wise):
+    found = rows(layers, layer_wise)
+    assert [(row["layer"], row["n"]) for row in found] == [("head", 2), ("body", 2), ("stem", 2)]
+    assert found[0]["value"] == pytest.approx(0.4)
+    drops = bootstrap_mean([0.9 - 0.1, 0.0])
+    assert (found[0]["low"], found[0]["high"]) == pytest.approx((drops.low, drops.high))
+    assert [row["position"] for row in found] == ["late third", "middle third", "early third"]
+
+
+def test_components_and_positions_are_means_over_their_trials(tmp_path, line, write_campaign):
+    names = [f"layers.0.blocks.0.conv33conv33conv11.{n}.weight" for n in (1, 4)] + ["head.weight"]
+    lines = [line(n, 9 - 2 * n, (name, 5), flips=1) for n, name in enumerate(names)]
+    run = write_campaign(tmp_path / "a", lines, sites=dict.fromkeys(names, "float32"))
+    found = {(row["grouping"], row["part"]): row for row in rows(components, run)}
+    assert found["component", "convolution branch"]["value"] == pytest.approx(0.1)
+    assert found["component", "convolution branch"]["n"] == 2
+    assert found["component", "head"]["value"] == pytest.approx(0.4)
+    assert found["position", "early third"]["value"] == 0
+    assert found["position", "late third"]["value"] == pytest.approx(0.4)
+
+
+def test_flips_that_happen_to_meet_in_one_layer_are_not_counted(tmp_path, line, write_campaign):
+    both = line(0, 0, ("stem.weight", 1), ("stem.weight", 2), flips=2)
+    assert rows(layers, write_campaign(tmp_path / "a", [both])) == []
+
+
+def test_the_bit_profile_gives_drop_and_silent_corruption_by_bit(layer_wise):
+    top = rows(bits, layer_wise, bit=30)
+    assert {row["measure"]: row["value"] for row in top} == pytest.approx(
+        {"accuracy drop": 0.4, "SDC": 0.2}
+    )
+    assert {row["field"] for row in top} == {"exponent"}
+    (sign, _) = rows(bits, layer_wise, bit=31)
+    assert (sign["field"], sign["n"]) == ("sign", 1)
+
+
+def test_of_one_subject_the_most_telling_mode_is_shown(layer_wise, tmp_path, line, write_campaign):
+    aimed = write_campaign(
+        tmp_path / "bit-wise", [line(0, 3, ("stem.weight", 7), bit=7, flips=1)], mode="bit-wise"
+    )
+    other = write_campaign(
+        tmp_path / "other", [line(0, 8, ("stem.weight", 7), flips=1)], digest="ff" * 32
+    )
+    runs = {row["bit"] for row in rows(bits, layer_wise, aimed)}
+    assert runs == {7}  # of the bit-wise campaign alone
+    assert len({row["run"] for row in rows(bits, layer_wise, aimed, other)}) == 2
+    assert {row["layer"] for row in rows(layers, layer_wise, aimed)} == {"stem", "body", "head"}
+
+
+@pytest.mark.parametrize("module", [heatmap, layers, components, bits])
+def test_search_and_searched_trials_are_no_sample(module, worst_case):
+    found = rows(module, worst_case)
+    assert "stem" not in {row.get("layer") for row in found}
+    assert 30 not in {row.get("bit") for row in found}
+    assert sum(row["n"] for row in found)
+
+
+@pytest.mark.parametrize("module", [outcomes, heatmap, layers, components, bits])
+def test_exhaustive_results_carry_no_interval(module, tmp_path, line, write_campaign):
+    lines = [line(n, 9 - n, ("stem.weight", n), sdc=n, tensor="stem.weight") for n in range(3)]
+    found = rows(module, write_campaign(tmp_path / "a", lines, mode="exhaustive"))
+    assert found
+    assert {row["low"] for row in found} == {None}
+    assert {row["interval"] for row in found} <= {"exhaustive", "no trials"}
+
+
+def test_integers_have_fields_of_their_own(tmp_path, line, write_campaign):
+    lines = [line(0, 8, ("stem.weight", 7), flips=1), line(1, 9, ("stem.weight", 0), flips=1)]
+    run = write_campaign(tmp_path / "a", lines, sites={"stem.weight": "int8"})
+    assert [row["field"] for row in rows(heatmap, run)] == ["sign", "magnitude"]
+
+
+def test_perturbation_curves_have_their_strength_and_the_clean_value(
+    tmp_path, write_perturbation, pgd
+):
+    found = rows(perturbation, write_perturbation(tmp_path / "a", pgd))
+    assert [row["strength"] for row in found] == [1 / 255, 2 / 255, 4 / 255]
+    assert {(row["kind"], row["parameter"], row["clean"]) for row in found} == {
+        ("pgd", "eps", 0.95)
+    }
+    assert found[0]["low"] == wilson(80, 100).low
+    assert {row["variant"] for row in found} == {""}  # the steps are the same in all
+
+
+def test_severity_is_the_strength_where_it_was_given_and_grids_are_variants(
+    tmp_path, write_perturbation
+):
+    noise = {"sigma": 0.1, "severity": 3, "profile": "retina"}
+    recorded = [{"kind": "gaussian-noise", "parameters": noise, "hundredths": 70}]
+    recorded += [
+        {"kind": "patch-drop", "parameters": {"grid": grid, "fraction": 0.5}, "hundredths": 60}
+        for grid in (4, 7)
+    ]
+    found = rows(perturbation, write_perturbation(tmp_path / "a", recorded))
+    assert (found[0]["parameter"], found[0]["strength"]) == ("severity", 3)
+    assert [row["variant"] for row in found[1:]] == ["grid 4", "grid 7"]
+
+
+def test_auc_is_a_curve_where_it_is_defined(tmp_path, write_perturbation, pgd):
+    recorded = [{**row, "auc": wilson(50, 100).to_json()} for row in pgd]
+    run = write_perturbation(tmp_path / "a", recorded)
+    assert {row["measure"] for row in rows(perturbation, run)} == {"accuracy"}  # clean has none
