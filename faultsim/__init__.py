@@ -42,14 +42,16 @@ _HOMES = {
     "run_campaign": "faultsim.campaign",
 }
 
+_MODULES = ("ops", "perturb")
+
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name == "ops":
-        value = importlib.import_module("faultsim.ops")
+    elif name in _MODULES:
+        value = importlib.import_module(f"faultsim.{name}")
     else:
         raise AttributeError(f"module 'faultsim' has no attribute {name!r}")
     globals()[name] = value
@@ -57,4 +59,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, "ops"})
+    return sorted({*globals(), *_HOMES, *_MODULES})

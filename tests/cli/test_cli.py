@@ -232,7 +232,8 @@ def test_import_is_lazy():
         f"import sys, faultsim; assert not {HEAVY} & set(sys.modules)\n"
         "assert 'faultsim.space' not in sys.modules\n"
         "faultsim.FaultSpace; assert 'faultsim.space' in sys.modules\n"
-        "assert 'faultsim.campaign' not in sys.modules and 'sklearn' not in sys.modules"
+        "assert 'faultsim.campaign' not in sys.modules and 'sklearn' not in sys.modules\n"
+        "assert faultsim.perturb.pgd and faultsim.ops.flip_"
     )
     result = run_python(code)
     assert result.returncode == 0, result.stderr
