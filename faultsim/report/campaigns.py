@@ -85,17 +85,10 @@ class RecordedCampaign:
         """The module that owns the tensor."""
         return Site(tensor, self.config["target"], "", ()).layer
 
-    def random_lines(self) -> Iterator[Line]:
-        """The trials whose faults nobody chose: not searched, not from a file."""
-        for line in self.lines if self.mode != "from-file" else ():
-            curve = str(line["cell"].get("curve", ""))
-            if "search" not in line["cell"] and not curve.startswith("worst-case"):
-                yield line
-
 
 @dataclass(frozen=True)
 class SingleFlip:
-    """A trial in which one bit was struck, at random.
+    """A trial in which one bit was struck.
 
     Attributes:
         layer: That owns the tensor.
@@ -115,8 +108,8 @@ class SingleFlip:
 
 
 def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
-    """The trials of a campaign that struck a single bit of a known site, at random."""
-    for line in campaign.random_lines():
+    """The trials of a campaign that struck a single bit of a site that its manifest lists."""
+    for line in campaign.lines:
         if len(line["faults"]) != 1:
             continue
         fault = line["faults"][0]

@@ -132,11 +132,8 @@ def test_of_one_subject_the_most_telling_mode_is_shown(layer_wise, tmp_path, lin
 
 
 @pytest.mark.parametrize("module", [heatmap, layers, components, bits])
-def test_search_and_searched_trials_are_no_sample(module, worst_case):
-    found = rows(module, worst_case)
-    assert "stem" not in {row.get("layer") for row in found}
-    assert 30 not in {row.get("bit") for row in found}
-    assert sum(row["n"] for row in found)
+def test_a_search_is_no_sample_of_layers_or_bits(module, worst_case):
+    assert rows(module, worst_case) == []
 
 
 @pytest.mark.parametrize("module", [outcomes, heatmap, layers, components, bits])
