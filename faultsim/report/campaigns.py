@@ -95,6 +95,7 @@ class SingleFlip:
         dtype: Of the word.
         bit: Its position; 0 is the least significant.
         field: The part of the word it belongs to.
+        fields: All parts of the word.
         drop: Golden accuracy less the trial's.
         line: The journal's.
     """
@@ -103,6 +104,7 @@ class SingleFlip:
     dtype: str
     bit: int
     field: str
+    fields: tuple[str, ...]
     drop: float
     line: Line
 
@@ -115,9 +117,9 @@ def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
         fault = line["faults"][0]
         site, bits = campaign.site(fault["tensor"]), bits_of(fault["mask"])
         if site is not None and len(bits) == 1:
-            field = site.format.field(bits[0])
+            field, fields = site.format.field(bits[0]), tuple(site.format.fields)
             drop = campaign.golden["acc"] - line["acc"]
-            yield SingleFlip(site.layer, site.dtype, bits[0], field, drop, line)
+            yield SingleFlip(site.layer, site.dtype, bits[0], field, fields, drop, line)
 
 
 def most_telling(

@@ -49,6 +49,8 @@ def settings(run: Run) -> str:
             f"{run.golden['n']:,} test images",
             f"{run.mode}, {run.config['op']} in {run.config['target']}{bits}",
         ]
+    elif "images" in run.manifest["data"]:
+        told.append(f"{run.manifest['data']['images']:,} test images")
     if "seed" in run.config:
         told.append(f"seed {run.config['seed']}")
     return "; ".join(told)
