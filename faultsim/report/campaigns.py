@@ -85,23 +85,17 @@ class RecordedCampaign:
         """The module that owns the tensor."""
         return Site(tensor, self.config["target"], "", ()).layer
 
-    def random_lines(self) -> Iterator[Line]:
-        """The trials whose faults nobody chose: not searched, not from a file."""
-        for line in self.lines if self.mode != "from-file" else ():
-            curve = str(line["cell"].get("curve", ""))
-            if "search" not in line["cell"] and not curve.startswith("worst-case"):
-                yield line
-
 
 @dataclass(frozen=True)
 class SingleFlip:
-    """A trial in which one bit was struck, at random.
+    """A trial in which one bit was struck.
 
     Attributes:
         layer: That owns the tensor.
         dtype: Of the word.
         bit: Its position; 0 is the least significant.
         field: The part of the word it belongs to.
+        fields: All parts of the word.
         drop: Golden accuracy less the trial's.
         line: The journal's.
     """
@@ -110,21 +104,22 @@ class SingleFlip:
     dtype: str
     bit: int
     field: str
+    fields: tuple[str, ...]
     drop: float
     line: Line
 
 
 def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
-    """The trials of a campaign that struck a single bit of a known site, at random."""
-    for line in campaign.random_lines():
+    """The trials of a campaign that struck a single bit of a site that its manifest lists."""
+    for line in campaign.lines:
         if len(line["faults"]) != 1:
             continue
         fault = line["faults"][0]
         site, bits = campaign.site(fault["tensor"]), bits_of(fault["mask"])
         if site is not None and len(bits) == 1:
-            field = site.format.field(bits[0])
+            field, fields = site.format.field(bits[0]), tuple(site.format.fields)
             drop = campaign.golden["acc"] - line["acc"]
-            yield SingleFlip(site.layer, site.dtype, bits[0], field, drop, line)
+            yield SingleFlip(site.layer, site.dtype, bits[0], field, fields, drop, line)
 
 
 def most_telling(

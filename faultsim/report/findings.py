@@ -11,13 +11,18 @@ from faultsim.stats import Estimate
 MOST = 6
 
 
-def findings(campaigns: Sequence[RecordedCampaign]) -> list[str]:
-    """A sentence for each worst-case and random campaign that has something to say."""
+def findings(campaigns: Sequence[RecordedCampaign]) -> list[tuple[str, str]]:
+    """Label and sentence of each worst-case and random campaign that has something to say.
+
+    The label is empty where there is one campaign.
+    """
     found = []
     for run in campaigns:
         sentence = _searched(run) if run.mode == "worst-case" else _random(run)
         if sentence:
-            found.append(f"{run.label}: {sentence}" if len(campaigns) > 1 else _capital(sentence))
+            found.append(
+                (run.label if len(campaigns) > 1 else "", sentence[0].upper() + sentence[1:])
+            )
     return found[:MOST]
 
 
@@ -60,7 +65,3 @@ def _share(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.1%}"
     return f"{estimate.value:.1%} [{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%]"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -9,8 +9,8 @@ from typing import Any
 from faultsim.report.campaigns import Line, RecordedCampaign
 from faultsim.report.components import component_of
 
-BY_LAYER = ("layer-wise", "exhaustive", "random", "bit-wise", "worst-case")
-"""Modes by how evenly their trials cover the layers."""
+BY_LAYER = ("layer-wise", "exhaustive", "random", "bit-wise")
+"""Modes that sample layers, by how evenly they cover them."""
 
 THIRDS = ("early third", "middle third", "late third")
 
@@ -33,13 +33,13 @@ class Localised:
 
 
 def localised(run: RecordedCampaign) -> Iterator[Localised]:
-    """The random trials of one layer each, at the budget of faults that the campaign tried first.
+    """The trials of one layer each, at the budget of faults that the campaign tried first.
 
     A layer-wise campaign confines faults to a layer. Of others single flips are taken: several
     that happen to meet in one layer would be no fair sample.
     """
     budget = None
-    for line in run.random_lines():
+    for line in run.lines:
         confined = "layer" in line["cell"]
         if not line["faults"] or not (confined or len(line["faults"]) == 1):
             continue

@@ -122,6 +122,14 @@ def bars(rows: Sequence[Any]) -> list[list[float]]:
     return [down, up]
 
 
+def limits(rows: Sequence[Any]) -> tuple[float, float]:
+    """Of an axis of estimates that are often 0: it shows 0 and at least a percent above."""
+    low = min([0.0, *(row["value"] if row["low"] is None else row["low"] for row in rows)])
+    high = max([0.01, *(row["value"] if row["high"] is None else row["high"] for row in rows)])
+    pad = 0.04 * (high - low)
+    return low - pad, high + pad
+
+
 def legend_above(figure: Figure, *panels: Axes, columns: int = 3) -> None:
     """One legend over the whole figure, left out where it would name a single series."""
     named: dict[str, Any] = {}

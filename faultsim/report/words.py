@@ -10,6 +10,7 @@ from faultsim.report.labels import model_and_data
 from faultsim.report.perturbations import RecordedPerturbation
 from faultsim.report.table import Table
 
+ROUNDING = 1e-12  # what arithmetic leaves of a difference of equal numbers
 Run = RecordedCampaign | RecordedPerturbation
 
 
@@ -21,6 +22,8 @@ def text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float) and abs(value) < ROUNDING:
+        return "0"
     if isinstance(value, float):
         return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
     if isinstance(value, list | tuple):
@@ -49,6 +52,8 @@ def settings(run: Run) -> str:
             f"{run.golden['n']:,} test images",
             f"{run.mode}, {run.config['op']} in {run.config['target']}{bits}",
         ]
+    elif "images" in run.manifest["data"]:
+        told.append(f"{run.manifest['data']['images']:,} test images")
     if "seed" in run.config:
         told.append(f"seed {run.config['seed']}")
     return "; ".join(told)

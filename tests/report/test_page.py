@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from faultsim import CampaignConfig, run_campaign
 from faultsim.errors import JournalError
 from faultsim.report import write_report
+from faultsim.report.words import text as shown_as
 
 
 class Parsed(HTMLParser):
@@ -195,6 +197,30 @@ def test_a_perturbed_campaign_shows_its_setting_and_the_clean_run(
     assert "golden, unperturbed" in text
     assert "0.8765" in text
     assert text.count("pgd:eps=1/255") >= 3  # table, settings, command
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"), ([], "–"), (True, "yes"), (1234567, "1,234,567"), (0.97222, "0.9722"),
+        (1e-5, "1e-05"), (2.8e-17, "0"), (0.0, "0"), (1234.5678, "1235"), ([1, 2], "1, 2"),
+        ({"train": 7}, "train: 7"), ("name", "name"),
+    ],
+)  # fmt: skip
+def test_values_are_shown_as_people_write_them(value, shown):
+    assert shown_as(value) == shown
+
+
+def test_a_campaign_that_was_run_is_reported_with_its_values(page, model, dataset, tmp_path):
+    config = CampaignConfig(
+        mode="layer-wise", flips=(1, 20), bits="exponent", trials=4, out=str(tmp_path / "run")
+    )
+    run_campaign(config, model=model, data=dataset)
+    parsed = Parsed(page(tmp_path / "run"))
+    ids = {attrs["id"] for attrs in parsed.all("h2")}
+    assert {"outcomes", "heatmap", "layers", "components", "bits", "damaging"} <= ids
+    assert " (exponent) flip: " in parsed.text
+    assert " → " in parsed.text
 
 
 def test_a_damaged_record_is_named(page, write_perturbation, pgd, tmp_path):

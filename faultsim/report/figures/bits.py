@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from faultsim.formats import format_of
 from faultsim.report.campaigns import RecordedCampaign, SingleFlip, most_telling, single_flips
 from faultsim.report.sources import Sources
-from faultsim.report.style import INK, Styles, interval, legend_above, new_figure, percent_axis
+from faultsim.report.style import (
+    INK,
+    Styles,
+    interval,
+    legend_above,
+    limits,
+    new_figure,
+    percent_axis,
+)
 from faultsim.report.table import ESTIMATE, Row, Table, estimate, mean
 from faultsim.stats import Estimate, image_rate
 
@@ -18,8 +26,8 @@ CAPTION = (
     "Mean drop of test accuracy and share of images with silent data corruption after a single "
     "random flip, by the position of the bit: the most significant on the left, fields marked."
 )
-BY_BIT = ("bit-wise", "exhaustive", "random", "layer-wise", "worst-case")
-"""Modes by how evenly their trials cover the bits."""
+BY_BIT = ("bit-wise", "exhaustive", "random", "layer-wise")
+"""Modes that sample bits, by how evenly they cover them."""
 
 SPREAD = 0.5  # of a bit, over which the runs are spread
 MEASURES = {"accuracy drop": "mean accuracy drop", "SDC": "images with SDC"}
@@ -63,6 +71,7 @@ def draw(table: Table, styles: Styles) -> Figure:
             _panel(axes, table.where(dtype=dtype, measure=measure), styles)
             percent_axis(axes.yaxis)
         line[0].set_ylabel(heading)
+        line[0].set_ylim(limits(table.where(measure=measure).rows))
     for axes, dtype in zip(panels[-1], dtypes, strict=True):
         axes.set_xlabel(f"bit of {dtype}")
     for axes, dtype in zip(panels[0], dtypes, strict=True):

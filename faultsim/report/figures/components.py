@@ -8,7 +8,7 @@ from faultsim.report.campaigns import RecordedCampaign, most_telling
 from faultsim.report.figures.forest import HARM, LINE, MARGIN, draw_forest
 from faultsim.report.localised import BY_LAYER, THIRDS, localised
 from faultsim.report.sources import Sources
-from faultsim.report.style import Styles, legend_above, new_figure
+from faultsim.report.style import Styles, legend_above, limits, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
 
 NAME = "components"
@@ -50,6 +50,7 @@ def draw(table: Table, styles: Styles) -> Figure:
         part = table.where(grouping=grouping)
         draw_forest(axes, part, "part", part.values("part"), styles)
         axes.set_title(grouping)
+    left.set_xlim(limits(table.rows))  # of both panels
     figure.supxlabel(HARM, fontsize="medium")
     legend_above(figure, left)
     return figure

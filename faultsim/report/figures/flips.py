@@ -87,5 +87,5 @@ def _legend(figure: Figure, table: Table, styles: Styles) -> None:
     handles.append(Line2D([], [], color=INK, lw=0.8, ls=GOLDEN, label="golden run"))
     for run in runs if len(runs) > 1 else ():
         colour, marker = styles[run].colour, styles[run].marker
-        handles.append(Line2D([], [], color=colour, ls="", marker=marker, label=run))
+        handles.append(Line2D([], [], color=colour, ls="", marker=marker, label=f"campaign {run}"))
     figure.legend(handles=handles, loc="outside upper left", ncols=3)

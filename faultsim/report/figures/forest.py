@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from faultsim.report.style import INK, Styles, bars
+from faultsim.report.style import INK, Styles, bars, limits
 from faultsim.report.table import Table
 
 LINE, MARGIN = 0.2, 0.8  # inches
@@ -40,6 +40,7 @@ def draw_forest(axes: Axes, part: Table, column: str, names: Sequence[str], styl
             capsize=1.5,
         )
     axes.axvline(0, color=INK, lw=0.6)
+    axes.set_xlim(limits(part.rows))
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

@@ -42,9 +42,11 @@ def table(sources: Sources) -> Table:
 
 def _rows(run: RecordedCampaign) -> list[Row]:
     drops: dict[tuple[str, str], list[float]] = {}
+    fields: set[str] = set()
     for flip in single_flips(run):
         drops.setdefault((flip.layer, flip.field), []).append(flip.drop)
-    struck, fields = ({key[part] for key in drops} for part in (0, 1))
+        fields |= {flip.field} if run.config["bits"] != "all" else set(flip.fields)
+    struck = {layer for layer, _ in drops}
     return [
         {"run": run.label, "target": run.config["target"], "layer": layer, "field": field}
         | (mean(drops[layer, field], sampled=run.sampled) if (layer, field) in drops else NEVER)
