@@ -68,7 +68,8 @@ def run_perturbations(
         wanted = [Perturbation.parse(one, side) for text in config.attack for one in expand(text)]
         path = Path(config.out) / RECORD if config.out else None
         clean = bench.clean("test")
-        record = _open(path, config, _header(config, bench, clean))
+        live = [name for name, given in (("model", model), ("data", data)) if given is not None]
+        record = _open(path, config, {**_header(config, bench, clean), "live": live, "rows": []})
         for number, perturbation in enumerate(wanted):
             setting = str(perturbation)
             progress(setting, number, len(wanted))
@@ -95,7 +96,6 @@ def _header(config: PerturbConfig, bench: Bench, clean: Golden) -> dict[str, Any
         },
         "versions": versions(),
         "clean": {"setting": "clean", "n": len(clean.split), **_json(figures)},
-        "rows": [],
     }
 
 

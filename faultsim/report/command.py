@@ -1,4 +1,4 @@
-"""The command line that gives a recorded campaign."""
+"""The command line that gives a recorded run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from faultsim.config import CampaignConfig
+from faultsim.config import CampaignConfig, Evaluation
 
 
-def command_line(config: Mapping[str, Any]) -> str:
-    """``faultsim campaign`` with the settings that differ from the defaults, quoted for a shell.
+def command_line(config: Mapping[str, Any], kind: type[Evaluation] = CampaignConfig) -> str:
+    """The sub-command with the settings that differ from the defaults, quoted for a shell.
 
     Args:
         config: As a manifest records it.
+        kind: ``CampaignConfig`` for ``faultsim campaign``, ``PerturbConfig`` for ``perturb``.
     """
-    defaults = {field.name: field.default for field in fields(CampaignConfig)}
-    words = ["faultsim", "campaign"]
+    defaults = {field.name: field.default for field in fields(kind)}
+    words = ["faultsim", "campaign" if kind is CampaignConfig else "perturb"]
     for name, value in config.items():
         value = tuple(value) if isinstance(value, list) else value
         if value not in (defaults.get(name), None):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from faultsim.config import PerturbConfig
 from faultsim.report import words
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.command import command_line
@@ -52,16 +53,18 @@ def _entry(run: RecordedCampaign | RecordedPerturbation, anchor: str) -> Entry:
         str(run.directory),
         words.settings(run),
         _facts(run.manifest),
-        _commands(run) if isinstance(run, RecordedCampaign) else [],
+        _commands(run),
         list(run.manifest.get("live", ())),
         isinstance(run, RecordedPerturbation),
     )
 
 
-def _commands(run: RecordedCampaign) -> list[str]:
-    """The campaign again, and its most damaging trial, or the first."""
+def _commands(run: RecordedCampaign | RecordedPerturbation) -> list[str]:
+    """The run again; of a campaign its most damaging trial too, or the first."""
     if run.manifest.get("live"):
         return []
+    if isinstance(run, RecordedPerturbation):
+        return [command_line(run.manifest["config"], PerturbConfig)]
     commands = [command_line(run.config)]
     damaging = (run.summary or {}).get("damaging") or run.lines[:1]
     if damaging:

@@ -61,16 +61,21 @@ def campaigns(sources: Sources) -> Table:
 
 
 def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
-    """The models without faults; without perturbation too, where one was at work."""
-    rows = []
+    """The models without faults, once where several campaigns share the run.
+
+    On perturbed images too, where a campaign had such.
+    """
+    rows: list[dict[str, Any]] = []
     for run in campaigns:
-        clean = (run.summary or {}).get("clean")
-        for state, outcome in (("golden run", run.golden), ("golden, unperturbed", clean)):
+        clean, perturbed = (run.summary or {}).get("clean"), run.config.get("perturb")
+        for images, outcome in (("clean", clean), (perturbed or "clean", run.golden)):
             if outcome is not None:
-                row = {"run": run.label, "state": state, "images": outcome["n"]}
+                row = {"model and data": model_and_data(run), "on": images, "images": outcome["n"]}
                 rows.append(row | {name: outcome.get(key) for key, name in GOLDEN.items()})
+    rows = [row for number, row in enumerate(rows) if row not in rows[:number]]
     shown = [name for name in GOLDEN.values() if any(row[name] is not None for row in rows)]
-    return Table(("run", "state", "images", *shown), rows)
+    states = ("on",) if any(row["on"] != "clean" for row in rows) else ()
+    return Table(("model and data", *states, "images", *shown), rows)
 
 
 def clean(runs: Sequence[RecordedPerturbation]) -> Table:

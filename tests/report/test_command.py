@@ -10,6 +10,7 @@ import pytest
 
 from faultsim import CampaignConfig
 from faultsim.cli.main import parse
+from faultsim.config import PerturbConfig
 from faultsim.report.command import command_line
 
 SETTINGS = [
@@ -36,3 +37,11 @@ def test_it_gives_the_settings_back(settings):
 def test_settings_that_came_later_are_given_too():
     assert command_line({"perturb": "pgd:eps=1/255"}) == "faultsim campaign --perturb pgd:eps=1/255"
     assert command_line({"perturb": None}) == "faultsim campaign"
+
+
+def test_a_perturbation_run_reads_its_own_command_back():
+    config = PerturbConfig(data="breastmnist", attack=("pgd:eps=1/255,steps=3", "fgsm"), seed=4)
+    words = shlex.split(command_line(json.loads(json.dumps(asdict(config))), PerturbConfig))
+    assert words[:2] == ["faultsim", "perturb"]
+    parsed = parse(words[1:])
+    assert {name: getattr(parsed, name) for name in asdict(config)} == asdict(config)
