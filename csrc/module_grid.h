@@ -4,6 +4,7 @@
 #include <string>
 
 #include "flip_grid.h"
+#include "limits_grid.h"
 #include "module.h"
 #include "patch_grid.h"
 #include "rank_grid.h"
@@ -97,11 +98,26 @@ void register_grid_ranking(py::module_& m, const std::string& ending) {
 }
 
 template <class Grid>
+void register_grid_limits(py::module_& m, const std::string& ending) {
+  m.def(("read_limit" + ending).c_str(),
+        [](uintptr_t words, int64_t n, uintptr_t sum, uintptr_t grid) {
+          GridLimits<Grid>{{grid}}.read(pointer<uint64_t>(words), n, pointer<uint64_t>(sum));
+        },
+        NoGil());
+  m.def(("update_limit" + ending).c_str(),
+        [](uintptr_t words, uintptr_t index, int64_t n, uintptr_t grid) {
+          GridLimits<Grid>{{grid}}.update(pointer<uint32_t>(words), pointer<int64_t>(index), n);
+        },
+        NoGil());
+}
+
+template <class Grid>
 void register_grid(py::module_& m, const std::string& ending, const char* patch) {
   register_grid_words<Grid>(m, ending);
   register_grid_patch<Grid>(m, patch);
   register_grid_sampling<Grid>(m, ending);
   register_grid_ranking<Grid>(m, ending);
+  register_grid_limits<Grid>(m, ending);
 }
 
 }  // namespace faultsim

@@ -121,6 +121,16 @@ def test_a_ranking_survives_overflows_in_any_order(n, k, room, zeros, finite_onl
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_limits_visit_every_word_once(shuffle):
+    words, total = torch.arange(5 * 2048), torch.zeros(1, dtype=torch.int64)
+    native().read_limit_grid(words.data_ptr(), len(words), total.data_ptr(), shuffle)
+    assert total == words.sum()
+    counts, index = torch.zeros(9, dtype=torch.int32), torch.tensor([3, 8, 0])
+    native().update_limit_grid(counts.data_ptr(), index.data_ptr(), 3, shuffle)
+    assert counts.nonzero().flatten().tolist() == [0, 3, 8]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device, and it launches")
 @pytest.mark.skipif(not native().with_cuda, reason="built without CUDA")
 def test_a_launch_without_a_device_is_one_sentence():
