@@ -140,6 +140,7 @@ std::vector<Ranked> rank(const RankJob& job, ScreenFn screen, int64_t* nan) {
 }  // namespace
 
 std::vector<Ranked> rank_bits(const RankJob& job, int64_t* nan) {
+  const FloatMode mode;  // of this thread, which sorts; the others set their own
   switch (job.format) {
     case Float::f64:
       return rank<F64>(job, screens().f64, nan);

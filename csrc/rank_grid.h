@@ -3,6 +3,7 @@
 // scattered sample to all words, so that the last, which alone reads everything, finds little.
 #pragma once
 #include "atomics.h"
+#include "float_mode.h"
 #include "grid.h"
 #include "rank_bound.h"
 #include "scatter.h"
@@ -193,6 +194,7 @@ std::vector<Ranked> GridRanking<Grid>::run_as(const RankJob& job, int64_t* nan) 
 
 template <class Grid>
 std::vector<Ranked> GridRanking<Grid>::run(const RankJob& job, int64_t* nan) const {
+  const FloatMode mode;  // scores may be subnormal, and are compared here
   *nan = -1;
   if (job.n == 0) return {};
   switch (job.format) {

@@ -124,11 +124,11 @@ def test_threads_do_not_change_the_result():
         assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
 
 
-def test_flushing_denormals_does_not_change_the_result():
-    weight, grad = (
-        weights("subnormal", torch.float32, 500, 0),
-        gradients("usual", torch.float32, 500, 0),
-    )
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_flushing_denormals_does_not_change_the_result(device, dtype):
+    """Neither where words are subnormal, nor where scores in double are."""
+    weight = weights("subnormal", dtype, 500, 0).to(device)
+    grad = gradients("usual", dtype, 500, 0).to(device)
     expected = ops.rank_bits(weight, grad, 20, bits="mantissa")
     torch.set_flush_denormal(True)
     try:
