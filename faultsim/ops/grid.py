@@ -73,11 +73,12 @@ def device_flag(device: torch.device) -> torch.Tensor:
 
     Made at the first use, which must come before a CUDA graph captures any.
     """
-    return torch.zeros(1, dtype=torch.int32, device=device)
+    # A copy, which is awaited, unlike a fill: kernels of any stream find it zero.
+    return torch.tensor([0], dtype=torch.int32, device=device)
 
 
 def check_device_flag(device: torch.device | str) -> None:
-    """Waits for a device and raises if a kernel had to skip a fault since the last check.
+    """Waits for a device's current stream; raises if a kernel skipped a fault since the last check.
 
     Indices and masks on the host are checked before anything is written; only those that were on
     the device already can end here.

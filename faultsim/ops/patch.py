@@ -90,7 +90,7 @@ class _GridPatch:
     def __init__(self, tensors: Sequence[torch.Tensor], table: Table, device: torch.device) -> None:
         self._device = device
         tables = _checked(native().patch_tables, tensors, table)
-        self._saved = torch.zeros(table.shape[1], dtype=torch.int64, device=device)
+        self._saved = torch.empty(table.shape[1], dtype=torch.int64, device=device)
         self._tables = [_uploaded(part, device) for part in tables]
         places = [part.data_ptr() for part in self._tables]
         make = native().CudaPatch if device.type == "cuda" else native().GridPatch

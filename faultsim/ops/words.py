@@ -30,7 +30,8 @@ def flip_(tensor: torch.Tensor, index: Index, mask: Patterns) -> torch.Tensor:
 
     Args:
         tensor: Any dtype with a bit format, on the CPU or a CUDA device, of any strides that do
-            not overlap. Changed in place; its autograd version is raised.
+            not overlap. Changed in place, on the device's current stream; its autograd version is
+            raised.
         index: (n,) positions in the flattened tensor.
         mask: (n,) bit patterns, or one for all.
 

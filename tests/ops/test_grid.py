@@ -44,13 +44,16 @@ def corrupt_on_grid(tensor, op, index, operand, shuffle):
 @pytest.mark.parametrize("dtype", WORDS, ids=str)
 def test_words_do_not_depend_on_the_order_of_threads(dtype, op, shuffle):
     tensor = random(700, dtype).view(20, 35).t()
-    expected = tensor.clone(memory_format=torch.preserve_format)
+    expected, before = (tensor.clone(memory_format=torch.preserve_format) for _ in range(2))
     index = torch.randint(0, 700, (2000,), generator=torch.Generator().manual_seed(1))
     operand = random(2000, dtype, seed=2).long()
     saved, flag = corrupt_on_grid(tensor, op, index, operand, shuffle)
     assert flag == 0
     assert torch.equal(saved, ops.apply_(expected, index, OPS[op], operand))
     assert torch.equal(tensor, expected)
+    with rehearsed(shuffle):
+        ops.restore_(tensor, index, saved)
+    assert torch.equal(tensor, before)
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
@@ -102,13 +105,21 @@ def test_what_waits_for_the_device_reads_the_flag(call):
     k=st.sampled_from([1, 10, 300]),
     room=st.sampled_from([1, 40, 5000]),
     zeros=st.booleans(),
+    ones=st.booleans(),
     finite_only=st.booleans(),
     offset=st.integers(0, 1),
     seed=st.integers(0, 100),
 )
-def test_a_ranking_survives_overflows_in_any_order(n, k, room, zeros, finite_only, offset, seed):
-    """Buffers that hardly hold the result; ties that fill them; memory that is not aligned."""
+def test_a_ranking_survives_overflows_in_any_order(
+    n, k, room, zeros, ones, finite_only, offset, seed
+):
+    """Buffers that hardly hold the result; ties that fill them; memory that is not aligned.
+
+    Ones become infinite where most other words change most.
+    """
     weight, grad = (torch.randn(n + offset)[offset:] for _ in range(2))
+    if ones:
+        weight.fill_(1)
     if zeros:
         grad *= torch.rand(n) < 0.001
     job = weight.data_ptr(), grad.data_ptr(), n, 1, 0xFFFFFFFF, finite_only, 0, k

@@ -71,8 +71,35 @@ def test_duplicates_compose_in_array_order(device):
     assert tensor.tolist() == [5]
 
 
+def test_equal_indices_of_different_tensors_are_different_words(device):
+    ones = [torch.ones(2, device=device) for _ in range(2)]
+    sites = [Site(name, "weights", "float32", (2,)) for name in "ab"]
+    patch = ops.Patch(ones, FaultSet(sites, [0, 1], [1, 1], 1 << 31).table)
+    patch.strike()
+    assert [tensor.tolist() for tensor in ones] == [[1, -1], [1, -1]]
+    patch.restore()
+    assert [tensor.tolist() for tensor in ones] == [[1, 1], [1, 1]]
+
+
 def test_an_empty_patch_does_nothing(device):
     patch = ops.Patch([torch.ones(1, device=device)], np.zeros((7, 0), dtype=np.int64))
     patch.strike()
     patch.restore()
     ops.Patch([], np.zeros((7, 0), dtype=np.int64)).strike()
+
+
+def test_a_graph_holds_strike_and_restore(device):
+    """No allocation, no copy, no Python: a replay strikes the words of its time."""
+    if device.type != "cuda":
+        pytest.skip("graphs are CUDA's")
+    tensor = torch.ones(3, device=device)
+    site = Site("t", "weights", "float32", (3,))
+    patch = ops.Patch([tensor], FaultSet([site], 0, [1], 1 << 31).table)
+    seen, graph = torch.empty_like(tensor), torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        patch.strike()
+        seen.copy_(tensor)
+        patch.restore()
+    tensor.fill_(2)
+    graph.replay()
+    assert (seen.tolist(), tensor.tolist()) == ([2, -2, 2], [2, 2, 2])

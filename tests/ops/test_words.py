@@ -114,6 +114,16 @@ def test_nothing_is_written_when_an_index_is_outside(device, op, bad):
     assert tensor.tolist() == [0, 1, 2, 3]
 
 
+def test_indices_on_a_device_are_checked_there(device):
+    if device.type != "cuda":
+        pytest.skip("indices on the host are checked before anything is written")
+    tensor = torch.arange(4.0, device=device)
+    ops.flip_(tensor, torch.tensor([4, 1], device=device), 1 << 31)
+    with pytest.raises(FaultError, match="skipped: an index was outside its tensor"):
+        ops.check_device_flag(device)
+    assert tensor.tolist() == [0, -1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("dtype", "mask"), [(torch.int8, 256), (torch.float16, 1 << 16), (torch.float32, -(1 << 32))]
 )
