@@ -15,6 +15,7 @@ from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.judge import Golden, judge
 from faultsim.models import model_digest
+from faultsim.ops import check_device_flag
 from faultsim.perturb import Perturbation, perturb_split
 from faultsim.trial import Outcome, Trial
 
@@ -134,7 +135,7 @@ class Bench:
         return replace(outcome, clean_acc=metrics.accuracy(alone, clean.split.labels))
 
     def gradients(self, faults: FaultSet) -> dict[str, torch.Tensor]:
-        """Gradient of the mean loss on the first validation batch for every parameter.
+        """Gradient of the mean loss on the first validation batch for every parameter, beside it.
 
         Non-finite elements become 0 or the largest finite number, so that they can be ranked.
 
@@ -154,7 +155,7 @@ class Bench:
             for name, leaf in leaves.items():
                 leaf.requires_grad_(before[name])
         known = zip(leaves, grads, strict=True)
-        return {name: grad.nan_to_num().cpu() for name, grad in known if grad is not None}
+        return {name: grad.nan_to_num() for name, grad in known if grad is not None}
 
     def check_intact(self) -> None:
         """Raises InjectionError unless every word of the model is what it was at the start."""
@@ -202,6 +203,8 @@ class Bench:
                     nothing = (len(images), golden.logits.shape[1])
                     rows.append(golden.logits.new_full(nothing, torch.nan))
                 injector.advance(len(images))
+            if self.device.type == "cuda":  # awaited just now, for the logits
+                check_device_flag(self.device)
         return torch.cat(rows)
 
     def _attacked(self, clean: Golden, faults: FaultSet) -> Split:
