@@ -2,11 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define FAULTSIM_HD __host__ __device__
-#else
-#define FAULTSIM_HD
-#endif
+#include "host_device.h"
 
 namespace faultsim {
 
