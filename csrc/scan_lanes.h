@@ -225,12 +225,14 @@ FAULTSIM_HD inline void pass_lane(const ScanJob& job, const Share<L>& share, con
   }
   const Pair<Real> rate = own.rate;
   Pair<Real> h = own.h;
+#ifdef __CUDA_ARCH__
+#pragma unroll(special || sizeof(Real) == 8 ? 1 : 4)
+#endif
   for (int t = 0; t < steps.count; ++t) {
     const Pair<Real> step = tile.step[t][channel], b = tile.b[t][lane];
     Pair<Real> decay;
     for (int k = 0; k < kHeld; ++k) {
-      const Real exponent = step[0] * rate[k];
-      decay[k] = special ? exp2_far(exponent) : exp2_near(exponent);
+      decay[k] = exp2_of<!special>(step[0], rate[k]);
       h[k] = fused(decay[k], h[k], step[1] * b[k]);
     }
     if (special)

@@ -45,17 +45,16 @@ FAULTSIM_HD inline bool is_near(Real x) {
   return x < Numbers<Real>::bias - 2 && x > 2 - Numbers<Real>::bias;
 }
 
-// 2^x where it is ordinary.
+// 2^(a * b) where that is ordinary.
 template <class Real>
-FAULTSIM_HD inline Real exp2_near(Real x) {
-  const Real shifted = x + kRound<Real>;
-  const Real result = exp2_fraction(x - (shifted - kRound<Real>));
+FAULTSIM_HD inline Real exp2_near(Real a, Real b) {
+  const Real shifted = fused(a, b, kRound<Real>);
+  const Real result = exp2_fraction(fused(a, b, kRound<Real> - shifted));
   return bits_as<Real>(bits_as<Word<Real>>(result) +
                        (bits_as<Word<Real>>(shifted) << Numbers<Real>::mantissa));
 }
 
-// 2^x for every x: zero, infinity and NaN as IEEE 754 has them. The bits of exp2_near where both
-// apply.
+// 2^x for every x: zero, infinity and NaN as IEEE 754 has them.
 template <class Real>
 FAULTSIM_HD inline Real exp2_far(Real x) {
   using N = Numbers<Real>;
@@ -71,6 +70,13 @@ FAULTSIM_HD inline Real exp2_far(Real x) {
     return bits_as<Real>(static_cast<Word<Real>>(n + N::bias) << N::mantissa);
   };
   return result * power(first) * power(second);
+}
+
+// 2^(a * b); the caller knows that it is ordinary, or does not.
+template <bool known, class Real>
+FAULTSIM_HD inline Real exp2_of(Real a, Real b) {
+  if (known || is_near(a * b)) return exp2_near(a, b);
+  return exp2_far(a * b);
 }
 
 // log(1 + e) for 0 <= e <= 1, as 2 atanh(e / (2 + e)): nothing is lost for small e.
