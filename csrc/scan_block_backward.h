@@ -216,30 +216,42 @@ struct PartSum {
   void* out;
   bool is_narrow;
   int64_t outer, count, inner;
+
+  FAULTSIM_HD uint32_t blocks_of_each() const {
+    return static_cast<uint32_t>((inner + kScanThreads - 1) / kScanThreads);
+  }
+
+  FAULTSIM_HD int64_t blocks() const { return out == nullptr ? 0 : outer * blocks_of_each(); }
 };
 
-// One result a thread; the blocks of the five sums take turns.
+// One number a thread; the first blocks are those of the first sum.
 template <class Real>
 struct SumParts {
   static constexpr int threads = kScanThreads, n_sums = 5;
   struct Shared {};
 
   int64_t blocks() const {
-    int64_t most = 0;
-    for (const PartSum& sum : sums) most = larger(most, sum.outer * sum.inner);
-    return (most + threads - 1) / threads * n_sums;
+    int64_t all = 0;
+    for (const PartSum& sum : sums) all += sum.blocks();
+    return all;
   }
 
   FAULTSIM_HD void operator()(const ScanBlock& block, Shared&, int64_t number) const {
-    const PartSum& sum = sums[number % n_sums];
+    for (const PartSum& sum : sums) {
+      if (number < sum.blocks()) return add(block, sum, static_cast<uint32_t>(number));
+      number -= sum.blocks();
+    }
+  }
+
+  FAULTSIM_HD void add(const ScanBlock& block, const PartSum& sum, uint32_t number) const {
+    const uint32_t outer = number / sum.blocks_of_each(), inner = number % sum.blocks_of_each();
     block.each([&](int thread) {
-      const int64_t i = number / n_sums * threads + thread;
-      if (sum.out == nullptr || i >= sum.outer * sum.inner) return;
-      const Real* part = static_cast<const Real*>(sum.parts) +
-                         i / sum.inner * sum.count * sum.inner + i % sum.inner;
+      const int64_t i = int64_t{inner} * threads + thread;
+      if (i >= sum.inner) return;
+      const Real* part = static_cast<const Real*>(sum.parts) + outer * sum.count * sum.inner + i;
       Real total = 0;
       for (int64_t k = 0; k < sum.count; ++k) total += part[k * sum.inner];
-      store(sum.is_narrow, total, sum.out, i);
+      store(sum.is_narrow, total, sum.out, outer * sum.inner + i);
     });
   }
 
