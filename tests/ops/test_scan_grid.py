@@ -168,10 +168,15 @@ def test_non_finite_values_go_where_the_recurrence_takes_them(bad, which):
         assert torch.equal(kind(y), kind(expected))
 
 
-def test_the_order_of_threads_changes_no_bit():
-    for dtype in (torch.float32, torch.float64):
-        tensors = inputs(2, 40, 75, 16, 2, dtype)
-        assert equal(in_blocks(tensors), in_blocks(tensors, last_first=True))
+@pytest.mark.parametrize("states", [16, 19, 33])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_order_of_threads_changes_no_bit(dtype, states):
+    """Nor does it between two barriers: no thread reads what another writes there."""
+    tensors = inputs(2, 40, 75, states, 2, dtype)
+    faults = table([StateFault(d, 3, 20, 1 << 20) for d in (0, 39)], tensors)
+    for struck in (None, faults):
+        first = in_blocks(tensors, faults=struck)
+        assert equal(first, in_blocks(tensors, faults=struck, last_first=True))
 
 
 def narrowed(tensors):
