@@ -5,7 +5,7 @@ Environment:
         does not; ``0`` leaves them out; ``1`` fails without them.
     FAULTSIM_CUDA_ARCHS: Compute capabilities to build for, ``80;90`` unless given; PTX of the last
         one lets newer devices run it too.
-    FAULTSIM_WERROR: ``1`` turns compiler warnings into errors.
+    FAULTSIM_WERROR: ``1`` turns compiler warnings into errors, nvcc's too.
 """
 
 import os
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
@@ -25,8 +26,8 @@ from setuptools.command.build_ext import build_ext
 ABI = int(re.search(r"ABI = (\d+)", Path("faultsim/ops/_native.py").read_text())[1])
 FLAGS = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
 SOURCES = ["module", "isa", "flip_cpu", "patch_cpu", "sample_cpu", "rank_cpu", "scan_cpu"]
-SOURCES += ["scan_grid", "limits"]
-CUDA_SOURCES = ["flip_cuda", "scan_cuda"]
+SOURCES += ["scan_grid", "limits", "module_grid"]
+CUDA_SOURCES = ["flip_cuda", "sample_cuda", "rank_cuda", "scan_cuda", "limits_cuda"]
 # Sources compiled once for each instruction set. Fused multiply-add doubles the speed of the scan.
 PER_ISA_SOURCES = {"rank_screen": [], "scan_kernel": ["-ffp-contract=fast"]}
 ISAS = {"baseline": []}
@@ -41,6 +42,10 @@ def find_cuda():
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         return None, "nvcc is not on the PATH"
+    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
+    release = re.search(r"release (\d+)\.", version)
+    if release is None or int(release[1]) < 12:
+        return None, f"nvcc 12 or newer is needed, and {nvcc} is not"
     with tempfile.TemporaryDirectory() as folder:
         probe = Path(folder, "probe.cu")
         probe.write_text("__global__ void probe() {}\n")
@@ -75,6 +80,9 @@ def choose_cuda():
     return cuda
 
 
+werror = ["-Werror"] if os.environ.get("FAULTSIM_WERROR") == "1" else []
+
+
 class BuildNative(build_ext):
     """Compiles some sources once for each instruction set, and CUDA sources with nvcc."""
 
@@ -87,7 +95,10 @@ class BuildNative(build_ext):
             ext.include_dirs += cuda["include"]
             ext.library_dirs += cuda["library"]
             ext.extra_link_args += ["-lcudart_static", "-ldl", "-lrt", "-lpthread"]
-            ext.extra_objects += [self._compile_cuda(cuda, name) for name in CUDA_SOURCES]
+            ext.sources.append("csrc/module_cuda.cpp")
+            with ThreadPoolExecutor(os.cpu_count()) as workers:
+                compiled = workers.map(lambda name: self._compile_cuda(cuda, name), CUDA_SOURCES)
+                ext.extra_objects += compiled
         super().build_extension(ext)
 
     def _compile_isa(self, ext, isa, source):
@@ -105,15 +116,16 @@ class BuildNative(build_ext):
         archs = os.environ.get("FAULTSIM_CUDA_ARCHS", "80;90").split(";")
         codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
         codes.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
-        host = ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
-        flags = ["-O3", "-std=c++17", "-fmad=false", "-DFAULTSIM_WITH_CUDA=1", *codes, *host]
+        host = ",".join(["-fPIC", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", *werror])
+        strict = ["-Werror=all-warnings"] if werror else []
+        # Without fused multiply-add, doubles round as they do on the host.
+        flags = ["-O3", "-std=c++17", "-fmad=false", *codes, *strict, "-Xcompiler", host]
         command = [cuda["nvcc"], "-c", f"csrc/{name}.cu", "-o", str(target), *flags]
         print(shlex.join(command))
         subprocess.run(command, check=True)
         return str(target)
 
 
-werror = ["-Werror"] if os.environ.get("FAULTSIM_WERROR") == "1" else []
 ParallelCompile("FAULTSIM_JOBS", default=0).install()
 setup(
     ext_modules=[

@@ -19,6 +19,16 @@ def seconds(call: Call) -> float:
     return time.perf_counter() - start
 
 
+def device_seconds(call: Call) -> float:
+    """Between two events on the current CUDA stream."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1e3
+
+
 @dataclass(frozen=True)
 class Ratio:
     """Median of paired time ratios, with a 95 % bootstrap interval."""
@@ -32,13 +42,15 @@ class Ratio:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] over {self.pairs} pairs"
 
 
-def paired_ratio(call: Call, reference: Call, pairs: int) -> Ratio:
+def paired_ratio(
+    call: Call, reference: Call, pairs: int, timer: Callable[[Call], float] = seconds
+) -> Ratio:
     """Times ``call`` and ``reference`` in turn, so that what slows the machine slows both."""
     call(), reference()
     ratios = []
     for pair in range(pairs):
         first, second = (call, reference) if pair % 2 else (reference, call)
-        one, other = seconds(first), seconds(second)
+        one, other = timer(first), timer(second)
         ratios.append(one / other if pair % 2 else other / one)
     rng = np.random.default_rng(0)
     medians = np.median(rng.choice(ratios, (2000, pairs)), axis=1)
@@ -54,6 +66,26 @@ def against(benchmark) -> Callable[..., Ratio]:
         ratio = paired_ratio(call, reference, pairs)
         benchmark.extra_info[name] = str(ratio)
         benchmark.pedantic(call, rounds=5, warmup_rounds=1)
+        return ratio
+
+    return measure
+
+
+@pytest.fixture
+def on_device(benchmark) -> Callable[..., Ratio]:
+    """Times a call on a CUDA device by events, and notes its ratio to what bounds it.
+
+    Also the rates of both, where the number of bytes that each moves is given.
+    """
+
+    def measure(call: Call, reference: Call, name: str, moved: int = 0, pairs: int = 15) -> Ratio:
+        ratio = paired_ratio(call, reference, pairs, device_seconds)
+        for what, run in (("", call), (" of the limit", reference)) if moved else ():
+            fastest = min(device_seconds(run) for _ in range(5))
+            benchmark.extra_info[f"GB/s{what}"] = f"{moved / fastest / 1e9:.1f}"
+        benchmark.extra_info[name] = str(ratio)
+        benchmark.extra_info["device"] = torch.cuda.get_device_name()
+        benchmark.pedantic(lambda: device_seconds(call), rounds=5, warmup_rounds=1)
         return ratio
 
     return measure

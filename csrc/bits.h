@@ -69,26 +69,6 @@ FAULTSIM_HD inline void strike(const Words& words, const Faults& faults, int64_t
   strike_one<Word>(words, faults.op, faults.index[i], faults.operand[i * faults.stride], saved[i]);
 }
 
-// Parallel strikes: `order` sorts the faults by index, stably. The visitor at the head of a run of
-// equal indices strikes the whole run in array order; the others do nothing.
-template <class Word>
-FAULTSIM_HD inline void strike_run(const Words& words, const Faults& faults, const int64_t* order,
-                                   int64_t at, int64_t* saved) {
-  const int64_t index = faults.index[order[at]];
-  if (at > 0 && faults.index[order[at - 1]] == index) return;
-  for (; at < faults.n && faults.index[order[at]] == index; ++at)
-    strike<Word>(words, faults, order[at], saved);
-}
-
-// Parallel restore: the first fault of a run saved the word from before them all.
-template <class Word>
-FAULTSIM_HD inline void restore_run(const Words& words, const int64_t* index, const int64_t* order,
-                                    int64_t at, const int64_t* saved) {
-  const int64_t i = order[at];
-  if (at > 0 && index[order[at - 1]] == index[i]) return;
-  static_cast<Word*>(words.data)[words.offset(index[i])] = static_cast<Word>(saved[i]);
-}
-
 // Runs body with a value of the signed word type of the given size.
 template <class Body>
 void with_word(int bytes, Body body) {

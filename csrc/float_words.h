@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <cstring>
 
+#include "host_device.h"
+
 namespace faultsim {
 namespace {
 
 template <class To, class From>
-inline To as(From from) {
+FAULTSIM_HD inline To as(From from) {
   To to;
   memcpy(&to, &from, sizeof to);
   return to;
@@ -20,36 +22,40 @@ inline To as(From from) {
 struct F64 {
   using Stored = int64_t;
   static constexpr int mantissa = 52, exponent = 11;
-  static double real(Stored magnitude) { return as<double>(magnitude); }
+  FAULTSIM_HD static double real(Stored magnitude) { return as<double>(magnitude); }
 };
 
 struct F32 {
   using Stored = int32_t;
   static constexpr int mantissa = 23, exponent = 8;
-  static float real(Stored magnitude) { return as<float>(magnitude); }
+  FAULTSIM_HD static float real(Stored magnitude) { return as<float>(magnitude); }
 };
 
 struct F16 {
   using Stored = int16_t;
   static constexpr int mantissa = 10, exponent = 5;
-  static float real(Stored magnitude) {
+  FAULTSIM_HD static float real(Stored magnitude) {
     return magnitude < 0x7C00 ? finite(magnitude) : as<float>(lifted(magnitude) + (224 << 23));
   }
   // A float's exponent is biased by 112 more. The first value is right for normal words and the
   // second for subnormal ones, where the other is larger. No subnormal float is touched: they are
   // slow.
-  static float finite(Stored magnitude) {
+  FAULTSIM_HD static float finite(Stored magnitude) {
     const float normal = as<float>(lifted(magnitude) + (112 << 23));
     const float subnormal = as<float>(lifted(magnitude) + (113 << 23)) - 0x1p-14f;
     return normal < subnormal ? normal : subnormal;
   }
-  static int32_t lifted(Stored magnitude) { return static_cast<int32_t>(magnitude) << 13; }
+  FAULTSIM_HD static int32_t lifted(Stored magnitude) {
+    return static_cast<int32_t>(magnitude) << 13;
+  }
 };
 
 struct BF16 {
   using Stored = int16_t;
   static constexpr int mantissa = 7, exponent = 8;
-  static float real(Stored magnitude) { return as<float>(static_cast<int32_t>(magnitude) << 16); }
+  FAULTSIM_HD static float real(Stored magnitude) {
+    return as<float>(static_cast<int32_t>(magnitude) << 16);
+  }
 };
 
 template <class F>
@@ -61,7 +67,7 @@ constexpr typename F::Stored kInfinity =
     static_cast<typename F::Stored>(kMagnitude<F> >> F::mantissa << F::mantissa);
 
 template <class F>
-inline double value(typename F::Stored word) {
+FAULTSIM_HD inline double value(typename F::Stored word) {
   const double magnitude = F::real(word & kMagnitude<F>);
   return word < 0 ? -magnitude : magnitude;
 }

@@ -6,3 +6,9 @@
 #else
 #define FAULTSIM_HD
 #endif
+
+#ifdef __CUDA_ARCH__
+#define FAULTSIM_UNROLL _Pragma("unroll")
+#else
+#define FAULTSIM_UNROLL
+#endif

@@ -1,7 +1,5 @@
-// The Python bindings. Pointers cross as integers; faultsim.ops, the only caller, has checked them.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
+// The Python bindings.
+#include "module.h"
 
 #include <array>
 #include <tuple>
@@ -17,17 +15,33 @@
 #include "scan.h"
 #include "scan_grid.h"
 
-namespace py = pybind11;
-using namespace faultsim;
+namespace faultsim {
+
+std::vector<PatchFault> patch_faults(const py::array_t<int64_t, py::array::c_style>& table) {
+  const py::ssize_t n = table.shape(1);
+  const int64_t* rows = table.data();
+  std::vector<PatchFault> faults(n);
+  for (py::ssize_t i = 0; i < n; ++i) {
+    const Op op = static_cast<Op>(rows[3 * n + i]);
+    const int64_t operand = rows[(op == Op::replace ? 4 : 2) * n + i];
+    faults[i] = {rows[n + i], operand, static_cast<int32_t>(rows[i]), op};
+  }
+  return faults;
+}
+
+py::tuple ranking(const std::vector<Ranked>& best, int64_t nan) {
+  const auto n = static_cast<py::ssize_t>(best.size());
+  py::array_t<double> score(n);
+  py::array_t<int64_t> index(n), bit(n);
+  for (py::ssize_t i = 0; i < n; ++i) {
+    score.mutable_at(i) = best[i].score;
+    index.mutable_at(i) = best[i].index;
+    bit.mutable_at(i) = best[i].bit;
+  }
+  return py::make_tuple(score, index, bit, nan);
+}
 
 namespace {
-
-using NoGil = py::call_guard<py::gil_scoped_release>;
-
-template <class T>
-T* pointer(uintptr_t address) {
-  return reinterpret_cast<T*>(address);
-}
 
 Words make_words(uintptr_t data, int bytes, int64_t numel, const py::tuple& sizes,
                  const py::tuple& strides) {
@@ -72,56 +86,16 @@ void register_words(py::module_& m) {
       NoGil());
 }
 
-// The table of a FaultSet: its first rows are tensor, index, mask, operator and operand.
-Patch make_patch(std::vector<Words> tensors,
-                 const py::array_t<int64_t, py::array::c_style>& table) {
-  const py::ssize_t n = table.shape(1);
-  const int64_t* rows = table.data();
-  std::vector<PatchFault> faults(n);
-  for (py::ssize_t i = 0; i < n; ++i) {
-    const Op op = static_cast<Op>(rows[3 * n + i]);
-    faults[i] = {rows[i], rows[n + i], rows[(op == Op::replace ? 4 : 2) * n + i], op};
-  }
-  return Patch(std::move(tensors), std::move(faults));
-}
-
 void register_patch(py::module_& m) {
   py::class_<Patch>(m, "Patch")
-      .def(py::init(&make_patch))
+      .def(py::init(
+          [](std::vector<Words> tensors, const py::array_t<int64_t, py::array::c_style>& table) {
+            return Patch(std::move(tensors), patch_faults(table));
+          }))
       .def_property_readonly("struck", &Patch::struck)
       .def("strike", &Patch::strike, NoGil())
       .def("restore", &Patch::restore, NoGil());
 }
-
-#ifdef FAULTSIM_WITH_CUDA
-void register_words_cuda(py::module_& m) {
-  m.def(
-      "read_words_cuda",
-      [](const Words& words, uintptr_t index, int64_t n, uintptr_t out, uintptr_t stream) {
-        read_words_cuda(words, pointer<int64_t>(index), n, pointer<int64_t>(out),
-                        pointer<void>(stream));
-      },
-      NoGil());
-  m.def(
-      "corrupt_words_cuda",
-      [](const Words& words, int op, uintptr_t index, int64_t n, uintptr_t operand, int64_t stride,
-         uintptr_t order, uintptr_t saved, uintptr_t stream) {
-        corrupt_words_cuda(
-            words,
-            {pointer<int64_t>(index), pointer<int64_t>(operand), stride, n, static_cast<Op>(op)},
-            pointer<int64_t>(order), pointer<int64_t>(saved), pointer<void>(stream));
-      },
-      NoGil());
-  m.def(
-      "restore_words_cuda",
-      [](const Words& words, uintptr_t index, uintptr_t order, int64_t n, uintptr_t saved,
-         uintptr_t stream) {
-        restore_words_cuda(words, pointer<int64_t>(index), pointer<int64_t>(order), n,
-                           pointer<int64_t>(saved), pointer<void>(stream));
-      },
-      NoGil());
-}
-#endif
 
 void register_sampling(py::module_& m) {
   m.def("philox", [](py::tuple counter, py::tuple key) {
@@ -166,15 +140,7 @@ void register_ranking(py::module_& m) {
       const py::gil_scoped_release release;
       best = rank_bits(job, &nan);
     }
-    const auto n_best = static_cast<py::ssize_t>(best.size());
-    py::array_t<double> score(n_best);
-    py::array_t<int64_t> index(n_best), bit(n_best);
-    for (py::ssize_t i = 0; i < n_best; ++i) {
-      score.mutable_at(i) = best[i].score;
-      index.mutable_at(i) = best[i].index;
-      bit.mutable_at(i) = best[i].bit;
-    }
-    return py::make_tuple(score, index, bit, nan);
+    return ranking(best, nan);
   });
 }
 
@@ -228,7 +194,8 @@ class Scan {
   std::vector<StateFault> faults_;
 };
 
-// A scan in blocks of threads. Faults are an address too, where the kernel finds them.
+// A scan in blocks of threads. Faults are an address too, where the kernel finds them. The last
+// argument is the grid, as in module_grid.h; the host knows two orders, ascending and descending.
 class ScanGrid {
  public:
   ScanGrid(bool is_double, bool is_narrow, const std::array<int64_t, 5>& shape,
@@ -243,10 +210,10 @@ class ScanGrid {
 
   int64_t scratch_bytes() const { return scan_scratch_bytes(job_); }
 
-  void forward(uintptr_t y, bool reversed) const { scan_forward_grid(to(y), reversed); }
+  void forward(uintptr_t y, uintptr_t shuffle) const { scan_forward_grid(to(y), shuffle != 0); }
 
-  void backward(const std::array<uintptr_t, 8>& grads, uintptr_t scratch, bool reversed) const {
-    scan_backward_grid(job_, make_grads(grads), pointer<void>(scratch), reversed);
+  void backward(const std::array<uintptr_t, 8>& grads, uintptr_t scratch, uintptr_t shuffle) const {
+    scan_backward_grid(job_, make_grads(grads), pointer<void>(scratch), shuffle != 0);
   }
 
 #ifdef FAULTSIM_WITH_CUDA
@@ -309,13 +276,14 @@ void register_limits(py::module_& m) {
 }
 
 }  // namespace
+}  // namespace faultsim
 
 PYBIND11_MODULE(_C, m) {
+  using namespace faultsim;
   m.attr("abi") = FAULTSIM_ABI;
   m.attr("isa") = isa_name();
 #ifdef FAULTSIM_WITH_CUDA
   m.attr("with_cuda") = true;
-  register_words_cuda(m);
 #else
   m.attr("with_cuda") = false;
 #endif
@@ -326,4 +294,8 @@ PYBIND11_MODULE(_C, m) {
   register_scan(m);
   register_scan_grid(m);
   register_limits(m);
+  register_host_grid(m);
+#ifdef FAULTSIM_WITH_CUDA
+  register_cuda(m);
+#endif
 }

@@ -8,11 +8,17 @@
 namespace faultsim {
 
 struct PatchFault {
-  int64_t tensor;  // position in the tensors of the patch
   int64_t index;
   int64_t operand;
+  int32_t tensor;  // position in the tensors of the patch
   Op op;
 };
+
+// Throws std::out_of_range where a fault is outside its tensor.
+void check_patch(const std::vector<Words>& tensors, const std::vector<PatchFault>& faults);
+
+// By tensor, then by index; the faults of one word stay in their order.
+void sort_by_word(std::vector<PatchFault>& faults);
 
 // Strikes and restores in one call each: nothing can come between that would leave a tensor half
 // done, or struck without being known to be.

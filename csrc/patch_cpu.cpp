@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -6,14 +7,24 @@
 
 namespace faultsim {
 
-Patch::Patch(std::vector<Words> tensors, std::vector<PatchFault> faults)
-    : tensors_(std::move(tensors)), faults_(std::move(faults)), saved_(faults_.size()) {
-  for (const PatchFault& fault : faults_) {
-    const uint64_t limit = static_cast<uint64_t>(tensors_.at(fault.tensor).numel);
+void check_patch(const std::vector<Words>& tensors, const std::vector<PatchFault>& faults) {
+  for (const PatchFault& fault : faults) {
+    const uint64_t limit = static_cast<uint64_t>(tensors.at(fault.tensor).numel);
     if (static_cast<uint64_t>(fault.index) >= limit)
       throw std::out_of_range("index " + std::to_string(fault.index) + " is outside a tensor of " +
                               std::to_string(limit) + " elements");
   }
+}
+
+void sort_by_word(std::vector<PatchFault>& faults) {
+  std::stable_sort(faults.begin(), faults.end(), [](const PatchFault& a, const PatchFault& b) {
+    return a.tensor != b.tensor ? a.tensor < b.tensor : a.index < b.index;
+  });
+}
+
+Patch::Patch(std::vector<Words> tensors, std::vector<PatchFault> faults)
+    : tensors_(std::move(tensors)), faults_(std::move(faults)), saved_(faults_.size()) {
+  check_patch(tensors_, faults_);
 }
 
 void Patch::strike() {

@@ -4,14 +4,14 @@
 // ones; the rest follows in the order of memory.
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "float_mode.h"
-#include "float_words.h"
 #include "isa.h"
 #include "parallel.h"
 #include "rank.h"
+#include "rank_score.h"
 #include "rank_screen.h"
+#include "scatter.h"
 
 namespace faultsim {
 namespace {
@@ -61,8 +61,7 @@ class Ranking {
     const FloatMode mode;
     const int64_t blocks = (end - begin + kScreenBlock - 1) / kScreenBlock;
     const int64_t samples = (blocks + kSampling - 1) / kSampling;
-    int64_t step = std::max<int64_t>(1, std::llround(samples * 0.6180339887498949));
-    while (std::gcd(step, samples) > 1) ++step;
+    const int64_t step = scatter_step(samples);
     for (int64_t visit = 0, at = 0; visit < samples; ++visit, at = (at + step) % samples)
       block(begin + at * kSampling * kScreenBlock, end);
     for (int64_t at = 0; at < blocks; ++at)
@@ -103,35 +102,10 @@ class Ranking {
   }
 
   void score_word(int64_t at) {
-    const Word word = weight_[at];
-    const double grad = value<F>(grad_[at]), before = value<F>(word);
-    if (std::isnan(grad)) nan_ = nan_ < 0 ? at : std::min(nan_, at);
-    const uint64_t pattern = static_cast<uint64_t>(word);
-    uint64_t left = job_.direction == Direction::both          ? job_.bits
-                    : job_.direction == Direction::zero_to_one ? job_.bits & ~pattern
-                                                               : job_.bits & pattern;
-    while (left != 0) {  // high bits first: they raise the threshold
-      const int bit = 63 - __builtin_clzll(left);
-      left ^= uint64_t{1} << bit;
-      const double after = value<F>(static_cast<Word>(pattern ^ uint64_t{1} << bit));
-      const bool entered = offer(grad, before, after, at, bit);
-      if (!entered && bit < F::mantissa) return;  // lower bits change less
-    }
-  }
-
-  // Whether the bit reaches the threshold.
-  bool offer(double grad, double before, double after, int64_t at, int bit) {
-    const double change = after - before;
-    double score = std::fabs(grad * change);
-    if (top_.full() && score < top_.worst().score) return false;  // a NaN goes on
-    if (!std::isfinite(before) || !std::isfinite(after)) {
-      if (job_.finite_only) return true;
-      score = INFINITY;
-    } else if (std::isnan(score)) {
-      score = 0;  // an infinite gradient without a change, or a change that overflows without one
-    }
-    top_.offer({score, at, bit});
-    return true;
+    if (std::isnan(value<F>(grad_[at]))) nan_ = nan_ < 0 ? at : std::min(nan_, at);
+    visit_bits<F>(
+        job_, weight_[at], grad_[at], [&] { return top_.full() ? top_.worst().score : -1; },
+        [&](double score, int bit) { top_.offer({score, at, bit}); });
   }
 
   const RankJob& job_;
@@ -166,6 +140,7 @@ std::vector<Ranked> rank(const RankJob& job, ScreenFn screen, int64_t* nan) {
 }  // namespace
 
 std::vector<Ranked> rank_bits(const RankJob& job, int64_t* nan) {
+  const FloatMode mode;  // of this thread, which sorts; the others set their own
   switch (job.format) {
     case Float::f64:
       return rank<F64>(job, screens().f64, nan);

@@ -1,11 +1,7 @@
-#include <algorithm>
-
 #include "sample.h"
 
 namespace faultsim {
 namespace {
-
-constexpr uint32_t kErrorStream = 0x80000000u;  // keeps rates apart from uniform draws
 
 // Positions seen so far: open addressing, a power of two of slots, at most half full.
 class Seen {
@@ -46,15 +42,9 @@ void sample_uniform(uint64_t population, int64_t n, uint64_t seed, uint32_t tria
 std::vector<int64_t> sample_bit_errors(int64_t population, double rate, uint64_t seed,
                                        uint32_t trial, uint32_t stream) {
   std::vector<int64_t> errors;
-  if (rate <= 0) return errors;
-  const double log_survive = rate < 1 ? log_survival(rate) : -1e300;
-  for (int64_t start = 0; start < population; start += kBlockBits) {
-    const int64_t end = std::min(start + kBlockBits, population);
-    Draws draws(seed, trial, stream | kErrorStream, static_cast<uint32_t>(start / kBlockBits));
-    for (int64_t at = start + survivors(draws, log_survive); at < end;
-         at += 1 + survivors(draws, log_survive))
-      errors.push_back(at);
-  }
+  const ErrorDraw draw(population, rate, seed, trial, stream);
+  for (int64_t block = 0; block < draw.blocks(); ++block)
+    draw.visit_block(block, [&](int64_t at) { errors.push_back(at); });
   return errors;
 }
 

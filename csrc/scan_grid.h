@@ -15,10 +15,9 @@ int64_t scan_scratch_bytes(const ScanJob& job);
 void scan_forward_grid(const ScanJob& job, bool reversed);
 void scan_backward_grid(const ScanJob& job, const ScanGrads& grads, void* scratch, bool reversed);
 
-#ifdef FAULTSIM_WITH_CUDA
-// Device pointers, faults included. Asynchronous on `stream`; neither allocates nor copies.
+// Where built with CUDA. Device pointers, faults included. Asynchronous on `stream`; neither
+// allocates nor copies.
 void scan_forward_cuda(const ScanJob& job, void* stream);
 void scan_backward_cuda(const ScanJob& job, const ScanGrads& grads, void* scratch, void* stream);
-#endif
 
 }  // namespace faultsim

@@ -1,8 +1,8 @@
 // The exponential and logarithm of the scan for single numbers, on the host and on the device.
 //
-// The formulas of scan_math.h. What is fused is written so, and setup.py lets no compiler fuse more;
-// divisions and subnormals are IEEE 754's. So every device and the host give the same bits, which
-// the special function unit, faster at 2^x, would not promise.
+// The formulas of scan_math.h. What is fused is written so, and setup.py lets no compiler fuse
+// more; divisions and subnormals are IEEE 754's. So every device and the host give the same bits,
+// which the special function unit, faster at 2^x, would not promise.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -32,9 +32,7 @@ template <class Real>
 FAULTSIM_HD inline Real exp2_fraction(Real f) {
   using N = Numbers<Real>;
   Real sum = static_cast<Real>(N::exp2(N::exp_terms - 1));
-#ifdef __CUDA_ARCH__
-#pragma unroll
-#endif
+  FAULTSIM_UNROLL
   for (int k = N::exp_terms - 2; k >= 0; --k) sum = fused(sum, f, static_cast<Real>(N::exp2(k)));
   return sum;
 }
@@ -85,9 +83,7 @@ FAULTSIM_HD inline Real log_of_one_plus(Real e) {
   constexpr int terms = Numbers<Real>::atanh_terms;
   const Real s = e / (2 + e), square = s * s;
   Real series = static_cast<Real>(1.0 / (2 * terms - 1));
-#ifdef __CUDA_ARCH__
-#pragma unroll
-#endif
+  FAULTSIM_UNROLL
   for (int k = terms - 2; k >= 0; --k)
     series = fused(series, square, static_cast<Real>(1.0 / (2 * k + 1)));
   return 2 * s * series;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "host_device.h"
+
 namespace faultsim {
 
 struct Ranked {
@@ -11,7 +13,7 @@ struct Ranked {
   int64_t index;
   int64_t bit;
 
-  bool operator<(const Ranked& other) const {  // better first
+  FAULTSIM_HD bool operator<(const Ranked& other) const {  // better first
     if (score != other.score) return score > other.score;
     return index != other.index ? index < other.index : bit < other.bit;
   }

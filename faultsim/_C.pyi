@@ -6,6 +6,9 @@ import numpy.typing as npt
 abi: int
 isa: str
 with_cuda: bool
+block_bits: int
+rank_header_bytes: int
+rank_entry_bytes: int
 
 class Words:
     def __init__(
@@ -30,21 +33,6 @@ def corrupt_words(
     words: Words, op: int, index: int, n: int, operand: int, stride: int, saved: int
 ) -> None: ...
 def restore_words(words: Words, index: int, n: int, saved: int) -> None: ...
-def read_words_cuda(words: Words, index: int, n: int, out: int, stream: int) -> None: ...
-def corrupt_words_cuda(
-    words: Words,
-    op: int,
-    index: int,
-    n: int,
-    operand: int,
-    stride: int,
-    order: int,
-    saved: int,
-    stream: int,
-) -> None: ...
-def restore_words_cuda(
-    words: Words, index: int, order: int, n: int, saved: int, stream: int
-) -> None: ...
 def philox(counter: tuple[int, ...], key: tuple[int, ...]) -> tuple[int, int, int, int]: ...
 def sample_uniform(
     population: int, n: int, seed: int, trial: int, stream: int, out: int
@@ -90,10 +78,122 @@ class ScanGrid:
     ) -> None: ...
     @property
     def scratch_bytes(self) -> int: ...
-    def forward(self, y: int, reversed: bool) -> None: ...
-    def backward(self, grads: tuple[int, ...], scratch: int, reversed: bool) -> None: ...
+    def forward(self, y: int, shuffle: int) -> None: ...
+    def backward(self, grads: tuple[int, ...], scratch: int, shuffle: int) -> None: ...
     def forward_cuda(self, y: int, stream: int) -> None: ...
     def backward_cuda(self, grads: tuple[int, ...], scratch: int, stream: int) -> None: ...
 
 def read_limit(words: int, n: int, threads: int) -> int: ...
 def update_limit(words: int, index: int, n: int) -> None: ...
+
+# Kernels over a grid. The last argument is a shuffle of the host's threads, or a CUDA stream.
+
+def patch_tables(tensors: list[Words], table: npt.NDArray[np.int64]) -> tuple[bytes, bytes]: ...
+
+class GridPatch:
+    def __init__(self, tensors: int, faults: int, n: int, saved: int) -> None: ...
+    @property
+    def struck(self) -> bool: ...
+    def strike(self, grid: int) -> None: ...
+    def restore(self, grid: int) -> None: ...
+
+def read_words_grid(words: Words, index: int, n: int, out: int, flag: int, grid: int) -> None: ...
+def corrupt_words_grid(
+    words: Words,
+    op: int,
+    index: int,
+    n: int,
+    operand: int,
+    stride: int,
+    order: int,
+    saved: int,
+    flag: int,
+    grid: int,
+) -> None: ...
+def restore_words_grid(
+    words: Words, index: int, order: int, n: int, saved: int, flag: int, grid: int
+) -> None: ...
+def count_bit_errors_grid(
+    population: int, rate: float, seed: int, trial: int, stream: int, counts: int, grid: int
+) -> None: ...
+def write_bit_errors_grid(
+    population: int,
+    rate: float,
+    seed: int,
+    trial: int,
+    stream: int,
+    counts: int,
+    ends: int,
+    errors: int,
+    grid: int,
+) -> None: ...
+def rank_bits_grid(
+    weight: int,
+    grad: int,
+    n: int,
+    format: int,
+    bits: int,
+    finite_only: bool,
+    direction: int,
+    k: int,
+    buffer: int,
+    capacity: int,
+    grid: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]: ...
+def read_limit_grid(words: int, n: int, sum: int, grid: int) -> None: ...
+def update_limit_grid(words: int, index: int, n: int, grid: int) -> None: ...
+
+# Only where with_cuda.
+
+class CudaPatch:
+    def __init__(self, tensors: int, faults: int, n: int, saved: int) -> None: ...
+    @property
+    def struck(self) -> bool: ...
+    def strike(self, grid: int) -> None: ...
+    def restore(self, grid: int) -> None: ...
+
+def read_words_cuda(words: Words, index: int, n: int, out: int, flag: int, grid: int) -> None: ...
+def corrupt_words_cuda(
+    words: Words,
+    op: int,
+    index: int,
+    n: int,
+    operand: int,
+    stride: int,
+    order: int,
+    saved: int,
+    flag: int,
+    grid: int,
+) -> None: ...
+def restore_words_cuda(
+    words: Words, index: int, order: int, n: int, saved: int, flag: int, grid: int
+) -> None: ...
+def count_bit_errors_cuda(
+    population: int, rate: float, seed: int, trial: int, stream: int, counts: int, grid: int
+) -> None: ...
+def write_bit_errors_cuda(
+    population: int,
+    rate: float,
+    seed: int,
+    trial: int,
+    stream: int,
+    counts: int,
+    ends: int,
+    errors: int,
+    grid: int,
+) -> None: ...
+def rank_bits_cuda(
+    weight: int,
+    grad: int,
+    n: int,
+    format: int,
+    bits: int,
+    finite_only: bool,
+    direction: int,
+    k: int,
+    buffer: int,
+    capacity: int,
+    grid: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]: ...
+def read_limit_cuda(words: int, n: int, sum: int, grid: int) -> None: ...
+def update_limit_cuda(words: int, index: int, n: int, grid: int) -> None: ...

@@ -15,6 +15,7 @@ from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.injector import Injector
 from faultsim.models import model_digest
+from faultsim.ops import check_device_flag
 from faultsim.trial import Outcome, Trial
 
 
@@ -99,10 +100,12 @@ class Bench:
         injector = Injector(self.model, trial.faults)
         with injector, torch.no_grad():
             logits = self._logits(golden, injector)
+            if self.device.type == "cuda":  # awaited just now, for the logits
+                check_device_flag(self.device)
         return judge(logits, golden, with_auc=trial.split == "test")
 
     def gradients(self, faults: FaultSet) -> dict[str, torch.Tensor]:
-        """Gradient of the mean loss on the first validation batch for every parameter.
+        """Gradient of the mean loss on the first validation batch for every parameter, beside it.
 
         Non-finite elements become 0 or the largest finite number, so that they can be ranked.
 
@@ -122,7 +125,7 @@ class Bench:
             for name, leaf in leaves.items():
                 leaf.requires_grad_(before[name])
         known = zip(leaves, grads, strict=True)
-        return {name: grad.nan_to_num().cpu() for name, grad in known if grad is not None}
+        return {name: grad.nan_to_num() for name, grad in known if grad is not None}
 
     def check_intact(self) -> None:
         """Raises InjectionError unless every word of the model is what it was at the start."""

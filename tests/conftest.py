@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from faultsim.data import Dataset, Split
+from faultsim.ops.grid import rehearsed
 
 # Examples share the machine with other workers, so only correctness is judged, not time.
 hypothesis.settings.register_profile("faultsim", deadline=None, max_examples=60, derandomize=True)
@@ -35,6 +37,18 @@ class TinyNet(nn.Module):
         x = self.act(self.norm(self.conv(images)))
         logits: torch.Tensor = self.head(x.mean(dim=(2, 3)) * self.gain)
         return logits
+
+
+@pytest.fixture(scope="module", params=["cpu", "grid", "cuda"])
+def device(request) -> Iterator[torch.device]:
+    """The CPU; the CPU running what a CUDA device would run; a CUDA device."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device here")
+    if request.param != "grid":
+        yield torch.device(request.param, 0) if request.param == "cuda" else torch.device("cpu")
+        return
+    with rehearsed(shuffle=1):
+        yield torch.device("cpu")
 
 
 @pytest.fixture

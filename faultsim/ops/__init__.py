@@ -1,5 +1,6 @@
 """Validated operators over the native kernels: the only importer of ``faultsim._C``."""
 
+from faultsim.ops.grid import check_device_flag
 from faultsim.ops.patch import Patch
 from faultsim.ops.ranking import RankedBits, rank_bits
 from faultsim.ops.sampling import sample_bit_errors, sample_uniform
@@ -22,6 +23,7 @@ __all__ = [
     "SelectiveScan",
     "StateFault",
     "apply_",
+    "check_device_flag",
     "flip_",
     "rank_bits",
     "read_words",

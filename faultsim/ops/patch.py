@@ -6,7 +6,7 @@ operand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 
 from faultsim.errors import FaultError
-from faultsim.fault import OPS
 from faultsim.ops._native import native
-from faultsim.ops.words import apply_, check_tensor, native_words, restore_, touch
+from faultsim.ops.grid import on_grid, on_stream
+from faultsim.ops.words import check_tensor, native_words, touch
 
 Table = npt.NDArray[np.int64]
 
@@ -24,8 +24,9 @@ Table = npt.NDArray[np.int64]
 class Patch:
     """Faults in some tensors, and the words they replaced.
 
-    Striking and restoring are one native call for all tensors on the CPU, so an exception or
-    KeyboardInterrupt finds them struck or restored, never in between.
+    Striking and restoring are one native call for all tensors on the CPU, and one launch for those
+    of each CUDA device, so an exception or KeyboardInterrupt finds them struck or restored, never
+    in between. A CUDA graph can hold both.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:
@@ -42,27 +43,26 @@ class Patch:
         for tensor in tensors:
             check_tensor(tensor)
         self._tensors = tensors
-        self._device: list[_DevicePatch] = []
-        if any(tensor.is_cuda for tensor in tensors):
-            self._device = [
-                _DevicePatch(tensor, table[:, table[0] == number])
-                for number, tensor in enumerate(tensors)
-                if tensor.is_cuda
-            ]
-            table = table[:, ~np.array([tensor.is_cuda for tensor in tensors])[table[0]]]
-        self._host = _host_patch(tensors, table)
+        devices = [tensor.device for tensor in tensors]
+
+        def faults_on(chosen: Callable[[torch.device], bool]) -> Table:
+            return table[:, np.array([chosen(d) for d in devices], dtype=bool)[table[0]]]
+
+        self._parts: list[_HostPatch | _GridPatch] = []
+        for device in dict.fromkeys(filter(on_grid, devices)):
+            self._parts.append(_GridPatch(tensors, faults_on(device.__eq__), device))
+        rest = faults_on(lambda device: not on_grid(device))
+        self._parts.append(_HostPatch(tensors, rest))
 
     def strike(self) -> None:
-        """Saves the words and corrupts them."""
-        self._host.strike()
-        for part in self._device:
+        """Saves the words and corrupts them; does nothing where they are struck."""
+        for part in self._parts:
             part.strike()
         self._touch()
 
     def restore(self) -> None:
         """Writes the saved words back; does nothing where nothing was struck."""
-        self._host.restore()
-        for part in self._device:
+        for part in self._parts:
             part.restore()
         self._touch()
 
@@ -71,31 +71,46 @@ class Patch:
             touch(tensor)
 
 
-def _host_patch(tensors: Sequence[torch.Tensor], table: Table) -> Any:
-    # Tensors on another device keep their place in the list; no fault of these is in them.
+class _HostPatch:
+    """The faults in tensors on the CPU."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:
+        self._native = _checked(native().Patch, tensors, table)
+
+    def strike(self) -> None:
+        self._native.strike()
+
+    def restore(self) -> None:
+        self._native.restore()
+
+
+class _GridPatch:
+    """The faults in tensors on a CUDA device, uploaded once; then launches alone."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor], table: Table, device: torch.device) -> None:
+        self._device = device
+        tables = _checked(native().patch_tables, tensors, table)
+        self._saved = torch.empty(table.shape[1], dtype=torch.int64, device=device)
+        self._tables = [_uploaded(part, device) for part in tables]
+        places = [part.data_ptr() for part in self._tables]
+        make = native().CudaPatch if device.type == "cuda" else native().GridPatch
+        self._native = make(*places, table.shape[1], self._saved.data_ptr())
+
+    def strike(self) -> None:
+        on_stream(self._device, self._native.strike)
+
+    def restore(self) -> None:
+        on_stream(self._device, self._native.restore)
+
+
+def _checked(make: Callable[..., Any], tensors: Sequence[torch.Tensor], table: Table) -> Any:
+    # Tensors of another device keep their place in the list; no fault of these is in them.
     words = [native_words(tensor) for tensor in tensors]
     try:
-        return native().Patch(words, np.ascontiguousarray(table))
+        return make(words, np.ascontiguousarray(table))
     except IndexError as error:
         raise FaultError(str(error)) from None
 
 
-class _DevicePatch:
-    """The faults of one tensor on a CUDA device, operator by operator."""
-
-    def __init__(self, tensor: torch.Tensor, table: Table) -> None:
-        self._tensor, self._table = tensor, table
-        self._saved: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def strike(self) -> None:
-        _, index, mask, op, operand, *_ = self._table
-        for number in np.unique(op):
-            rows = op == number
-            patterns = (operand if OPS[number] == "replace" else mask)[rows]
-            struck = torch.tensor(index[rows], device=self._tensor.device)
-            self._saved.append((struck, apply_(self._tensor, struck, OPS[number], patterns)))
-
-    def restore(self) -> None:
-        while self._saved:
-            restore_(self._tensor, *self._saved[-1])
-            self._saved.pop()
+def _uploaded(table: bytes, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(table, np.uint8).copy()).to(device)

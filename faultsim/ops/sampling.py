@@ -9,6 +9,7 @@ import torch
 
 from faultsim.errors import FaultError
 from faultsim.ops._native import native
+from faultsim.ops.grid import check_device, check_device_flag, launch, on_grid
 
 
 def sample_uniform(
@@ -40,12 +41,18 @@ def sample_uniform(
 
 
 def sample_bit_errors(
-    population: int, rate: float, *, seed: int, trial: int = 0, stream: int = 0
+    population: int,
+    rate: float,
+    *,
+    seed: int,
+    trial: int = 0,
+    stream: int = 0,
+    device: torch.device | str = "cpu",
 ) -> torch.Tensor:
     """Each of ``range(population)`` independently with probability ``rate``, ascending.
 
     Geometric skips over blocks of 2^20, so that time follows the number of errors. Each block has
-    a counter of its own, and the logarithm is ours, so every platform draws the same.
+    a counter of its own, and the logarithm is ours, so every platform and device draws the same.
 
     Args:
         population: Number of candidates, below 2^52.
@@ -53,19 +60,40 @@ def sample_bit_errors(
         seed: As for :func:`sample_uniform`.
         trial: As for :func:`sample_uniform`.
         stream: As for :func:`sample_uniform`.
+        device: Where to draw them; a CUDA device is waited for once, for their number.
 
     Returns:
-        (n,) int64, where n is binomial.
+        (n,) int64 on the device, where n is binomial.
 
     Raises:
-        FaultError: A rate, population or key out of range.
+        FaultError: A rate, population or key out of range, or a fault that was skipped on the
+            device; see :func:`faultsim.ops.check_device_flag`.
+        InjectionError: A device that is not the CPU or CUDA, or for which faultsim was not built.
     """
     _check_key(seed, trial, stream)
     if not 0 <= rate <= 1:
         raise FaultError(f"bit-error rate {rate} is not between 0 and 1")
     if not 0 <= population < 1 << 52:
         raise FaultError(f"cannot sample errors over {population} bits")
-    return torch.from_numpy(native().sample_bit_errors(population, rate, seed, trial, stream))
+    device = torch.device(device)
+    check_device(device)
+    draw = population, rate, seed, trial, stream
+    if on_grid(device):
+        return _on_grid(draw, device)
+    return torch.from_numpy(native().sample_bit_errors(*draw))
+
+
+def _on_grid(draw: tuple[int, float, int, int, int], device: torch.device) -> torch.Tensor:
+    blocks = -(-draw[0] // native().block_bits)
+    counts = torch.zeros(blocks, dtype=torch.int64, device=device)
+    launch("count_bit_errors", device, *draw, counts.data_ptr())
+    ends = counts.cumsum(0)
+    total = int(ends[-1]) if blocks else 0
+    check_device_flag(device)
+    errors = torch.empty(total, dtype=torch.int64, device=device)
+    places = counts.data_ptr(), ends.data_ptr(), errors.data_ptr()
+    launch("write_bit_errors", device, *draw, *places)
+    return errors
 
 
 def _check_key(seed: int, trial: int, stream: int) -> None:

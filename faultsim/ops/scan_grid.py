@@ -1,8 +1,4 @@
-"""The native scan in blocks of threads, for CUDA.
-
-Tensors on the CPU run the same bodies one thread after the other: slow, but what the device
-computes can be seen without one, bit for bit.
-"""
+"""The native scan in blocks of threads: for CUDA, and as the host rehearses it."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from typing import Any
 import torch
 
 from faultsim.ops._native import native
+from faultsim.ops.grid import on_stream
 
 Tensor = torch.Tensor
 
@@ -20,13 +17,7 @@ def runs_on_device(states: int) -> bool:
     return bool(native().with_cuda) and states <= native().ScanGrid.most_states
 
 
-def forward(
-    inputs: list[Tensor | None],
-    softplus: bool,
-    state_faults: Tensor | None,
-    *,
-    last_first: bool = False,
-) -> Tensor:
+def forward(inputs: list[Tensor | None], softplus: bool, state_faults: Tensor | None) -> Tensor:
     """The result of the scan, in the dtype of u.
 
     Asynchronous on the current stream; a CUDA graph can hold it where ``state_faults`` are on the
@@ -37,18 +28,14 @@ def forward(
             in bfloat16 and the rest in float32.
         softplus: Whether softplus is applied to delta.
         state_faults: As :func:`faultsim.ops.state_fault.packed`, on any device.
-        last_first: On the CPU, the order in which threads take their turns.
     """
     u, *_ = inputs
     assert u is not None
     y = torch.empty_like(u)
     faults = _on(u.device, state_faults)
     grid = _grid(inputs, softplus, faults)
-    if u.is_cuda:
-        with torch.cuda.device(u.device):
-            grid.forward_cuda(y.data_ptr(), _stream(u.device))
-    else:
-        grid.forward(y.data_ptr(), last_first)
+    run = grid.forward_cuda if u.is_cuda else grid.forward
+    on_stream(u.device, lambda stream: run(y.data_ptr(), stream))
     return y
 
 
@@ -58,8 +45,6 @@ def backward(
     softplus: bool,
     state_faults: Tensor | None,
     grads: list[Tensor],
-    *,
-    last_first: bool = False,
 ) -> None:
     """Fills the gradients of the seven inputs, each in the dtype of its input.
 
@@ -69,17 +54,13 @@ def backward(
         softplus: Whether softplus is applied to delta.
         state_faults: As they were in the forward pass.
         grads: Contiguous; empty for inputs that are None.
-        last_first: On the CPU, the order in which threads take their turns.
     """
     faults = _on(dy.device, state_faults)
     grid = _grid(inputs, softplus, faults)
     scratch = torch.empty(grid.scratch_bytes, dtype=torch.uint8, device=dy.device)
     pointers = (dy.data_ptr(), *(g.data_ptr() if g.numel() else 0 for g in grads))
-    if dy.is_cuda:
-        with torch.cuda.device(dy.device):
-            grid.backward_cuda(pointers, scratch.data_ptr(), _stream(dy.device))
-    else:
-        grid.backward(pointers, scratch.data_ptr(), last_first)
+    run = grid.backward_cuda if dy.is_cuda else grid.backward
+    on_stream(dy.device, lambda stream: run(pointers, scratch.data_ptr(), stream))
 
 
 def _grid(inputs: list[Tensor | None], softplus: bool, faults: Tensor | None) -> Any:
@@ -96,7 +77,3 @@ def _grid(inputs: list[Tensor | None], softplus: bool, faults: Tensor | None) ->
 def _on(device: torch.device, faults: Tensor | None) -> Tensor | None:
     """In stream order: pageable memory is read before the copy returns."""
     return None if faults is None else faults.to(device, non_blocking=True).contiguous()
-
-
-def _stream(device: torch.device) -> int:
-    return int(torch.cuda.current_stream(device).cuda_stream)

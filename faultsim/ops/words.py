@@ -1,7 +1,9 @@
 """Corrupt, save and restore the words of a tensor, in place and bit for bit.
 
 Indices are row-major over the logical shape, whatever the memory layout. Patterns are int64.
-Duplicate indices compose in array order. Nothing is written unless every index is in range.
+Duplicate indices compose in array order. Nothing is written unless every index is in range; where
+indices are on a CUDA device, nobody waits for them: those out of range are skipped, and
+:func:`faultsim.ops.check_device_flag` raises.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from faultsim.errors import FaultError, InjectionError
 from faultsim.fault import OPS
 from faultsim.formats import FORMATS, signed
 from faultsim.ops._native import native
+from faultsim.ops.grid import check_device, device_flag, launch, on_grid
 
 Index = int | Sequence[int] | npt.NDArray[Any] | torch.Tensor
 Patterns = Index
@@ -27,7 +30,8 @@ def flip_(tensor: torch.Tensor, index: Index, mask: Patterns) -> torch.Tensor:
 
     Args:
         tensor: Any dtype with a bit format, on the CPU or a CUDA device, of any strides that do
-            not overlap. Changed in place; its autograd version is raised.
+            not overlap. Changed in place, on the device's current stream; its autograd version is
+            raised.
         index: (n,) positions in the flattened tensor.
         mask: (n,) bit patterns, or one for all.
 
@@ -62,12 +66,11 @@ def read_words(tensor: torch.Tensor, index: Index) -> torch.Tensor:
     """(n,) int64, the words at ``index``, sign-extended; errors as :func:`flip_`."""
     where = _checked_index(tensor, index)
     out = torch.empty_like(where)
-    words = native_words(tensor)
-    if tensor.is_cuda:
-        args = where.data_ptr(), len(where), out.data_ptr(), _stream(tensor)
-        native().read_words_cuda(words, *args)
+    args = native_words(tensor), where.data_ptr(), len(where), out.data_ptr()
+    if on_grid(tensor.device):
+        launch("read_words", tensor.device, *args, _flag(tensor))
     else:
-        native().read_words(words, where.data_ptr(), len(where), out.data_ptr())
+        native().read_words(*args)
     return out
 
 
@@ -87,10 +90,10 @@ def restore_(tensor: torch.Tensor, index: Index, saved: torch.Tensor) -> None:
         raise FaultError(f"saved words must be {len(where)} int64, as the operator returned them")
     saved = saved.to(tensor.device).contiguous()
     words = native_words(tensor)
-    if tensor.is_cuda:
+    if on_grid(tensor.device):
         order = torch.argsort(where, stable=True)
-        args = where.data_ptr(), order.data_ptr(), len(where), saved.data_ptr(), _stream(tensor)
-        native().restore_words_cuda(words, *args)
+        args = where.data_ptr(), order.data_ptr(), len(where), saved.data_ptr()
+        launch("restore_words", tensor.device, words, *args, _flag(tensor))
     else:
         native().restore_words(words, where.data_ptr(), len(where), saved.data_ptr())
     touch(tensor)
@@ -111,10 +114,10 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
     saved = torch.empty_like(where)
     words, stride = native_words(tensor), int(len(patterns) > 1)
     head = OPS.index(op), where.data_ptr(), len(where), patterns.data_ptr(), stride
-    if tensor.is_cuda:
+    if on_grid(tensor.device):
         order = torch.argsort(where, stable=True)
-        rest = order.data_ptr(), saved.data_ptr(), _stream(tensor)
-        native().corrupt_words_cuda(words, *head, *rest)
+        rest = order.data_ptr(), saved.data_ptr(), _flag(tensor)
+        launch("corrupt_words", tensor.device, words, *head, *rest)
     else:
         native().corrupt_words(words, *head, saved.data_ptr())
     touch(tensor)
@@ -139,51 +142,53 @@ def _(tensor: torch.Tensor, index: torch.Tensor, operand: torch.Tensor, op: int)
     return torch.empty_like(index)
 
 
-def _integers(values: Index, device: torch.device) -> torch.Tensor:
+def _integers(values: Index) -> torch.Tensor:
     """``values`` as a contiguous 1-D int64 tensor; unsigned 64-bit patterns wrap."""
     if isinstance(values, torch.Tensor):
         if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
             raise FaultError(f"indices and masks must be integers, not {values.dtype}")
-        return values.to(device, torch.int64).reshape(-1).contiguous()
+        return values.to(torch.int64).reshape(-1).contiguous()
     if isinstance(values, (int, np.integer)):
         values = [int(values)]
     if isinstance(values, Sequence):
         if not all(isinstance(v, (int, np.integer)) for v in values):
             raise FaultError("indices and masks must be integers")
-        return torch.tensor([signed(int(v)) for v in values], dtype=torch.int64, device=device)
+        return torch.tensor([signed(int(v)) for v in values], dtype=torch.int64)
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise FaultError(f"indices and masks must be integers, not {array.dtype}")
-    return torch.from_numpy(array.astype(np.int64).ravel()).to(device)
+    return torch.from_numpy(array.astype(np.int64).ravel())
 
 
 def _checked_index(tensor: torch.Tensor, index: Index) -> torch.Tensor:
+    """The indices beside the tensor; checked unless they are on a device already."""
     check_tensor(tensor)
-    where = _integers(index, tensor.device)
-    if tensor.is_cuda:
-        outside = torch.nonzero((where < 0) | (where >= tensor.numel()))
-        bad = int(outside[0]) if len(outside) else -1
-    else:
-        bad = native().first_out_of_bounds(where.data_ptr(), len(where), tensor.numel())
+    where = _integers(index)
+    if where.is_cuda and tensor.is_cuda:
+        return where.to(tensor.device)
+    where = where.cpu()
+    bad = native().first_out_of_bounds(where.data_ptr(), len(where), tensor.numel())
     if bad >= 0:
         raise FaultError(
             f"index {int(where[bad])} is outside a tensor of shape {tuple(tensor.shape)}, which "
             f"has {tensor.numel()} elements"
         )
-    return where
+    return where.to(tensor.device)
 
 
 def _checked_patterns(tensor: torch.Tensor, operand: Patterns, n: int) -> torch.Tensor:
-    patterns = _integers(operand, tensor.device)
+    """The operands beside the tensor; checked unless they are on a device already."""
+    patterns = _integers(operand)
     if len(patterns) not in (1, n):
         raise FaultError(f"{len(patterns)} masks for {n} indices; give one, or as many as indices")
     bits = 8 * tensor.element_size()
-    if bits < 64 and len(patterns):
+    unchecked = patterns.is_cuda and tensor.is_cuda
+    if bits < 64 and len(patterns) and not unchecked:
         low, high = (int(end) for end in torch.aminmax(patterns))
         if low < -(1 << (bits - 1)) or high >= 1 << bits:
             wide = low if low < 0 else high
             raise FaultError(f"mask {wide:#x} is wider than the {bits} bits of {tensor.dtype}")
-    return patterns
+    return patterns.to(tensor.device)
 
 
 def check_tensor(tensor: torch.Tensor) -> None:
@@ -195,16 +200,9 @@ def check_tensor(tensor: torch.Tensor) -> None:
         from faultsim.formats import format_of
 
         format_of(tensor.dtype)  # raises, naming the dtypes that have a format
-    if tensor.layout != torch.strided or tensor.device.type not in ("cpu", "cuda"):
-        raise InjectionError(
-            f"only strided tensors on the CPU or a CUDA device can be struck, not {tensor.layout} "
-            f"on {tensor.device.type}"
-        )
-    if tensor.is_cuda and not native().with_cuda:
-        raise InjectionError(
-            "the tensor is on a CUDA device, but faultsim was built without CUDA; reinstall it "
-            "with FAULTSIM_CUDA=1, or move the model to the CPU"
-        )
+    if tensor.layout != torch.strided:
+        raise InjectionError(f"only strided tensors can be struck, not {tensor.layout}")
+    check_device(tensor.device)
     if not tensor.is_contiguous() and _overlaps(tensor):
         raise InjectionError("an expanded or overlapping tensor cannot be struck; clone it first")
     if tensor.is_neg():
@@ -241,5 +239,5 @@ def touch(tensor: torch.Tensor) -> None:
         torch.autograd.graph.increment_version(tensor)
 
 
-def _stream(tensor: torch.Tensor) -> int:
-    return int(torch.cuda.current_stream(tensor.device).cuda_stream)
+def _flag(tensor: torch.Tensor) -> int:
+    return device_flag(tensor.device).data_ptr()

@@ -83,7 +83,7 @@ def outputs_and_gradients(
             for hook in hooks:
                 hook.remove()
     return {
-        name: (value.detach().cpu(), grad.nan_to_num().cpu())
+        name: (value.detach(), grad.nan_to_num())
         for (name, value), grad in zip(outputs.items(), grads, strict=True)
         if grad is not None
     }

@@ -6,11 +6,16 @@
 #include <vector>
 
 #include "flip.h"
+#include "flip_grid.h"
 #include "isa.h"
 #include "limits.h"
+#include "limits_grid.h"
+#include "patch_grid.h"
 #include "rank.h"
+#include "rank_grid.h"
 #include "rank_screen.h"
 #include "sample.h"
+#include "sample_grid.h"
 #include "scan.h"
 #include "scan_grid.h"
 #include "scan_kernel.h"
@@ -68,6 +73,50 @@ void flips_undo(int bytes) {
   }
 }
 
+// What a device runs, on the host: the same words, and no access where an index is bad.
+void flips_on_a_grid(int bytes, uint64_t shuffle) {
+  std::vector<int64_t> memory(35, 0x1234567890ABCDEF);
+  const std::vector<int64_t> before = memory;
+  std::vector<int64_t> other = memory;
+  const std::vector<int64_t> index = {0, 34, 6, 6, 0, 6, 35, -1};
+  const std::vector<int64_t> operand = {1, -1, 64, 32, 127, -128, 1, 1};
+  const std::vector<int64_t> order = {7, 0, 4, 2, 3, 5, 1, 6};
+  std::vector<int64_t> saved(8), expected(6), read(8);
+  int32_t flag = 0;
+  const GridWords<HostGrid> words{{shuffle}, strided(memory, bytes), &flag};
+  for (int op = 0; op < 4; ++op) {
+    const Faults faults{index.data(), operand.data(), 1, 8, static_cast<Op>(op)};
+    words.corrupt(faults, order.data(), saved.data());
+    corrupt_words(strided(other, bytes), {index.data(), operand.data(), 1, 6, faults.op},
+                  expected.data());
+    check(memory == other, "a grid corrupts as the CPU does");
+    check(std::equal(expected.begin(), expected.end(), saved.begin()), "and saves the same");
+    words.read(index.data(), 8, read.data());
+    words.restore(index.data(), order.data(), 8, saved.data());
+    restore_words(strided(other, bytes), index.data(), 6, expected.data());
+    check(memory == before && other == before, "a grid restores every word");
+  }
+  check(flag == kBadIndex, "bad indices are noted");
+}
+
+void patches_on_a_grid(uint64_t shuffle) {
+  std::vector<int64_t> memory(35, 7);
+  const std::vector<int64_t> before = memory;
+  std::vector<Words> tensors;
+  for (int bytes : {1, 2, 4, 8}) tensors.push_back(strided(memory, bytes));
+  std::vector<PatchFault> faults = {{34, 1, 0, Op::flip}, {3, 5, 3, Op::replace}};
+  faults.insert(faults.end(), {{34, 2, 0, Op::flip}, {20, 2, 1, Op::stuck_at_1}});
+  faults.push_back({30, 4, 2, Op::stuck_at_0});
+  sort_by_word(faults);
+  std::vector<int64_t> saved(faults.size());
+  GridPatch<HostGrid> patch(
+      {tensors.data(), faults.data(), static_cast<int64_t>(faults.size()), saved.data()});
+  patch.strike({shuffle});
+  check(patch.struck() && memory != before, "a patch strikes");
+  patch.restore({shuffle});
+  check(memory == before, "a patch restores");
+}
+
 void bounds_are_checked() {
   const std::vector<int64_t> index = {0, 3, 4, -1, INT64_MIN, INT64_MAX};
   check(first_out_of_bounds(index.data(), 2, 4) == -1, "indices inside");
@@ -85,7 +134,27 @@ void samples_are_distinct() {
     const std::vector<int64_t> errors = sample_bit_errors(3000000, rate, 1, 2, 0);
     check(rate > 0 || errors.empty(), "no errors at rate 0");
     check(rate < 1 || errors.size() == 3000000, "all errors at rate 1");
+    const GridErrors<HostGrid> grid{{5}, ErrorDraw(3000000, rate, 1, 2, 0)};
+    std::vector<int64_t> counts(grid.draw.blocks()), ends(counts.size()), drawn(errors.size());
+    grid.count(counts.data());
+    std::partial_sum(counts.begin(), counts.end(), ends.begin());
+    check(errors.empty() || ends.back() == static_cast<int64_t>(errors.size()), "as many errors");
+    grid.write(counts.data(), ends.data(), drawn.data());
+    check(drawn == errors, "a grid draws the same errors");
   }
+}
+
+bool same(const std::vector<Ranked>& one, const std::vector<Ranked>& other) {
+  return one.size() == other.size() &&
+         std::equal(one.begin(), one.end(), other.begin(),
+                    [](const Ranked& a, const Ranked& b) { return !(a < b) && !(b < a); });
+}
+
+std::vector<Ranked> rank_on_a_grid(const RankJob& job, int64_t room) {
+  std::vector<Ranked> memory(1 + job.k + room);  // the first is larger than what was found
+  const RankBuffer buffer{reinterpret_cast<RankFound*>(memory.data()), job.k + room};
+  int64_t nan = -1;
+  return GridRanking<HostGrid>{{3}, buffer}.run(job, &nan);
 }
 
 template <class Word>
@@ -100,11 +169,15 @@ void ranks(Float format, int bits, int64_t n) {
     for (int64_t k : {int64_t{1}, int64_t{70}, n * bits + 1})
       for (bool finite_only : {true, false}) {
         int64_t nan = -1;
-        const std::vector<Ranked> best = rank_bits(
-            {weight.data(), grad.data(), n, format, all, finite_only, Direction::both, k, threads},
-            &nan);
+        const RankJob job{weight.data(), grad.data(),     n, format, all,
+                          finite_only,   Direction::both, k, threads};
+        const std::vector<Ranked> best = rank_bits(job, &nan);
         check(static_cast<int64_t>(best.size()) <= k, "at most k results");
         for (size_t i = 1; i < best.size(); ++i) check(best[i - 1] < best[i], "strictly in order");
+        if (threads > 1) continue;
+        for (int64_t room : {1, 5000})
+          if (room > 1 || n < 1000)
+            check(same(best, rank_on_a_grid(job, room)), "a grid ranks as the CPU does");
       }
 }
 
@@ -170,6 +243,10 @@ void scans(int64_t batch, int64_t dim, int64_t groups, int64_t length, int64_t s
 
 int main() {
   for (int bytes : {1, 2, 4, 8}) flips_undo(bytes);
+  for (uint64_t shuffle : {0, 1, 2}) {
+    for (int bytes : {1, 2, 4, 8}) flips_on_a_grid(bytes, shuffle);
+    patches_on_a_grid(shuffle);
+  }
   bounds_are_checked();
   samples_are_distinct();
   for (int64_t n : {1, 255, 257, 140001}) {
@@ -189,6 +266,10 @@ int main() {
   scans<float>(1, 10, 2, 33, 33);
   const std::vector<uint64_t> words(37, 3);
   check(read_limit(words.data(), 37, 2) == 111, "the read limit reads every word once");
+  const std::vector<ReadLimit::Pack> packs(3 * ReadLimit::kUnit / 2, {{1, 2}});
+  uint64_t sum = 0;
+  GridLimits<HostGrid>{{4}}.read(packs[0].words, 3 * ReadLimit::kUnit, &sum);
+  check(sum == 3 * packs.size(), "and so does that of a grid");
   std::printf("native code under the sanitizers: %s\n", failures ? "FAILED" : "clean");
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

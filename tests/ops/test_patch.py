@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,16 +17,17 @@ SITES = [
 ]
 
 
-def tensors() -> list[torch.Tensor]:
-    transposed = torch.arange(12.0).view(4, 3).t()
-    return [transposed, torch.arange(5, dtype=torch.int8), torch.ones(2, 2, dtype=torch.float64)]
+def tensors(device: torch.device) -> list[torch.Tensor]:
+    transposed = torch.arange(12.0, device=device).view(4, 3).t()
+    narrow = torch.arange(5, dtype=torch.int8, device=device)
+    return [transposed, narrow, torch.ones(2, 2, dtype=torch.float64, device=device)]
 
 
-def test_a_patch_does_what_the_operators_do_in_order():
+def test_a_patch_does_what_the_operators_do_in_order(device):
     faults = FaultSet.of(
         [Fault(SITES[i % 3], i % 4, 3 << i % 4, OPS[i % 4], i) for i in (5, 0, 7, 2, 1, 11, 9)]
     )
-    struck, expected = tensors(), tensors()
+    struck, expected = tensors(device), tensors(device)
     patch = ops.Patch([struck[SITES.index(site)] for site in faults.sites], faults.table)
     patch.strike()
     for fault in faults:
@@ -34,11 +36,11 @@ def test_a_patch_does_what_the_operators_do_in_order():
     assert all(torch.equal(a, b) for a, b in zip(struck, expected, strict=True))
     patch.restore()
     patch.restore()
-    assert all(torch.equal(a, b) for a, b in zip(struck, tensors(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(struck, tensors(device), strict=True))
 
 
-def test_striking_twice_saves_the_first_words():
-    tensor = torch.ones(3)
+def test_striking_twice_saves_the_first_words(device):
+    tensor = torch.ones(3, device=device)
     patch = ops.Patch(
         [tensor], FaultSet([Site("t", "weights", "float32", (3,))], 0, [1], 1 << 31).table
     )
@@ -49,9 +51,55 @@ def test_striking_twice_saves_the_first_words():
     assert tensor.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_tensors_that_do_not_fit_are_refused_before_anything_is_touched():
+def test_tensors_that_do_not_fit_are_refused_before_anything_is_touched(device):
     site = Site("t", "weights", "float32", (3,))
     with pytest.raises(FaultError, match="index 2 is outside a tensor of 2"):
-        ops.Patch([torch.ones(2)], FaultSet([site], 0, [2], 1).table)
+        ops.Patch([torch.ones(2, device=device)], FaultSet([site], 0, [2], 1).table)
     with pytest.raises(InjectionError, match="overlapping"):
-        ops.Patch([torch.ones(1).expand(3)], FaultSet([site], 0, [2], 1).table)
+        ops.Patch([torch.ones(1, device=device).expand(3)], FaultSet([site], 0, [2], 1).table)
+
+
+def test_duplicates_compose_in_array_order(device):
+    """A FaultSet has none; the kernel is told so by nobody."""
+    tensor = torch.tensor([5], dtype=torch.int32, device=device)
+    ops_in_order = [0, 2, 3, 1, 0]  # flip, set, replace, clear, flip
+    rows = [[0] * 5, [0] * 5, [3, 8, 0, 6, 1], ops_in_order, [0, 0, 14, 0, 0], [0] * 5, [0] * 5]
+    patch = ops.Patch([tensor], np.array(rows, dtype=np.int64))
+    patch.strike()
+    assert tensor.tolist() == [(14 & ~6) ^ 1]
+    patch.restore()
+    assert tensor.tolist() == [5]
+
+
+def test_equal_indices_of_different_tensors_are_different_words(device):
+    ones = [torch.ones(2, device=device) for _ in range(2)]
+    sites = [Site(name, "weights", "float32", (2,)) for name in "ab"]
+    patch = ops.Patch(ones, FaultSet(sites, [0, 1], [1, 1], 1 << 31).table)
+    patch.strike()
+    assert [tensor.tolist() for tensor in ones] == [[1, -1], [1, -1]]
+    patch.restore()
+    assert [tensor.tolist() for tensor in ones] == [[1, 1], [1, 1]]
+
+
+def test_an_empty_patch_does_nothing(device):
+    patch = ops.Patch([torch.ones(1, device=device)], np.zeros((7, 0), dtype=np.int64))
+    patch.strike()
+    patch.restore()
+    ops.Patch([], np.zeros((7, 0), dtype=np.int64)).strike()
+
+
+def test_a_graph_holds_strike_and_restore(device):
+    """No allocation, no copy, no Python: a replay strikes the words of its time."""
+    if device.type != "cuda":
+        pytest.skip("graphs are CUDA's")
+    tensor = torch.ones(3, device=device)
+    site = Site("t", "weights", "float32", (3,))
+    patch = ops.Patch([tensor], FaultSet([site], 0, [1], 1 << 31).table)
+    seen, graph = torch.empty_like(tensor), torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        patch.strike()
+        seen.copy_(tensor)
+        patch.restore()
+    tensor.fill_(2)
+    graph.replay()
+    assert (seen.tolist(), tensor.tolist()) == ([2, -2, 2], [2, 2, 2])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, chisquare
 
 from faultsim import ops
-from faultsim.errors import FaultError
+from faultsim.errors import FaultError, InjectionError
 from faultsim.ops._native import native
 
 # Random123's kat_vectors, philox4x32 10 rounds.
@@ -64,7 +64,26 @@ def test_a_recorded_sample_never_changes():
         333795119,
         375234698,
     ]
-    assert ops.sample_bit_errors(10**9, 3e-9, seed=42, trial=7).tolist() == [368711517]
+
+
+def test_a_recorded_draw_of_errors_never_changes(device):
+    errors = ops.sample_bit_errors(10**9, 3e-9, seed=42, trial=7, device=device)
+    assert errors.tolist() == [368711517]
+
+
+@given(
+    population=st.integers(0, 3 << 20),
+    rate=st.floats(0, 1e-3) | st.just(0.3),
+    seed=st.integers(0, 2**64 - 1),
+    trial=st.integers(0, 2**32 - 1),
+    stream=st.integers(0, 2**31 - 1),
+)
+def test_every_device_draws_the_same_errors(device, population, rate, seed, trial, stream):
+    key = {"seed": seed, "trial": trial, "stream": stream}
+    errors = ops.sample_bit_errors(population, rate, **key, device=device)
+    expected = native().sample_bit_errors(population, rate, seed, trial, stream)
+    assert errors.device == device
+    np.testing.assert_array_equal(errors.cpu().numpy(), expected)
 
 
 def test_draws_are_philox_words_scaled_by_their_high_half():
@@ -119,9 +138,10 @@ def test_a_larger_population_keeps_the_errors_of_its_first_blocks():
     assert large[: len(small)] == small
 
 
-def test_rates_zero_and_one():
-    assert len(ops.sample_bit_errors(10**6, 0.0, seed=0)) == 0
-    assert ops.sample_bit_errors(1000, 1.0, seed=0).tolist() == list(range(1000))
+def test_rates_zero_and_one(device):
+    assert len(ops.sample_bit_errors(10**6, 0.0, seed=0, device=device)) == 0
+    errors = ops.sample_bit_errors(1000, 1.0, seed=0, device=device)
+    assert errors.tolist() == list(range(1000))
 
 
 @pytest.mark.parametrize(
@@ -132,8 +152,9 @@ def test_rates_zero_and_one():
         lambda: ops.sample_uniform(3, 1, seed=0, trial=1 << 32),
         lambda: ops.sample_bit_errors(3, 1.5, seed=0),
         lambda: ops.sample_bit_errors(3, float("nan"), seed=0),
+        lambda: ops.sample_bit_errors(3, 0.5, seed=0, device="meta"),
     ],
 )
 def test_impossible_samples_are_refused(call):
-    with pytest.raises(FaultError):
+    with pytest.raises((FaultError, InjectionError)):
         call()

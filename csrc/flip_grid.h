@@ -1,0 +1,124 @@
+// Corrupt, save and restore words in parallel; see flip.h for what they do.
+//
+// `order` sorts the faults by index, stably: the thread at the head of a run of equal indices does
+// the whole run in array order, the others nothing. What cannot be done is skipped and noted in a
+// flag that the host reads when it synchronises.
+#pragma once
+#include "atomics.h"
+#include "bits.h"
+#include "grid.h"
+
+namespace faultsim {
+
+enum Refused : int32_t { kBadIndex = 1, kWideMask = 2 };
+
+FAULTSIM_HD inline bool is_inside(const Words& words, int64_t index, int32_t* flag) {
+  if (static_cast<uint64_t>(index) < static_cast<uint64_t>(words.numel)) return true;
+  fetch_or(flag, kBadIndex);
+  return false;
+}
+
+// Whether the operand is a pattern of the word, signed or unsigned.
+template <class Word>
+FAULTSIM_HD inline bool fits(int64_t operand, int32_t* flag) {
+  constexpr int bits = 8 * sizeof(Word);
+  const int64_t above = bits == 64 ? 0 : operand >> (bits - 1);
+  if (above >= -1 && above <= 1) return true;
+  fetch_or(flag, kWideMask);
+  return false;
+}
+
+template <class Word>
+struct ReadWords {
+  Words words;
+  const int64_t* index;
+  int64_t* out;
+  int32_t* flag;
+
+  FAULTSIM_HD void operator()(int64_t i) const {
+    out[i] = is_inside(words, index[i], flag)
+                 ? static_cast<const Word*>(words.data)[words.offset(index[i])]
+                 : 0;
+  }
+};
+
+template <class Word>
+struct CorruptWords {
+  Words words;
+  Faults faults;
+  const int64_t* order;
+  int64_t* saved;
+  int32_t* flag;
+
+  FAULTSIM_HD void operator()(int64_t at) const {
+    const int64_t index = faults.index[order[at]];
+    if (at > 0 && faults.index[order[at - 1]] == index) return;
+    if (!is_inside(words, index, flag)) return skip(at, index);
+    const int64_t where = words.offset(index);
+    Word word = static_cast<Word*>(words.data)[where];
+    for (; at < faults.n && faults.index[order[at]] == index; ++at) {
+      const int64_t i = order[at], operand = faults.operand[i * faults.stride];
+      saved[i] = word;
+      if (fits<Word>(operand, flag)) word = corrupt<Word>(faults.op, word, operand);
+    }
+    static_cast<Word*>(words.data)[where] = word;
+  }
+
+  FAULTSIM_HD void skip(int64_t at, int64_t index) const {
+    for (; at < faults.n && faults.index[order[at]] == index; ++at) saved[order[at]] = 0;
+  }
+};
+
+// The first fault of a run saved the word from before them all.
+template <class Word>
+struct RestoreWords {
+  Words words;
+  const int64_t* index;
+  const int64_t* order;
+  const int64_t* saved;
+  int32_t* flag;
+
+  FAULTSIM_HD void operator()(int64_t at) const {
+    const int64_t i = order[at];
+    if (at > 0 && index[order[at - 1]] == index[i]) return;
+    if (is_inside(words, index[i], flag))
+      static_cast<Word*>(words.data)[words.offset(index[i])] = static_cast<Word>(saved[i]);
+  }
+};
+
+// Every pointer is one that the grid can read.
+template <class Grid>
+struct GridWords {
+  Grid grid;
+  Words words;
+  int32_t* flag;
+
+  void read(const int64_t* index, int64_t n, int64_t* out) const;
+  void corrupt(const Faults& faults, const int64_t* order, int64_t* saved) const;
+  void restore(const int64_t* index, const int64_t* order, int64_t n, const int64_t* saved) const;
+};
+
+template <class Grid>
+void GridWords<Grid>::read(const int64_t* index, int64_t n, int64_t* out) const {
+  with_word(words.bytes,
+            [&](auto zero) { grid.run(n, ReadWords<decltype(zero)>{words, index, out, flag}); });
+}
+
+template <class Grid>
+void GridWords<Grid>::corrupt(const Faults& faults, const int64_t* order, int64_t* saved) const {
+  with_word(words.bytes, [&](auto zero) {
+    grid.run(faults.n, CorruptWords<decltype(zero)>{words, faults, order, saved, flag});
+  });
+}
+
+template <class Grid>
+void GridWords<Grid>::restore(const int64_t* index, const int64_t* order, int64_t n,
+                              const int64_t* saved) const {
+  with_word(words.bytes, [&](auto zero) {
+    grid.run(n, RestoreWords<decltype(zero)>{words, index, order, saved, flag});
+  });
+}
+
+extern template struct GridWords<DeviceGrid>;
+
+}  // namespace faultsim

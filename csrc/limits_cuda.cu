@@ -1,0 +1,7 @@
+#include "limits_grid.h"
+
+namespace faultsim {
+
+template struct GridLimits<DeviceGrid>;
+
+}  // namespace faultsim

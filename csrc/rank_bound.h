@@ -1,0 +1,66 @@
+// What a pass over all words asks of each: can any of its flips reach a threshold?
+#pragma once
+#include <algorithm>
+
+#include "rank_score.h"
+
+namespace faultsim {
+
+// An upper bound of |change| * |gradient| over the flips of a word, in the precision of the words,
+// or double for these. Setting the highest clear exponent bit changes most; flips that lower,
+// negate or fill a word change it by less than a known part of itself.
+template <class F>
+class RankBound {
+  using Word = typename F::Stored;
+
+ public:
+  using Real = decltype(F::real(Word{}));
+
+  explicit RankBound(const RankJob& job) : finite_only_(job.finite_only) {
+    constexpr int width = F::mantissa + F::exponent;
+    const uint64_t exponent = job.bits & static_cast<uint64_t>(kInfinity<F>);
+    const uint64_t mantissa = job.bits & ((uint64_t{1} << F::mantissa) - 1);
+    if (job.direction != Direction::one_to_zero) raising_ = static_cast<Word>(exponent);
+    const int fill = mantissa != 0 ? highest_bit(mantissa) : -1;
+    if (fill >= 0) {
+      part_ = std::ldexp(Real{1}, fill - F::mantissa);
+      least_ = F::real(static_cast<Word>(uint64_t{1} << fill));  // of subnormal words
+    }
+    if (exponent != 0) part_ = 1;
+    if (job.bits >> width & 1) part_ = 2;
+  }
+
+  // Below the threshold where, for all its rounding, no flip can reach the score.
+  static Real threshold(double score) {
+    if constexpr (sizeof(Real) == sizeof(double)) return score;
+    const double rounded =
+        std::min<double>(score * (1 - 0x1p-20), std::numeric_limits<Real>::max());
+    return rounded < 0x1p-100 ? static_cast<Real>(score < 0 ? -1 : 0) : static_cast<Real>(rounded);
+  }
+
+  FAULTSIM_HD Real operator()(Word weight, Word gradient) const {
+    return largest_change(weight & kMagnitude<F>) * F::real(gradient & kMagnitude<F>);
+  }
+
+ private:
+  FAULTSIM_HD Real largest_change(Word magnitude) const {
+    constexpr Real infinity = static_cast<Real>(kInfinite);
+    if (magnitude >= kInfinity<F>) return finite_only_ ? 0 : infinity;
+    const Real own = F::real(magnitude) * part_;
+    Real change = own < least_ ? least_ : own;
+    const Word clear = raising_ & ~magnitude;
+    if (clear == 0) return change;
+    const Word raised = magnitude | static_cast<Word>(Word{1} << highest_bit(clear));
+    // If raising is not finite, every other exponent bit is set: nothing else raises.
+    if (raised >= kInfinity<F>) return finite_only_ ? change : infinity;
+    const Real other = F::real(raised);
+    return change < other ? other : change;
+  }
+
+  Word raising_ = 0;
+  Real part_ = 0;
+  Real least_ = 0;
+  bool finite_only_;
+};
+
+}  // namespace faultsim

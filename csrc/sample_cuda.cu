@@ -1,0 +1,7 @@
+#include "sample_grid.h"
+
+namespace faultsim {
+
+template struct GridErrors<DeviceGrid>;
+
+}  // namespace faultsim
