@@ -10,6 +10,7 @@ import torch
 
 from faultsim.errors import FaultError
 from faultsim.ops import scan_grid
+from faultsim.ops.grid import on_grid
 from faultsim.ops.scan_autograd import native_scan
 from faultsim.ops.scan_reference import selective_scan_reference
 from faultsim.ops.state_fault import StateFault, packed
@@ -75,13 +76,9 @@ def selective_scan(
     if state_faults:
         faults = packed(state_faults, (*u.shape[:2], A.shape[1], u.shape[2]), compute)
     scan = _scan_for(u.device.type, compute, A.shape[1], faults is not None)
-    rows = compute
-    if (
-        scan is native_scan
-        and u.is_cuda
-        and {t.dtype for t in (u, delta, B, C)} == {torch.bfloat16}
-    ):
-        rows = torch.bfloat16
+    narrow = all(t.dtype == torch.bfloat16 for t in (u, delta, B, C))
+    taken = narrow and scan is native_scan and on_grid(u.device)
+    rows = torch.bfloat16 if taken else compute
     dtypes = (rows, rows, compute, rows, rows, compute, compute)
     tensors = (u, delta, A, B, C, D, delta_bias)
     given = [t if t is None else t.to(kind) for t, kind in zip(tensors, dtypes, strict=True)]

@@ -178,6 +178,16 @@ def test_half_precision_computes_in_float32(dtype, device):
     assert torch.equal(y, selective_scan(*(t.float() for t in half)).to(dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gradients_of_half_precision_are_rounded_from_float32(dtype, device):
+    half = [t.to(device) for t in inputs(2, 6, 40, 5, 2, dtype)]
+    y, grads = gradients(selective_scan, half)
+    expected, truth = gradients(selective_scan_reference, [t.double() for t in half])
+    for one, other in zip([y, *grads], [expected, *truth], strict=True):
+        assert one.dtype == dtype
+        assert relative(one, other) < 2 * torch.finfo(dtype).eps
+
+
 def test_strided_inputs_are_taken(device):
     tensors = [t.to(device) for t in inputs()]
     strided = [t.transpose(0, -1).contiguous().transpose(0, -1) for t in tensors]
