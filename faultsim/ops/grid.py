@@ -21,9 +21,9 @@ _REFUSED = {1: "an index was outside its tensor", 2: "a mask was wider than its 
 _rehearsal: int | None = None
 
 
-def on_grid(device: torch.device) -> bool:
-    """Whether kernels for tensors of this device run over a grid."""
-    return device.type == "cuda" or (device.type == "cpu" and _rehearsal is not None)
+def on_grid(tensor: torch.Tensor) -> bool:
+    """Whether kernels for this tensor, which is on the CPU or a CUDA device, run over a grid."""
+    return tensor.is_cuda or _rehearsal is not None
 
 
 def check_device(device: torch.device) -> None:

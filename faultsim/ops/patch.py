@@ -43,16 +43,15 @@ class Patch:
         for tensor in tensors:
             check_tensor(tensor)
         self._tensors = tensors
-        devices = [tensor.device for tensor in tensors]
-
-        def faults_on(chosen: Callable[[torch.device], bool]) -> Table:
-            return table[:, np.array([chosen(d) for d in devices], dtype=bool)[table[0]]]
-
         self._parts: list[_HostPatch | _GridPatch] = []
-        for device in dict.fromkeys(filter(on_grid, devices)):
-            self._parts.append(_GridPatch(tensors, faults_on(device.__eq__), device))
-        rest = faults_on(lambda device: not on_grid(device))
-        self._parts.append(_HostPatch(tensors, rest))
+        devices = [tensor.device if on_grid(tensor) else None for tensor in tensors]
+        for device in dict.fromkeys(devices):
+            if device is not None:
+                here = np.array([other == device for other in devices])
+                self._parts.append(_GridPatch(tensors, table[:, here[table[0]]], device))
+        if self._parts:
+            table = table[:, np.array([device is None for device in devices])[table[0]]]
+        self._parts.append(_HostPatch(tensors, table))
 
     def strike(self) -> None:
         """Saves the words and corrupts them; does nothing where they are struck."""

@@ -87,7 +87,7 @@ def rank_bits(
         DIRECTIONS.index(direction),
         min(k, max(1, words.numel() * 64)),
     )
-    rank = _on_grid if on_grid(words.device) else _on_host
+    rank = _on_grid if on_grid(words) else _on_host
     score, index, bit, nan = rank(job, words.device)
     if nan >= 0:
         raise FaultError(f"gradient is NaN at element {nan}; a ranking would mean nothing")

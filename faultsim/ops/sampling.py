@@ -78,7 +78,7 @@ def sample_bit_errors(
     device = torch.device(device)
     check_device(device)
     draw = population, rate, seed, trial, stream
-    if on_grid(device):
+    if on_grid(torch.empty(0, device=device)):
         return _on_grid(draw, device)
     return torch.from_numpy(native().sample_bit_errors(*draw))
 

@@ -67,7 +67,7 @@ def read_words(tensor: torch.Tensor, index: Index) -> torch.Tensor:
     where = _checked_index(tensor, index)
     out = torch.empty_like(where)
     args = native_words(tensor), where.data_ptr(), len(where), out.data_ptr()
-    if on_grid(tensor.device):
+    if on_grid(tensor):
         launch("read_words", tensor.device, *args, _flag(tensor))
     else:
         native().read_words(*args)
@@ -90,7 +90,7 @@ def restore_(tensor: torch.Tensor, index: Index, saved: torch.Tensor) -> None:
         raise FaultError(f"saved words must be {len(where)} int64, as the operator returned them")
     saved = saved.to(tensor.device).contiguous()
     words = native_words(tensor)
-    if on_grid(tensor.device):
+    if on_grid(tensor):
         order = torch.argsort(where, stable=True)
         args = where.data_ptr(), order.data_ptr(), len(where), saved.data_ptr()
         launch("restore_words", tensor.device, words, *args, _flag(tensor))
@@ -114,7 +114,7 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
     saved = torch.empty_like(where)
     words, stride = native_words(tensor), int(len(patterns) > 1)
     head = OPS.index(op), where.data_ptr(), len(where), patterns.data_ptr(), stride
-    if on_grid(tensor.device):
+    if on_grid(tensor):
         order = torch.argsort(where, stable=True)
         rest = order.data_ptr(), saved.data_ptr(), _flag(tensor)
         launch("corrupt_words", tensor.device, words, *head, *rest)
@@ -147,7 +147,7 @@ def _integers(values: Index) -> torch.Tensor:
     if isinstance(values, torch.Tensor):
         if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
             raise FaultError(f"indices and masks must be integers, not {values.dtype}")
-        return values.to(torch.int64).reshape(-1).contiguous()
+        return values.to(values.device, torch.int64).reshape(-1).contiguous()
     if isinstance(values, (int, np.integer)):
         values = [int(values)]
     if isinstance(values, Sequence):
@@ -166,14 +166,14 @@ def _checked_index(tensor: torch.Tensor, index: Index) -> torch.Tensor:
     where = _integers(index)
     if where.is_cuda and tensor.is_cuda:
         return where.to(tensor.device)
-    where = where.cpu()
+    where = where if where.is_cpu else where.cpu()
     bad = native().first_out_of_bounds(where.data_ptr(), len(where), tensor.numel())
     if bad >= 0:
         raise FaultError(
             f"index {int(where[bad])} is outside a tensor of shape {tuple(tensor.shape)}, which "
             f"has {tensor.numel()} elements"
         )
-    return where.to(tensor.device)
+    return where if tensor.is_cpu else where.to(tensor.device)
 
 
 def _checked_patterns(tensor: torch.Tensor, operand: Patterns, n: int) -> torch.Tensor:
@@ -188,7 +188,7 @@ def _checked_patterns(tensor: torch.Tensor, operand: Patterns, n: int) -> torch.
         if low < -(1 << (bits - 1)) or high >= 1 << bits:
             wide = low if low < 0 else high
             raise FaultError(f"mask {wide:#x} is wider than the {bits} bits of {tensor.dtype}")
-    return patterns.to(tensor.device)
+    return patterns if tensor.is_cpu and patterns.is_cpu else patterns.to(tensor.device)
 
 
 def check_tensor(tensor: torch.Tensor) -> None:

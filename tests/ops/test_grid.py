@@ -106,23 +106,28 @@ def test_what_waits_for_the_device_reads_the_flag(call):
     room=st.sampled_from([1, 40, 5000]),
     zeros=st.booleans(),
     ones=st.booleans(),
+    bits=st.sampled_from([0xFFFFFFFF, 0x7FFFFF, 0xF]),
+    scale=st.sampled_from([1, 1e-37]),
     finite_only=st.booleans(),
     offset=st.integers(0, 1),
     seed=st.integers(0, 100),
 )
 def test_a_ranking_survives_overflows_in_any_order(
-    n, k, room, zeros, ones, finite_only, offset, seed
+    n, k, room, zeros, ones, bits, scale, finite_only, offset, seed
 ):
     """Buffers that hardly hold the result; ties that fill them; memory that is not aligned.
 
-    Ones become infinite where most other words change most.
+    Ones become infinite where most other words change most; the products of the scaled gradients
+    are subnormal floats.
     """
-    weight, grad = (torch.randn(n + offset)[offset:] for _ in range(2))
+    generator = torch.Generator().manual_seed(seed)
+    weight, grad = (torch.randn(n + offset, generator=generator)[offset:] for _ in range(2))
+    grad *= scale
     if ones:
         weight.fill_(1)
     if zeros:
-        grad *= torch.rand(n) < 0.001
-    job = weight.data_ptr(), grad.data_ptr(), n, 1, 0xFFFFFFFF, finite_only, 0, k
+        grad *= torch.rand(n, generator=generator) < 0.001
+    job = weight.data_ptr(), grad.data_ptr(), n, 1, bits, finite_only, 0, k
     expected = native().rank_bits(*job, 1)
     capacity = k + room
     size = native().rank_header_bytes + capacity * native().rank_entry_bytes
