@@ -77,7 +77,7 @@ def selective_scan(
         faults = packed(state_faults, (*u.shape[:2], A.shape[1], u.shape[2]), compute)
     scan = _scan_for(u.device.type, compute, A.shape[1], faults is not None)
     narrow = all(t.dtype == torch.bfloat16 for t in (u, delta, B, C))
-    taken = narrow and scan is native_scan and on_grid(u.device)
+    taken = narrow and scan is native_scan and on_grid(u)
     rows = torch.bfloat16 if taken else compute
     dtypes = (rows, rows, compute, rows, rows, compute, compute)
     tensors = (u, delta, A, B, C, D, delta_bias)

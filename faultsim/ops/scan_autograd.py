@@ -44,7 +44,7 @@ def scan_forward(
     float32.
     """
     inputs = [_contiguous(t) for t in (u, delta, A, B, C, D, delta_bias)]
-    if on_grid(u.device):
+    if on_grid(u):
         return scan_grid.forward(inputs, delta_softplus, state_faults)
     y = torch.empty(u.shape, dtype=u.dtype)
     scan = _scan(inputs, delta_softplus, state_faults)
@@ -78,7 +78,7 @@ def scan_backward(
     inputs = [_contiguous(t) for t in (u, delta, A, B, C, D, delta_bias)]
     grads = _empty_grads(u, inputs)
     dy = dy.contiguous()
-    if on_grid(u.device):
+    if on_grid(u):
         scan_grid.backward(dy, inputs, delta_softplus, state_faults, grads)
         return grads
     pointers = (dy.data_ptr(), *(g.data_ptr() if g.numel() else 0 for g in grads))
