@@ -43,7 +43,8 @@ $(PROBE): tests/native/sanitize.cpp $(wildcard csrc/*.h csrc/*.cpp)
 	@mkdir -p build
 	$(CXX) -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Icsrc -pthread \
 	  -DFAULTSIM_ISA=baseline tests/native/sanitize.cpp csrc/flip_cpu.cpp csrc/patch_cpu.cpp csrc/sample_cpu.cpp \
-	  csrc/rank_cpu.cpp csrc/rank_screen.cpp csrc/scan_cpu.cpp csrc/scan_kernel.cpp csrc/limits.cpp -o $@
+	  csrc/rank_cpu.cpp csrc/rank_screen.cpp csrc/scan_cpu.cpp csrc/scan_kernel.cpp csrc/scan_grid.cpp \
+	  csrc/limits.cpp -o $@
 
 # Editable installs, so that Python changes need no second one; native changes do.
 $(VENV)/.installed: $(SOURCES) | $(BIN)/python

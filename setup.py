@@ -26,8 +26,8 @@ from setuptools.command.build_ext import build_ext
 ABI = int(re.search(r"ABI = (\d+)", Path("faultsim/ops/_native.py").read_text())[1])
 FLAGS = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
 SOURCES = ["module", "isa", "flip_cpu", "patch_cpu", "sample_cpu", "rank_cpu", "scan_cpu"]
-SOURCES += ["limits", "module_grid"]
-CUDA_SOURCES = ["flip_cuda", "sample_cuda", "rank_cuda", "limits_cuda"]
+SOURCES += ["scan_grid", "limits", "module_grid"]
+CUDA_SOURCES = ["flip_cuda", "sample_cuda", "rank_cuda", "scan_cuda", "limits_cuda"]
 # Sources compiled once for each instruction set. Fused multiply-add doubles the speed of the scan.
 PER_ISA_SOURCES = {"rank_screen": [], "scan_kernel": ["-ffp-contract=fast"]}
 ISAS = {"baseline": []}

@@ -13,6 +13,7 @@
 #include "rank.h"
 #include "sample.h"
 #include "scan.h"
+#include "scan_grid.h"
 
 namespace faultsim {
 
@@ -143,17 +144,33 @@ void register_ranking(py::module_& m) {
   });
 }
 
-// A scan with what its pointers point to: inputs are u, delta, A, B, C, D and bias, 0 for none; a
-// fault is batch, channel, state, step, bits kept and bits toggled.
+// Shape is batch, dim, groups, length and state; inputs are u, delta, A, B, C, D and bias, 0 for
+// none.
+ScanJob make_scan(bool is_double, const std::array<int64_t, 5>& shape,
+                  const std::array<uintptr_t, 7>& inputs, bool softplus) {
+  ScanJob job{};
+  job.is_double = is_double;
+  std::tie(job.batch, job.dim, job.groups, job.length, job.state) = std::tuple_cat(shape);
+  const void** slots[] = {&job.u, &job.delta, &job.A, &job.B, &job.C, &job.D, &job.bias};
+  for (int i = 0; i < 7; ++i) *slots[i] = pointer<void>(inputs[i]);
+  job.softplus = softplus;
+  return job;
+}
+
+// Those of dy, u, delta, A, B, C, D and bias.
+ScanGrads make_grads(const std::array<uintptr_t, 8>& grads) {
+  void* slots[8];
+  for (int i = 0; i < 8; ++i) slots[i] = pointer<void>(grads[i]);
+  const auto [dy, du, ddelta, dA, dB, dC, dD, dbias] = slots;
+  return {dy, du, ddelta, dA, dB, dC, dD, dbias};
+}
+
+// A fault is batch, channel, state, step, bits kept and bits toggled.
 class Scan {
  public:
   Scan(bool is_double, const std::array<int64_t, 5>& shape, const std::array<uintptr_t, 7>& inputs,
-       bool softplus, const std::vector<std::array<int64_t, 6>>& faults) {
-    job_.is_double = is_double;
-    std::tie(job_.batch, job_.dim, job_.groups, job_.length, job_.state) = std::tuple_cat(shape);
-    const void** slots[] = {&job_.u, &job_.delta, &job_.A, &job_.B, &job_.C, &job_.D, &job_.bias};
-    for (int i = 0; i < 7; ++i) *slots[i] = pointer<void>(inputs[i]);
-    job_.softplus = softplus;
+       bool softplus, const std::vector<std::array<int64_t, 6>>& faults)
+      : job_(make_scan(is_double, shape, inputs, softplus)) {
     for (const auto& [batch, channel, state, step, keep, toggle] : faults)
       faults_.push_back({batch, channel, state, step, static_cast<uint64_t>(keep),
                          static_cast<uint64_t>(toggle)});
@@ -169,15 +186,55 @@ class Scan {
   }
 
   void backward(const std::array<uintptr_t, 8>& grads, int threads) const {
-    void* slots[8];
-    for (int i = 0; i < 8; ++i) slots[i] = pointer<void>(grads[i]);
-    const auto [dy, du, ddelta, dA, dB, dC, dD, dbias] = slots;
-    scan_backward(job_, {dy, du, ddelta, dA, dB, dC, dD, dbias}, threads);
+    scan_backward(job_, make_grads(grads), threads);
   }
 
  private:
-  ScanJob job_{};
+  ScanJob job_;
   std::vector<StateFault> faults_;
+};
+
+// A scan in blocks of threads. Faults are an address too, where the kernel finds them. The last
+// argument is the grid, as in module_grid.h; the host knows two orders, ascending and descending.
+class ScanGrid {
+ public:
+  ScanGrid(bool is_double, bool is_narrow, const std::array<int64_t, 5>& shape,
+           const std::array<uintptr_t, 7>& inputs, bool softplus, uintptr_t faults,
+           int64_t n_faults)
+      : job_(make_scan(is_double, shape, inputs, softplus)) {
+    static_assert(sizeof(StateFault) == 6 * sizeof(int64_t), "a row of the table is a fault");
+    job_.is_narrow = is_narrow;
+    job_.faults = pointer<StateFault>(faults);
+    job_.n_faults = n_faults;
+  }
+
+  int64_t scratch_bytes() const { return scan_scratch_bytes(job_); }
+
+  void forward(uintptr_t y, uintptr_t shuffle) const { scan_forward_grid(to(y), shuffle != 0); }
+
+  void backward(const std::array<uintptr_t, 8>& grads, uintptr_t scratch, uintptr_t shuffle) const {
+    scan_backward_grid(job_, make_grads(grads), pointer<void>(scratch), shuffle != 0);
+  }
+
+#ifdef FAULTSIM_WITH_CUDA
+  void forward_cuda(uintptr_t y, uintptr_t stream) const {
+    scan_forward_cuda(to(y), pointer<void>(stream));
+  }
+
+  void backward_cuda(const std::array<uintptr_t, 8>& grads, uintptr_t scratch,
+                     uintptr_t stream) const {
+    scan_backward_cuda(job_, make_grads(grads), pointer<void>(scratch), pointer<void>(stream));
+  }
+#endif
+
+ private:
+  ScanJob to(uintptr_t y) const {
+    ScanJob job = job_;
+    job.y = pointer<void>(y);
+    return job;
+  }
+
+  ScanJob job_;
 };
 
 void register_scan(py::module_& m) {
@@ -187,6 +244,20 @@ void register_scan(py::module_& m) {
                     const Faults&>())
       .def("forward", &Scan::forward, NoGil())
       .def("backward", &Scan::backward, NoGil());
+}
+
+void register_scan_grid(py::module_& m) {
+  py::class_<ScanGrid> grid(m, "ScanGrid");
+  grid.attr("most_states") = kMostStates;
+  grid.def(py::init<bool, bool, const std::array<int64_t, 5>&, const std::array<uintptr_t, 7>&,
+                    bool, uintptr_t, int64_t>())
+      .def_property_readonly("scratch_bytes", &ScanGrid::scratch_bytes)
+#ifdef FAULTSIM_WITH_CUDA
+      .def("forward_cuda", &ScanGrid::forward_cuda, NoGil())
+      .def("backward_cuda", &ScanGrid::backward_cuda, NoGil())
+#endif
+      .def("forward", &ScanGrid::forward, NoGil())
+      .def("backward", &ScanGrid::backward, NoGil());
 }
 
 void register_limits(py::module_& m) {
@@ -221,6 +292,7 @@ PYBIND11_MODULE(_C, m) {
   register_sampling(m);
   register_ranking(m);
   register_scan(m);
+  register_scan_grid(m);
   register_limits(m);
   register_host_grid(m);
 #ifdef FAULTSIM_WITH_CUDA

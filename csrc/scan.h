@@ -25,6 +25,7 @@ struct ScanJob {
   void* y;
   const StateFault* faults;  // sorted by step
   int64_t n_faults;
+  bool is_narrow = false;  // u, delta, B, C and y in bfloat16; for blocks of threads only
 };
 
 // Gradients have the shapes of what they belong to; dD and dbias may be null.

@@ -7,12 +7,6 @@
 namespace faultsim {
 namespace {
 
-// A NaN stays.
-template <class Real>
-inline Real larger(Real a, Real b) {
-  return a != a || b <= a ? a : b;
-}
-
 // A vector holds channels, not states: nothing is summed across its lanes in the recurrence, and B
 // and C are the same for all of them. Lanes beyond the group's channels are zero.
 template <class Real>

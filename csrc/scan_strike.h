@@ -1,22 +1,10 @@
 // Faults in the hidden state of a block.
 #pragma once
 #include "scan_block.h"
+#include "scan_faults.h"
 
 namespace faultsim {
 namespace {
-
-// The first fault at `step` or later; they are sorted by step.
-inline const StateFault* first_at(const ScanJob& job, int64_t step) {
-  int64_t low = 0, high = job.n_faults;
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (job.faults[middle].step < step)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return job.faults + low;
-}
 
 template <class Real>
 bool is_in(const Block<Real>& block, const StateFault& fault) {
@@ -40,9 +28,8 @@ void strike(const Block<Real>& block, int64_t t, V<Real>* h) {
   for (const StateFault* fault = first_at(block.job, t); fault != end; ++fault) {
     if (!is_in(block, *fault)) continue;
     I<Real> words = (I<Real>)h[fault->state];
-    Word word = words[fault->channel - block.channel];
-    word = static_cast<Word>((static_cast<uint64_t>(word) & fault->keep) ^ fault->toggle);
-    words[fault->channel - block.channel] = word;
+    const int64_t lane = fault->channel - block.channel;
+    words[lane] = struck<Word>(words[lane], *fault);
     h[fault->state] = (V<Real>)words;
   }
 }

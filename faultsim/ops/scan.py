@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from faultsim.errors import FaultError
+from faultsim.ops import scan_grid
+from faultsim.ops.grid import on_grid
 from faultsim.ops.scan_autograd import native_scan
 from faultsim.ops.scan_reference import selective_scan_reference
 from faultsim.ops.state_fault import StateFault, packed
@@ -32,13 +34,22 @@ def selective_scan(
     """h ← exp(ΔA)·h + ΔB·u and y = ⟨h, C⟩ + D·u along the length, from h = 0.
 
     Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023: zero-order
-    hold for A, Euler for B. float64 computes in float64, all else in float32. On the CPU forward
-    and backward are native, on ``torch.get_num_threads()`` threads whose number does not change
-    the result; the backward pass computes hidden states again instead of storing them. On CUDA
-    the kernel of mamba-ssm runs where that is installed and no state is struck; everything else is
-    plain torch. Works under autograd, ``torch.func`` (grad, vjp, jacrev, vmap) and
-    ``torch.compile`` (but for mamba-ssm's kernel, which knows autograd alone); on the CPU there is
-    no forward mode and no second derivative.
+    hold for A, Euler for B. float64 computes in float64, all else in float32. Forward and backward
+    are native on the CPU, on ``torch.get_num_threads()`` threads whose number does not change the
+    result, and on CUDA, where a result is the same from run to run; the backward pass computes
+    hidden states again instead of storing them. The two devices round differently: they fuse
+    other multiplications with additions and sum states in another order. On CUDA, u, delta, B and
+    C that are all bfloat16 are read as such and not converted.
+
+    The project's own kernel is preferred on CUDA because a struck scan must come from the kernel
+    of the fault-free one: between two kernels every output differs in rounding, and none would
+    count as masked. Where this build has no CUDA, or there are more than 64 states, the kernel of
+    mamba-ssm runs if it is installed, the inputs compute in float32 and no state is struck;
+    everything else is plain torch.
+
+    Works under autograd, ``torch.func`` (grad, vjp, jacrev, vmap) and ``torch.compile`` (but for
+    mamba-ssm's kernel, which knows autograd alone); the native scan has no forward mode and no
+    second derivative.
 
     Args:
         u: Input, (batch, dim, length).
@@ -61,16 +72,21 @@ def selective_scan(
     """
     _check(u, delta, A, B, C, D, delta_bias)
     compute = torch.float64 if u.dtype == torch.float64 else torch.float32
-    tensors = [t if t is None else t.to(compute) for t in (u, delta, A, B, C, D, delta_bias)]
     faults = None
     if state_faults:
         faults = packed(state_faults, (*u.shape[:2], A.shape[1], u.shape[2]), compute)
-    scan = _scan_for(u.device.type, compute, faults is not None)
-    return scan(*tensors, delta_softplus, faults).to(u.dtype)
+    scan = _scan_for(u.device.type, compute, A.shape[1], faults is not None)
+    narrow = all(t.dtype == torch.bfloat16 for t in (u, delta, B, C))
+    taken = narrow and scan is native_scan and on_grid(u)
+    rows = torch.bfloat16 if taken else compute
+    dtypes = (rows, rows, compute, rows, rows, compute, compute)
+    tensors = (u, delta, A, B, C, D, delta_bias)
+    given = [t if t is None else t.to(kind) for t, kind in zip(tensors, dtypes, strict=True)]
+    return scan(*given, delta_softplus, faults).to(u.dtype)
 
 
-def _scan_for(device: str, compute: torch.dtype, struck: bool) -> Scan:
-    if device == "cpu":
+def _scan_for(device: str, compute: torch.dtype, states: int, struck: bool) -> Scan:
+    if device == "cpu" or (device == "cuda" and scan_grid.runs_on_device(states)):
         return native_scan
     if device == "cuda" and compute == torch.float32 and not struck:
         return _mamba_ssm() or selective_scan_reference

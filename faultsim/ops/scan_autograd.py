@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 import torch
 
 from faultsim.errors import FaultError
+from faultsim.ops import scan_grid
 from faultsim.ops._native import native
+from faultsim.ops.grid import on_grid
 
 Tensor = torch.Tensor
 _INPUTS = (
@@ -36,8 +38,14 @@ def scan_forward(
     delta_softplus: bool,
     state_faults: Tensor | None,
 ) -> Tensor:
-    """(batch, dim, length) contiguous; all of one dtype, float32 or float64, on the CPU."""
+    """(batch, dim, length) contiguous, on the CPU or a CUDA device.
+
+    All of one dtype, float32 or float64; on CUDA u, delta, B and C may be bfloat16, the rest
+    float32.
+    """
     inputs = [_contiguous(t) for t in (u, delta, A, B, C, D, delta_bias)]
+    if on_grid(u):
+        return scan_grid.forward(inputs, delta_softplus, state_faults)
     y = torch.empty(u.shape, dtype=u.dtype)
     scan = _scan(inputs, delta_softplus, state_faults)
     scan.forward(y.data_ptr(), torch.get_num_threads())
@@ -70,6 +78,9 @@ def scan_backward(
     inputs = [_contiguous(t) for t in (u, delta, A, B, C, D, delta_bias)]
     grads = _empty_grads(u, inputs)
     dy = dy.contiguous()
+    if on_grid(u):
+        scan_grid.backward(dy, inputs, delta_softplus, state_faults, grads)
+        return grads
     pointers = (dy.data_ptr(), *(g.data_ptr() if g.numel() else 0 for g in grads))
     scan = _scan(inputs, delta_softplus, state_faults)
     scan.backward(pointers, torch.get_num_threads())
@@ -86,7 +97,7 @@ def _contiguous(tensor: Tensor | None) -> Tensor | None:
 
 
 def _empty_grads(like: Tensor, inputs: list[Tensor | None]) -> list[Tensor]:
-    return [like.new_empty(0 if tensor is None else tensor.shape) for tensor in inputs]
+    return [like.new_empty(0) if t is None else t.new_empty(t.shape) for t in inputs]
 
 
 def _scan(inputs: list[Tensor | None], softplus: bool, state_faults: Tensor | None) -> Any:

@@ -28,7 +28,7 @@ def selective_scan_reference(
     batch, dim, _ = u.shape
     out_of = C.permute(3, 0, 1, 2).unsqueeze(3)  # (length, batch, group, 1, state)
     outputs = [(h * c).sum(-1).view(batch, dim) for h, c in zip(states, out_of, strict=True)]
-    y = torch.stack(outputs, dim=-1)
+    y = torch.stack(outputs, dim=-1) if outputs else torch.zeros_like(u)
     return y if D is None else y + D[:, None] * u
 
 
@@ -48,8 +48,8 @@ def hidden_states(
     step = _step_sizes(delta, delta_bias, delta_softplus)
     steps, driven = _per_channel(step, B), _per_channel(step * u, B)
     into = B.permute(3, 0, 1, 2).unsqueeze(3)
-    rates = A.reshape(B.shape[1], -1, A.shape[1])
-    state, after = torch.zeros_like(driven[0] * into[0]), []
+    rates = _grouped(A, B)
+    state, after = steps.new_zeros(*steps.shape[1:4], A.shape[1]), []
     for t in range(u.shape[2]):
         state = torch.exp(steps[t] * rates) * state + driven[t] * into[t]
         if state_faults is not None:
@@ -72,7 +72,7 @@ def state_gradients(
     """
     steps = _per_channel(_step_sizes(delta, delta_bias, delta_softplus), C)
     out_of, per_channel = C.permute(3, 0, 1, 2).unsqueeze(3), _per_channel(dy, C)
-    rates = A.reshape(C.shape[1], -1, A.shape[1])
+    rates = _grouped(A, C)
     carried, slopes = torch.zeros_like(per_channel[0] * out_of[0]), []
     for t in reversed(range(dy.shape[2])):
         slopes.append(per_channel[t] * out_of[t] + carried)
@@ -89,8 +89,14 @@ def _step_sizes(
 
 def _per_channel(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     """(batch, dim, length) as (length, batch, group, channel of the group, 1)."""
-    batch, _, length = rows.shape
-    return rows.permute(2, 0, 1).reshape(length, batch, matrix.shape[1], -1, 1)
+    (batch, dim, length), groups = rows.shape, matrix.shape[1]
+    return rows.permute(2, 0, 1).reshape(length, batch, groups, dim // groups, 1)
+
+
+def _grouped(A: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """(dim, state) as (group, channel of the group, state)."""
+    (dim, states), groups = A.shape, matrix.shape[1]
+    return A.reshape(groups, dim // groups, states)
 
 
 def _struck(state: torch.Tensor, faults: torch.Tensor) -> torch.Tensor:

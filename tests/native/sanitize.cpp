@@ -17,6 +17,7 @@
 #include "sample.h"
 #include "sample_grid.h"
 #include "scan.h"
+#include "scan_grid.h"
 #include "scan_kernel.h"
 
 namespace faultsim {
@@ -224,6 +225,14 @@ void scans(int64_t batch, int64_t dim, int64_t groups, int64_t length, int64_t s
                  dbias.data()},
                 3);
   for (Real value : ddelta) check(std::isfinite(value), "gradients are finite");
+  scan_forward_grid(job, false);
+  for (int64_t i = 0; i < rows; ++i)
+    check(std::abs(one[i] - other[i]) < 1e-2, "blocks of threads compute the same scan");
+  std::vector<char> scratch(scan_scratch_bytes(job));
+  scan_backward_grid(job,
+                     {u.data(), du.data(), ddelta.data(), dA.data(), dB.data(), dC.data(),
+                      dD.data(), dbias.data()},
+                     scratch.data(), true);
   job.D = job.bias = nullptr;
   scan_backward(
       job, {u.data(), du.data(), ddelta.data(), dA.data(), dB.data(), dC.data(), nullptr, nullptr},
@@ -254,6 +263,7 @@ int main() {
   scans<float>(2, 3, 1, 0, 2);
   scans<float>(2, 74, 2, 131, 3);
   scans<double>(2, 15, 3, 65, 16);
+  scans<float>(1, 10, 2, 33, 33);
   const std::vector<uint64_t> words(37, 3);
   check(read_limit(words.data(), 37, 2) == 111, "the read limit reads every word once");
   const std::vector<ReadLimit::Pack> packs(3 * ReadLimit::kUnit / 2, {{1, 2}});

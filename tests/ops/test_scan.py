@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from faultsim.errors import FaultError
-from faultsim.ops import selective_scan
+from faultsim.ops import scan, scan_grid, selective_scan
+from faultsim.ops._native import native
+from faultsim.ops.scan_autograd import native_scan
 from faultsim.ops.scan_reference import selective_scan_reference
 
 torch.manual_seed(0)
@@ -50,10 +53,10 @@ def relative(y, expected):
 
 @pytest.mark.parametrize("length", [1, 5, 33])
 @pytest.mark.parametrize("softplus", [True, False])
-def test_scan_is_the_recurrence(length, softplus):
+def test_scan_is_the_recurrence(length, softplus, device):
     u, delta, *rest = inputs(length=length)
     delta = delta if softplus else delta.abs() * 0.1
-    y = selective_scan(u, delta, *rest, softplus)
+    y = selective_scan(*(t.to(device) for t in (u, delta, *rest)), softplus).cpu()
     np.testing.assert_allclose(y, recurrence(u, delta, *rest, softplus), rtol=1e-4, atol=1e-5)
 
 
@@ -70,14 +73,14 @@ SHAPES = [  # batch, dim, length, states, groups: odd, tiny, one channel more or
 def gradients(scan, tensors):
     leaves = [t.clone().requires_grad_() for t in tensors]
     y = scan(*leaves, True)
-    weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape)
+    weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype, device=y.device).view(y.shape)
     return y, torch.autograd.grad((y * weights).sum(), leaves)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
-def test_forward_and_gradients_agree_with_autograd_in_double(shape, dtype, error):
-    tensors = inputs(*shape, dtype=dtype)
+def test_forward_and_gradients_agree_with_autograd_in_double(shape, dtype, error, device):
+    tensors = [t.to(device) for t in inputs(*shape, dtype=dtype)]
     y, grads = gradients(selective_scan, tensors)
     expected, truth = gradients(selective_scan_reference, [t.double() for t in tensors])
     assert relative(y, expected) < error
@@ -87,23 +90,24 @@ def test_forward_and_gradients_agree_with_autograd_in_double(shape, dtype, error
 
 
 @pytest.mark.parametrize("shape", [(0, 6, 5, 4, 2), (2, 6, 0, 4, 2), (2, 40, 70, 0, 2)], ids=str)
-def test_nothing_to_scan(shape):
-    tensors = inputs(*shape)
+def test_nothing_to_scan(shape, device):
+    tensors = [t.to(device) for t in inputs(*shape)]
     y, (du, *grads) = gradients(selective_scan, tensors)
     skipped = tensors[0] * tensors[5][:, None]
     torch.testing.assert_close(y, skipped)  # D · u is all that is left
-    weights = torch.linspace(-1, 1, y.numel()).view(y.shape)
+    weights = torch.linspace(-1, 1, y.numel(), device=device).view(y.shape)
     torch.testing.assert_close(du, weights * tensors[5][:, None])
     torch.testing.assert_close(grads[4], (weights * tensors[0]).sum(dim=(0, 2)))
     assert all((grad == 0).all() for grad in (*grads[:4], grads[5]))
 
 
-def test_awkward_step_sizes():
+def test_awkward_step_sizes(device):
     """No decay, full decay, steps above the linear limit, and steps that overflow exp."""
-    u, _, A, B, C, D, bias = inputs(1, 6, 8, 4, 1)
-    delta = torch.tensor([-200.0, -30.0, -1e-6, 19.999, 20.001, 1000.0, 0.0, 5.0]).expand(1, 6, 8)
-    bias = torch.zeros(6)
-    A = A * torch.tensor([0.0, 1e-6, 1.0, 40.0])
+    u, _, A, B, C, D, bias = (t.to(device) for t in inputs(1, 6, 8, 4, 1))
+    sizes = [-200.0, -30.0, -1e-6, 19.999, 20.001, 1000.0, 0.0, 5.0]
+    delta = torch.tensor(sizes, device=device).expand(1, 6, 8)
+    bias = torch.zeros_like(bias)
+    A = A * torch.tensor([0.0, 1e-6, 1.0, 40.0], device=device)
     y, grads = gradients(selective_scan, [u, delta, A, B, C, D, bias])
     double = [t.double() for t in (u, delta, A, B, C, D, bias)]
     expected, truth = gradients(selective_scan_reference, double)
@@ -113,8 +117,8 @@ def test_awkward_step_sizes():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 3e38])
 @pytest.mark.parametrize("which", [0, 1, 2, 3])
-def test_non_finite_values_go_where_the_recurrence_takes_them(bad, which):
-    tensors = inputs(1, 6, 20, 4, 2)
+def test_non_finite_values_go_where_the_recurrence_takes_them(bad, which, device):
+    tensors = [t.to(device) for t in inputs(1, 6, 20, 4, 2)]
     tensors[which].view(-1)[3] = bad
     y = selective_scan(*tensors, True)
     expected = selective_scan_reference(*tensors, True)
@@ -159,29 +163,39 @@ def test_every_instruction_set_computes_the_same(isa):
     assert float(run.stdout) < 1e-5
 
 
-def test_gradcheck():
-    tensors = [t.requires_grad_() for t in inputs(1, 4, 3, 2, 2, torch.float64)]
+def test_gradcheck(device):
+    tensors = [t.to(device).requires_grad_() for t in inputs(1, 4, 3, 2, 2, torch.float64)]
     assert torch.autograd.gradcheck(lambda *a: selective_scan(*a, delta_softplus=True), tensors)
     without = [tensors[0], tensors[1].detach().abs().requires_grad_(), *tensors[2:5]]
     assert torch.autograd.gradcheck(lambda *a: selective_scan(*a), without)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_computes_in_float32(dtype):
-    half = inputs(1, 2, 9, 3, 1, dtype)
+def test_half_precision_computes_in_float32(dtype, device):
+    half = [t.to(device) for t in inputs(1, 2, 9, 3, 1, dtype)]
     y = selective_scan(*half)
     assert y.dtype == dtype
     assert torch.equal(y, selective_scan(*(t.float() for t in half)).to(dtype))
 
 
-def test_strided_inputs_are_taken():
-    tensors = inputs()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gradients_of_half_precision_are_rounded_from_float32(dtype, device):
+    half = [t.to(device) for t in inputs(2, 6, 40, 5, 2, dtype)]
+    y, grads = gradients(selective_scan, half)
+    expected, truth = gradients(selective_scan_reference, [t.double() for t in half])
+    for one, other in zip([y, *grads], [expected, *truth], strict=True):
+        assert one.dtype == dtype
+        assert relative(one, other) < 2 * torch.finfo(dtype).eps
+
+
+def test_strided_inputs_are_taken(device):
+    tensors = [t.to(device) for t in inputs()]
     strided = [t.transpose(0, -1).contiguous().transpose(0, -1) for t in tensors]
     assert torch.equal(selective_scan(*strided, True), selective_scan(*tensors, True))
 
 
-def test_operator_check():
-    tensors = [t.requires_grad_() for t in inputs()]
+def test_operator_check(device):
+    tensors = [t.to(device).requires_grad_() for t in inputs()]
     with torch.no_grad():
         torch.library.opcheck(torch.ops.faultsim.selective_scan, (*tensors, True, None))
         dy = torch.ones_like(tensors[0])
@@ -189,8 +203,8 @@ def test_operator_check():
         torch.library.opcheck(backward, (dy, *tensors, True, None))
 
 
-def test_compiles_into_one_graph():
-    tensors = [t.requires_grad_() for t in inputs()]
+def test_compiles_into_one_graph(device):
+    tensors = [t.to(device).requires_grad_() for t in inputs()]
 
     def loss(*tensors):
         return selective_scan(*tensors, True).square().mean()
@@ -206,8 +220,8 @@ def test_compiles_into_one_graph():
         torch.testing.assert_close(compiled(*tensors), loss(*tensors))
 
 
-def test_function_transforms():
-    tensors = inputs(2, 4, 7, 3, 2, torch.float64)
+def test_function_transforms(device):
+    tensors = [t.to(device) for t in inputs(2, 4, 7, 3, 2, torch.float64)]
     every = tuple(range(7))
 
     def loss(*tensors):
@@ -217,7 +231,7 @@ def test_function_transforms():
     tensors = [t.detach() for t in tensors]
     grads = torch.func.grad(loss, argnums=every)(*tensors)
     _, pull = torch.func.vjp(loss, *tensors)
-    pulled = pull(torch.tensor(1.0, dtype=torch.float64))
+    pulled = pull(torch.ones_like(tensors[0]).sum() / tensors[0].numel())
     for grad, other, true in zip(grads, pulled, expected, strict=True):
         torch.testing.assert_close(grad, true)
         torch.testing.assert_close(other, true)
@@ -226,8 +240,8 @@ def test_function_transforms():
     torch.testing.assert_close(torch.einsum("bdl,bdlxyz->xyz", 2 * y, jacobian), expected[0])
 
 
-def test_gradients_per_sample():
-    u, delta, A, B, C, D, bias = inputs(3, 4, 7, 3, 2, torch.float64)
+def test_gradients_per_sample(device):
+    u, delta, A, B, C, D, bias = (t.to(device) for t in inputs(3, 4, 7, 3, 2, torch.float64))
 
     def loss(A, u, delta, B, C):
         y = selective_scan(u[None], delta[None], A, B[None], C[None], D, bias, True)
@@ -239,8 +253,8 @@ def test_gradients_per_sample():
         torch.testing.assert_close(row, torch.func.grad(loss)(A, u[i], delta[i], B[i], C[i]))
 
 
-def test_forward_mode_and_second_derivatives_are_refused():
-    tensors = inputs()
+def test_forward_mode_and_second_derivatives_are_refused(device):
+    tensors = [t.to(device) for t in inputs()]
     with pytest.raises(FaultError, match="no forward-mode"):
         torch.func.jvp(lambda u: selective_scan(u, *tensors[1:]), (tensors[0],), (tensors[0],))
     leaf = tensors[0].requires_grad_()
@@ -279,15 +293,27 @@ print((memory("VmHWM") - resident + there) / (there + sum(t.nbytes for t in made
     assert 0.8 < float(run.stdout) < 1.2, run.stdout
 
 
-def test_mamba_ssm_is_used_where_it_is_installed(monkeypatch):
-    from types import ModuleType
+def test_results_are_the_same_from_run_to_run(device):
+    tensors = [t.to(device) for t in inputs(3, 40, 100, 16, 4)]
+    (y, grads), (again, others) = (gradients(selective_scan, tensors) for _ in range(2))
+    assert torch.equal(y, again)
+    assert all(torch.equal(a, b) for a, b in zip(grads, others, strict=True))
 
-    from faultsim.ops import scan
 
+class WithCuda(ModuleType):
+    """The native module as a build with CUDA has it."""
+
+    with_cuda = True
+    ScanGrid = native().ScanGrid
+
+
+@pytest.fixture
+def mamba_ssm(monkeypatch):
+    """What the scan of mamba-ssm was given, by name; it returns u."""
     taken = {}
 
     def selective_scan_fn(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False):
-        taken.update(z=z, D=D, bias=delta_bias, softplus=delta_softplus)
+        taken.update(u=u, z=z, D=D, bias=delta_bias, softplus=delta_softplus)
         return u
 
     fake = ModuleType("mamba_ssm.ops.selective_scan_interface")
@@ -296,14 +322,30 @@ def test_mamba_ssm_is_used_where_it_is_installed(monkeypatch):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     scan._mamba_ssm.cache_clear()
-    found = scan._scan_for("cuda", torch.float32, struck=False)
-    assert scan._scan_for("cuda", torch.float32, struck=True) is selective_scan_reference
-    assert scan._scan_for("cuda", torch.float64, struck=False) is selective_scan_reference
-    assert scan._scan_for("meta", torch.float32, struck=False) is selective_scan_reference
+    yield taken
     scan._mamba_ssm.cache_clear()
+
+
+def test_mamba_ssm_is_used_where_it_is_installed_and_no_kernel_was_built(mamba_ssm, monkeypatch):
+    monkeypatch.setattr(scan_grid, "runs_on_device", lambda states: False)
+    assert scan._scan_for("cuda", torch.float32, 16, struck=True) is selective_scan_reference
+    assert scan._scan_for("cuda", torch.float64, 16, struck=False) is selective_scan_reference
+    assert scan._scan_for("meta", torch.float32, 16, struck=False) is selective_scan_reference
+    found = scan._scan_for("cuda", torch.float32, 16, struck=False)
     tensors = inputs()
     assert found(*tensors, True, None) is tensors[0]
-    assert taken == {"z": None, "D": tensors[5], "bias": tensors[6], "softplus": True}
+    expected = {"u": tensors[0], "z": None, "D": tensors[5], "bias": tensors[6], "softplus": True}
+    assert mamba_ssm == expected
+
+
+def test_the_own_kernel_comes_first(mamba_ssm, monkeypatch):
+    """Struck or not, so that a struck scan and a golden one round alike."""
+    monkeypatch.setattr(scan_grid, "native", lambda: WithCuda)
+    for struck in (False, True):
+        for kind in (torch.float32, torch.float64):
+            assert scan._scan_for("cuda", kind, 64, struck=struck) is native_scan
+        assert scan._scan_for("cuda", torch.float64, 65, struck=struck) is selective_scan_reference
+    assert scan._scan_for("cuda", torch.float32, 65, struck=False) is scan._mamba_ssm()
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -20,11 +20,11 @@ from faultsim.ops.state_fault import packed
 BATCH, DIM, STATES, LENGTH, GROUPS = 2, 6, 3, 70, 2  # the length is more than a tile
 
 
-def inputs(dtype=torch.float32):
+def inputs(dtype=torch.float32, device="cpu"):
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape):
-        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(device, dtype)
 
     matrices = [normal(BATCH, GROUPS, STATES, LENGTH) for _ in range(2)]
     rows = [normal(BATCH, DIM, LENGTH), normal(BATCH, DIM, LENGTH) - 1]
@@ -33,7 +33,7 @@ def inputs(dtype=torch.float32):
 
 def oracle(tensors, faults, dtype=np.float32):
     """The recurrence, each state one scalar, struck after the update and before it is read."""
-    u, delta, A, B, C, D, bias = (t.numpy() for t in tensors)
+    u, delta, A, B, C, D, bias = (t.cpu().numpy() for t in tensors)
     word = {np.float32: np.uint32, np.float64: np.uint64}[dtype]
     step = np.logaddexp(0, delta + bias[:, None]).astype(dtype)
     y = np.zeros_like(u)
@@ -67,27 +67,27 @@ state_faults = strategies.builds(
 )
 
 
-@given(strategies.lists(state_faults, min_size=1, max_size=4))
-def test_faults_strike_and_propagate_as_in_the_recurrence(faults):
-    tensors = inputs()
+@given(faults=strategies.lists(state_faults, min_size=1, max_size=4))
+def test_faults_strike_and_propagate_as_in_the_recurrence(device, faults):
+    tensors = inputs(device=device)
     struck = selective_scan(*tensors, True, state_faults=faults)
-    np.testing.assert_allclose(struck, oracle(tensors, faults), rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(struck.cpu(), oracle(tensors, faults), rtol=2e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_every_operator_and_width(op, dtype):
+def test_every_operator_and_width(op, dtype, device):
     width = 32 if dtype == torch.float32 else 64
     half = 0x3F000000 if width == 32 else 0x3FE0000000000000
     fault = StateFault(4, 1, 33, half if op == "replace" else 1 << (width - 1), op, batch=1)
-    tensors = inputs(dtype)
+    tensors = inputs(dtype, device)
     struck = selective_scan(*tensors, True, state_faults=[fault])
     kind = np.float32 if width == 32 else np.float64
-    np.testing.assert_allclose(struck, oracle(tensors, [fault], kind), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(struck.cpu(), oracle(tensors, [fault], kind), rtol=1e-4, atol=1e-4)
 
 
-def test_only_what_follows_the_fault_changes():
-    tensors = inputs()
+def test_only_what_follows_the_fault_changes(device):
+    tensors = inputs(device=device)
     golden = selective_scan(*tensors, True)
     fault = StateFault(channel=2, state=0, step=40, mask=1 << 31, batch=1)
     changed = selective_scan(*tensors, True, state_faults=[fault]) != golden
@@ -96,9 +96,9 @@ def test_only_what_follows_the_fault_changes():
     assert not changed.any()
 
 
-def test_a_fault_that_changes_no_bit_changes_no_output():
+def test_a_fault_that_changes_no_bit_changes_no_output(device):
     """Struck tiles run other code; that code must round as the fault-free one does."""
-    tensors = inputs()
+    tensors = inputs(device=device)
     golden, grads = with_gradients(tensors, [])
     nothing = [StateFault(d, n, t, 0) for d in range(DIM) for n in range(2) for t in (0, 17, 69)]
     struck, others = with_gradients(tensors, nothing)
@@ -112,9 +112,9 @@ def with_gradients(tensors, faults, scan=None):
     return y, torch.autograd.grad(y.sin().sum(), leaves)
 
 
-def test_gradients_pass_a_fault_as_a_constant():
+def test_gradients_pass_a_fault_as_a_constant(device):
     """Sign flips of a word, whose slope autograd sees as 1, against the plain recurrence."""
-    tensors = inputs(torch.float64)
+    tensors = inputs(torch.float64, device)
     faults = [StateFault(1, 2, 5, 1 << 63), StateFault(5, 0, 66, 1 << 52, batch=0)]
     table = packed(faults, (BATCH, DIM, STATES, LENGTH), torch.float64)
     y, grads = with_gradients(tensors, faults)
