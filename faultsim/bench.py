@@ -86,7 +86,7 @@ class Bench:
                 batch_size=self.batch_size,
                 device=self.device,
             )
-            self._golden[split] = replace(clean, split=part, logits=self._golden_logits(part))
+            self._golden[split] = replace(clean, split=part, logits=self.logits_of(part))
         return self._golden[split]
 
     def clean(self, split: str) -> Golden:
@@ -96,7 +96,7 @@ class Bench:
             if not len(part):
                 raise ConfigError(f"{self.data.name} has no {split} images")
             positive = self.data.positive if self.data.task == BINARY else None
-            self._clean[split] = Golden(part, self._golden_logits(part), positive)
+            self._clean[split] = Golden(part, self.logits_of(part), positive)
         return self._clean[split]
 
     def golden_outcome(self, split: str) -> Outcome:
@@ -127,7 +127,7 @@ class Bench:
         clean = self.clean(trial.split).first(trial.images)
         if self.attack.adapts:
             part = self._attacked(clean, trial.faults)
-            golden = replace(clean, split=part, logits=self._golden_logits(part))
+            golden = replace(clean, split=part, logits=self.logits_of(part))
         outcome = judge(self._logits(golden, trial.faults), golden, with_auc=reports)
         if not reports:
             return outcome
@@ -167,7 +167,12 @@ class Bench:
         pairs = zip(torch.split(part.images, size), torch.split(part.labels, size), strict=True)
         return [(images.to(self.device), labels.to(self.device)) for images, labels in pairs]
 
-    def _golden_logits(self, part: Split) -> torch.Tensor:
+    def logits_of(self, part: Split) -> torch.Tensor:
+        """(n, classes) without faults, on the CPU.
+
+        Raises:
+            ConfigError: The model fails, or does not give a row of logits an image.
+        """
         rows = []
         with torch.no_grad():
             for images, labels in self._batches(part):

@@ -57,10 +57,14 @@ class Evaluation(Subject):
         for name, value in {"batch-size": self.batch_size, "limit": self.limit}.items():
             if value is not None and value < 1:
                 raise ConfigError(f"--{name} must be at least 1, not {value}")
-        if not 0 <= self.seed < 1 << 64:
-            raise ConfigError(f"--seed must lie between 0 and 2^64 - 1, not {self.seed}")
-        if self.threads < 0:
-            raise ConfigError(f"--threads must not be negative, not {self.threads}")
+        _check_seed_and_threads(self.seed, self.threads)
+
+
+def _check_seed_and_threads(seed: int, threads: int) -> None:
+    if not 0 <= seed < 1 << 64:
+        raise ConfigError(f"--seed must lie between 0 and 2^64 - 1, not {seed}")
+    if threads < 0:
+        raise ConfigError(f"--threads must not be negative, not {threads}")
 
 
 @dataclass(frozen=True)
@@ -178,8 +182,8 @@ class PerturbConfig(Evaluation):
             ConfigError: One line that names the setting.
         """
         super().__post_init__()
-        if not self.attack:
-            raise ConfigError("--attack needs one or more perturbations")
+        if not self.attack or isinstance(self.attack, str):
+            raise ConfigError("--attack needs one or more perturbations, in Python a tuple of them")
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out, the folder of the record to go on with")
 
@@ -217,6 +221,7 @@ class StudyConfig:
         Raises:
             ConfigError: One line that names the setting.
         """
+        _check_seed_and_threads(self.seed, self.threads)
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out, the directory to go on with")
 
@@ -274,10 +279,9 @@ class TrainConfig:
         if not 0 < self.lr < float("inf"):
             raise ConfigError(f"--lr must be positive, not {self.lr}")
         not_negative = {"weight-decay": self.weight_decay, "patience": self.patience}
-        for name, number in {**not_negative, "threads": self.threads}.items():
+        for name, number in not_negative.items():
             if not number >= 0:
                 raise ConfigError(f"--{name} must not be negative, not {number}")
-        if not 0 <= self.seed < 1 << 64:
-            raise ConfigError(f"--seed must lie between 0 and 2^64 - 1, not {self.seed}")
+        _check_seed_and_threads(self.seed, self.threads)
         if self.precision == "mixed" and self.device == "cpu":
             raise ConfigError("--precision mixed needs CUDA; use float32 on the CPU")

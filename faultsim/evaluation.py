@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,64 +64,92 @@ def assess(model: nn.Module, data: Dataset, split: str) -> Figures:
         split: ``val`` or ``test``; not empty.
 
     Returns:
-        See :func:`figures_of`.
+        See :meth:`Predictions.figures`.
     """
     part = data.split(split)
-    return figures_of(logits_of(model, part), part.labels, data)
+    return Predictions(logits_of(model, part), part.labels, data).figures()
 
 
-def figures_of(logits: torch.Tensor, labels: torch.Tensor, data: Dataset) -> Figures:
-    """What predictions are worth, with 95 % intervals over the images.
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of some images; resamples are drawn once, the same for all predictions.
 
-    Args:
+    Attributes:
         logits: (n, classes), n at least 1.
         labels: (n,) or (n, classes), of images of ``data``.
         data: The set, for its task and positive class.
-
-    Returns:
-        By name: ``accuracy`` (Wilson; a bootstrap where there are several labels), ``AUC``
-        (bootstrap) and, of a binary set, ``sensitivity`` and ``specificity``, the shares of the
-        positive and of the other images that are told right (Wilson).
     """
-    right, auc = metrics.hits(logits, labels), _auc_interval(logits, labels)
-    if data.multi_label:
-        mean = bootstrap_mean(right.double().mean(dim=1).tolist())
-        return {"accuracy": replace(mean, method=BOOTSTRAP), "AUC": auc}
-    right = right[:, 0]
-    figures = {"accuracy": _share(right), "AUC": auc}
-    if data.task == BINARY:
-        sick = labels == data.positive
-        figures |= {"sensitivity": _share(right[sick]), "specificity": _share(right[~sick])}
-    return figures
+
+    logits: torch.Tensor
+    labels: torch.Tensor
+    data: Dataset
+
+    def figures(self) -> Figures:
+        """What they are worth, with 95 % intervals over the images.
+
+        Returns:
+            By name: ``accuracy`` (Wilson; a bootstrap where there are several labels), ``AUC``
+            (bootstrap) and, of a binary set, ``sensitivity`` and ``specificity``, the shares of the
+            positive and of the other images that are told right (Wilson).
+        """
+        auc = None if self.auc is None else self._interval(self.auc, self._areas)
+        if self.data.multi_label:
+            return {"accuracy": _mean(self._right.double().mean(dim=1)), "AUC": auc}
+        right = self._right[:, 0]
+        figures = {"accuracy": _share(right), "AUC": auc}
+        if self.data.task == BINARY:
+            sick = self.labels == self.data.positive
+            figures |= {"sensitivity": _share(right[sick]), "specificity": _share(right[~sick])}
+        return figures
+
+    def changes(self, before: Predictions) -> Figures:
+        """How much they gain on others of the same images, image by image: negative is a loss.
+
+        Returns:
+            ``accuracy`` (Newcombe's interval for paired shares; a bootstrap of paired differences
+            where there are several labels) and ``AUC`` (a bootstrap that resamples both alike).
+        """
+        if self.data.multi_label:
+            gained = self._right.double() - before._right.double()
+            accuracy = _mean(gained.mean(dim=1), (-1.0, 1.0))
+        else:
+            accuracy = paired_change(before._right[:, 0].tolist(), self._right[:, 0].tolist())
+        auc = None
+        if self.auc is not None and before.auc is not None:
+            auc = self._interval(self.auc - before.auc, self._areas - before._areas)
+        return {"accuracy": accuracy, "AUC": auc}
+
+    @cached_property
+    def auc(self) -> float | None:
+        """None where it is undefined."""
+        return _auc(self.logits, self.labels)
+
+    @cached_property
+    def _right(self) -> torch.Tensor:
+        return metrics.hits(self.logits, self.labels)
+
+    @cached_property
+    def _areas(self) -> npt.NDArray[np.float64]:
+        """AUC of every resample of the images; NaN where a class is missing."""
+        n = len(self.labels)
+        probabilities = metrics.probabilities(self.logits, self.labels.ndim == 2)
+        scores, truth = metrics.one_against_rest(probabilities, self.labels)
+        rows = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+        with np.errstate(invalid="ignore"):
+            return np.array([_mean_area(scores[r], truth[r]) for r in rows])
+
+    def _interval(self, value: float, drawn: npt.NDArray[np.float64]) -> Estimate:
+        """The percentile bootstrap; resamples that lack a class are left out."""
+        drawn, n = drawn[np.isfinite(drawn)], len(self.labels)
+        if not len(drawn):
+            return Estimate(value, None, None, n, "no resample has every class")
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        return Estimate(value, float(low), float(high), n, BOOTSTRAP)
 
 
-def changes_of(before: torch.Tensor, after: torch.Tensor, labels: torch.Tensor) -> Figures:
-    """How much predictions of the same images gained, image by image: negative is a loss.
-
-    Args:
-        before: (n, classes) logits of the clean images.
-        after: (n, classes) logits of the same images, perturbed.
-        labels: (n,) or (n, classes).
-
-    Returns:
-        ``accuracy`` (Newcombe's interval for paired shares; a bootstrap of paired differences where
-        there are several labels) and ``AUC`` (a bootstrap that resamples both alike).
-    """
-    was, now = metrics.hits(before, labels), metrics.hits(after, labels)
-    if labels.ndim == 2:
-        gained = (now.double() - was.double()).mean(dim=1)
-        accuracy = replace(bootstrap_mean(gained.tolist()), method=BOOTSTRAP)
-    else:
-        accuracy = paired_change(was[:, 0].tolist(), now[:, 0].tolist())
-    return {"accuracy": accuracy, "AUC": _auc_change(before, after, labels)}
-
-
-def _auc_change(before: torch.Tensor, after: torch.Tensor, labels: torch.Tensor) -> Estimate | None:
-    was, now = _auc(before, labels), _auc(after, labels)
-    if was is None or now is None:
-        return None
-    drawn = _resampled_areas(after, labels) - _resampled_areas(before, labels)
-    return _interval(now - was, drawn, labels)
+def _mean(values: torch.Tensor, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimate:
+    mean = bootstrap_mean(values.tolist(), bounds=bounds)
+    return replace(mean, method=mean.method.replace("trials", "images"))
 
 
 def _share(right: torch.Tensor) -> Estimate | None:
@@ -129,29 +158,6 @@ def _share(right: torch.Tensor) -> Estimate | None:
 
 def _auc(logits: torch.Tensor, labels: torch.Tensor) -> float | None:
     return metrics.auc(metrics.probabilities(logits, labels.ndim == 2), labels)
-
-
-def _auc_interval(logits: torch.Tensor, labels: torch.Tensor) -> Estimate | None:
-    """The percentile bootstrap over images; resamples that lack a class are left out."""
-    value = _auc(logits, labels)
-    return None if value is None else _interval(value, _resampled_areas(logits, labels), labels)
-
-
-def _resampled_areas(logits: torch.Tensor, labels: torch.Tensor) -> npt.NDArray[np.float64]:
-    """AUC of the same resamples for all logits of the same labels; NaN where a class is missing."""
-    probabilities = metrics.probabilities(logits, labels.ndim == 2)
-    scores, truth = metrics.one_against_rest(probabilities, labels)
-    rows = np.random.default_rng(0).integers(len(labels), size=(RESAMPLES, len(labels)))
-    with np.errstate(invalid="ignore"):
-        return np.array([_mean_area(scores[r], truth[r]) for r in rows])
-
-
-def _interval(value: float, drawn: npt.NDArray[np.float64], labels: torch.Tensor) -> Estimate:
-    drawn, n = drawn[np.isfinite(drawn)], len(labels)
-    if not len(drawn):
-        return Estimate(value, None, None, n, "no resample has every class")
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high), n, BOOTSTRAP)
 
 
 def _mean_area(scores: Array, truth: Array) -> float:

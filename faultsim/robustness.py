@@ -8,22 +8,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from faultsim.bench import Bench
-from faultsim.campaign.journal import write_json
+from faultsim.campaign.journal import check_same, write_json
 from faultsim.config import PerturbConfig
 from faultsim.data import Dataset
 from faultsim.devices import use_threads
 from faultsim.errors import ConfigError, JournalError
-from faultsim.evaluation import changes_of, figures_of, logits_of
-from faultsim.judge import Golden
+from faultsim.evaluation import Figures, Predictions
 from faultsim.perturb import Perturbation, expand, perturb_split
 from faultsim.subject import make_bench
 from faultsim.versions import versions
 
 RECORD = "perturb.json"
-COMPARED = ("model", "checkpoint", "data", "data_root", "size", "seed", "batch_size", "limit")
 Row = dict[str, Any]
 
 
@@ -67,24 +66,28 @@ def run_perturbations(
         side = bench.data.test.images.shape[-1]
         wanted = [Perturbation.parse(one, side) for text in config.attack for one in expand(text)]
         path = Path(config.out) / RECORD if config.out else None
-        clean = bench.clean("test")
         live = [name for name, given in (("model", model), ("data", data)) if given is not None]
-        record = _open(path, config, {**_header(config, bench, clean), "live": live, "rows": []})
+        golden = bench.clean("test")
+        clean = Predictions(golden.logits, golden.split.labels, bench.data)
+        record = {**_header(config, bench, clean), "live": live, "rows": []}
+        if path is not None:
+            record = _open(path, record, resume=config.resume)
         for number, perturbation in enumerate(wanted):
             setting = str(perturbation)
             progress(setting, number, len(wanted))
             if setting in [row["setting"] for row in record["rows"]]:
                 continue
-            record["rows"].append(_row(perturbation, bench, clean, config))
+            record["rows"].append(_row(perturbation, bench, clean, config.seed))
             if path is not None:
                 write_json(path, record)
     return PerturbResult(record, path)
 
 
-def _header(config: PerturbConfig, bench: Bench, clean: Golden) -> dict[str, Any]:
+def _header(config: PerturbConfig, bench: Bench, clean: Predictions) -> dict[str, Any]:
     settings = asdict(config)
+    settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
     del settings["out"], settings["resume"]
-    figures = figures_of(clean.logits, clean.split.labels, bench.data)
+    n = len(clean.labels)
     return {
         "config": settings,
         "model": {"digest": bench.digest},
@@ -92,68 +95,61 @@ def _header(config: PerturbConfig, bench: Bench, clean: Golden) -> dict[str, Any
             "name": bench.data.name,
             "digest": bench.data.digest,
             "task": bench.data.task,
-            "images": len(clean.split),
+            "images": n,
         },
         "versions": versions(),
-        "clean": {"setting": "clean", "n": len(clean.split), **_json(figures)},
+        "clean": {"setting": "clean", "n": n, **_json(clean.figures())},
     }
 
 
-def _row(perturbation: Perturbation, bench: Bench, clean: Golden, config: PerturbConfig) -> Row:
+def _row(perturbation: Perturbation, bench: Bench, clean: Predictions, seed: int) -> Row:
     part = perturb_split(
         perturbation,
         bench.model,
-        clean.split,
-        seed=config.seed,
-        batch_size=config.batch_size,
+        bench.clean("test").split,
+        seed=seed,
+        batch_size=bench.batch_size,
         device=bench.device,
     )
-    logits = logits_of(bench.model, part, config.batch_size)
-    changes = changes_of(clean.logits, logits, part.labels)
+    found = Predictions(bench.logits_of(part), part.labels, bench.data)
+    changes = found.changes(clean)
     return {
         "setting": str(perturbation),
         "kind": perturbation.kind,
         "parameters": dict(perturbation.settings),
         "n": len(part),
-        **_json(figures_of(logits, part.labels, bench.data)),
+        **_json(found.figures()),
         **_json({f"{name}_change": change for name, change in changes.items()}),
     }
 
 
-def _json(figures: Mapping[str, Any]) -> Row:
+def _json(figures: Figures) -> Row:
     return {name.lower(): value and value.to_json() for name, value in figures.items()}
 
 
-def _open(path: Path | None, config: PerturbConfig, fresh: dict[str, Any]) -> dict[str, Any]:
+def _open(path: Path, fresh: dict[str, Any], *, resume: bool) -> dict[str, Any]:
     """The record to go on with; the file is written, so that a bad folder is known at once."""
-    if path is None:
-        return fresh
-    record = _resumed(path, fresh) if config.resume else fresh
-    if path.exists() and not config.resume:
-        raise ConfigError(f"{path} exists: give --resume to go on with it, or another --out")
     try:
+        if path.exists() and not resume:
+            raise ConfigError(f"{path} exists: give --resume to go on with it, or another --out")
+        record = _resumed(path, fresh) if resume else fresh
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, record)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+    write_json(path, record)
     return record
 
 
 def _resumed(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
+    """What was recorded; perturbations may be added to it, all else must be the same."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        before = [record["config"][key] for key in COMPARED]
-        before += [record[part]["digest"] for part in ("model", "data")]
-        rows = record["rows"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{path} cannot be resumed: {error}") from None
-    now = [fresh["config"][key] for key in COMPARED]
-    now += [fresh[part]["digest"] for part in ("model", "data")]
-    names = (*COMPARED, "model digest", "data digest")
-    for name, was, new in zip(names, before, now, strict=True):
-        if was != new:
-            raise JournalError(
-                f"{path} was begun with {name} = {was}, now it is {new}; resume with the same, or "
-                "start another"
-            )
-    return fresh | {"rows": rows}
+        before = record["config"]["attack"]
+        attack = list(dict.fromkeys([*before, *fresh["config"]["attack"]]))
+        config = record["config"] | {"attack": attack}
+        rows = [row | {"setting": row["setting"]} for row in record["rows"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise JournalError(f"{path} holds no record to go on with") from None
+    now = {**fresh, "config": fresh["config"] | {"attack": attack}}
+    check_same(path, {**record, "config": config}, now, ("config", "model", "data"))
+    return {**record, "config": config, "rows": rows}

@@ -23,7 +23,7 @@ class Estimate:
         value: The point estimate.
         low: Lower end of the interval; None where there is no sampling to speak of.
         high: Upper end.
-        n: Number of trials.
+        n: Number of trials, or of images where those are the sample.
         method: How the interval was made.
     """
 
@@ -107,13 +107,30 @@ def _wilson_bounds(rate: float, n: int, confidence: float) -> tuple[float, float
 
 
 def bootstrap_mean(
-    values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0
+    values: Sequence[float],
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Estimate:
-    """Mean over trials with a percentile bootstrap interval (Efron, 1979; 2,000 resamples)."""
+    """Mean over trials with a percentile bootstrap interval (Efron, 1979; 2,000 resamples).
+
+    Where all values are the same, resamples say nothing: Wilson's interval of the mean's place
+    between the bounds stands in, as for :func:`image_rate`.
+
+    Args:
+        values: (n,) one a trial, n at least 1.
+        confidence: Of the interval.
+        seed: Of the resamples.
+        bounds: Least and greatest possible value.
+    """
     sample = np.asarray(values, float)
     n, mean = len(sample), float(sample.mean())
     if n < 2:
         return Estimate(mean, None, None, n, "one trial")
+    if np.ptp(sample) == 0:
+        least, width = bounds[0], bounds[1] - bounds[0]
+        low, high = _wilson_bounds((mean - least) / width, n, confidence)
+        return Estimate(mean, least + width * low, least + width * high, n, "Wilson over trials")
     from scipy.stats import bootstrap
 
     result = bootstrap(

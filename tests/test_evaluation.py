@@ -11,7 +11,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 from torch import nn
 
 from faultsim.data import Dataset, Split
-from faultsim.evaluation import _mean_area, assess, changes_of, evaluate, figures_of
+from faultsim.evaluation import Predictions, _mean_area, assess, evaluate
 
 
 class Logits(nn.Module):
@@ -91,24 +91,34 @@ def test_several_labels_and_more_classes_have_no_sensitivity(binary):
     assert figures["accuracy"].method == "bootstrap over images"
 
 
+def predictions(logits: torch.Tensor, data: Dataset) -> Predictions:
+    return Predictions(logits, data.test.labels, data)
+
+
 def test_changes_are_the_differences_of_the_figures(binary):
-    labels, before = binary.test.labels, binary.test.images[:, 0, :, 0]
-    after = before + torch.randn(before.shape, generator=torch.Generator().manual_seed(1))
-    was, now = (figures_of(logits, labels, binary) for logits in (before, after))
-    for name, change in changes_of(before, after, labels).items():
+    logits = binary.test.images[:, 0, :, 0]
+    moved = logits + torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
+    before, after = predictions(logits, binary), predictions(moved, binary)
+    was, now = before.figures(), after.figures()
+    for name, change in after.changes(before).items():
         assert change.value == pytest.approx(now[name].value - was[name].value)
         assert change.low < change.value < change.high
         assert change.high - change.low < 0.75 * (now[name].high - now[name].low) * 2**0.5
 
 
-def test_nothing_changed_is_no_change(binary):
+def test_nothing_changed_is_no_change_but_leaves_doubt(binary):
     logits = binary.test.images[:, 0, :, 0]
-    auc = changes_of(logits, logits, binary.test.labels)["AUC"]
+    auc = predictions(logits, binary).changes(predictions(logits, binary))["AUC"]
     assert (auc.value, auc.low, auc.high) == (0, 0, 0)
-    several = changes_of(logits, -logits, torch.stack([binary.test.labels] * 2, dim=1))
-    assert several["accuracy"].method == "bootstrap over images"
+    split = Split(binary.test.images, torch.stack([binary.test.labels] * 2, dim=1))
+    several = Dataset("set", 2, split, split, split)
+    same = predictions(logits, several).changes(predictions(logits, several))["accuracy"]
+    assert same.low < same.value == 0 < same.high
+    turned = predictions(-logits, several).changes(predictions(logits, several))["accuracy"]
+    assert turned.method == "bootstrap over images"
 
 
 def test_logits_that_are_not_finite_have_no_auc_to_compare(binary):
     logits = binary.test.images[:, 0, :, 0]
-    assert changes_of(logits, logits * torch.nan, binary.test.labels)["AUC"] is None
+    lost = predictions(logits * torch.nan, binary)
+    assert lost.changes(predictions(logits, binary))["AUC"] is None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from faultsim import metrics
 from faultsim.config import PerturbConfig
 from faultsim.data import Split
 from faultsim.errors import ConfigError, JournalError
-from faultsim.evaluation import changes_of, figures_of
-from faultsim.perturb import pgd
+from faultsim.evaluation import Predictions
+from faultsim.perturb import perturb_split, pgd
 from faultsim.robustness import run_perturbations
 
 ATTACKS = ("pgd:eps=0.1,step=0.05,steps=2", "gaussian-noise:sigma=0.3")
@@ -42,10 +44,8 @@ def test_rows_are_the_figures_of_the_perturbed_images(run, model, dataset):
     with torch.no_grad():
         clean, logits = model(test.images), model(moved)
     row = result.record["rows"][0]
-    figures, changes = (
-        figures_of(logits, test.labels, dataset),
-        changes_of(clean, logits, test.labels),
-    )
+    found = Predictions(logits, test.labels, dataset)
+    figures, changes = found.figures(), found.changes(Predictions(clean, test.labels, dataset))
     assert row["accuracy"] == figures["accuracy"].to_json()
     assert row["auc"]["value"] == pytest.approx(figures["AUC"].value, abs=1e-3)
     assert row["accuracy_change"] == changes["accuracy"].to_json()
@@ -88,7 +88,12 @@ def test_an_interrupted_record_is_resumed_and_equals_a_whole_one(run, tmp_path, 
         run(progress=interrupt)
     half = read(tmp_path / "a" / "perturb.json")
     assert [row["kind"] for row in half["rows"]] == ["pgd"]
-    monkeypatch.setattr("faultsim.perturb.perturbation.pgd", None)  # done already
+
+    def others(perturbation, *args, **options):
+        assert perturbation.kind != "pgd", "it was done already"
+        return perturb_split(perturbation, *args, **options)
+
+    monkeypatch.setattr("faultsim.robustness.perturb_split", others)
     run(resume=True)
     assert (tmp_path / "a" / "perturb.json").read_bytes() == whole.path.read_bytes()
 
@@ -97,11 +102,46 @@ def test_another_study_is_not_resumed(run, dataset):
     run()
     with pytest.raises(ConfigError, match="give --resume"):
         run()
-    with pytest.raises(JournalError, match="seed = 0, now it is 1"):
+    with pytest.raises(JournalError, match="config seed = 0, now it is 1"):
         run(resume=True, seed=1)
     other = replace(dataset, test=Split(dataset.test.images * 0.5, dataset.test.labels))
     with pytest.raises(JournalError, match="data digest"):
         run(resume=True, data=other)
+
+
+def test_perturbations_can_be_added_to_a_record(run):
+    run(attack=("fgsm",))
+    record = run(attack=("patch-drop:fraction=0.5",), resume=True).record
+    assert [row["kind"] for row in record["rows"]] == ["fgsm", "patch-drop"]
+    assert record["config"]["attack"] == ["fgsm", "patch-drop:fraction=0.5"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"config": {"attack": []}, "rows": 1}'])
+def test_what_is_no_record_is_not_resumed(run, tmp_path, text):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "perturb.json").write_text(text)
+    with pytest.raises(JournalError, match="no record"):
+        run(resume=True)
+
+
+def test_a_number_out_of_range_is_told_before_the_others_are_tried(run):
+    with pytest.raises(ConfigError, match="sigma"):
+        run(attack=("fgsm", "gaussian-noise:sigma=-1"), progress=lambda *setting: 1 / 0)
+
+
+def test_a_model_that_has_no_gradient_is_named(run, dataset):
+    class Detached(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(images.numpy().mean(axis=(1, 2))[:, :1].repeat(3, axis=1))
+
+    config = PerturbConfig(attack=("fgsm",))
+    with pytest.raises(ConfigError, match="the model fails under fgsm"):
+        run_perturbations(config, model=Detached(), data=dataset)
+
+
+def test_a_folder_that_goes_away_is_one_line(run, tmp_path):
+    with pytest.raises(JournalError, match=r"cannot write .*perturb\.json"):
+        run(progress=lambda *setting: shutil.rmtree(tmp_path / "a", ignore_errors=True))
 
 
 def test_bad_settings_are_told_before_anything_is_written(run, tmp_path):
@@ -110,7 +150,7 @@ def test_bad_settings_are_told_before_anything_is_written(run, tmp_path):
     assert not (tmp_path / "a").exists()
     with pytest.raises(ConfigError, match="cannot write"):
         run(out="/proc/nothing/here")
-    with pytest.raises(JournalError, match="cannot be resumed"):
+    with pytest.raises(JournalError, match="no record to go on with"):
         run(resume=True)
 
 

@@ -114,3 +114,12 @@ def test_a_paired_change_covers_and_is_narrower_than_an_unpaired_one():
 def test_units_that_all_stay_alike_still_leave_doubt():
     change = paired_change([True] * 45 + [False] * 5, [True] * 45 + [False] * 5)
     assert change.low < change.value == 0 < change.high
+
+
+def test_trials_that_all_agree_still_leave_doubt():
+    mean = bootstrap_mean([0.99] * 10)
+    assert (mean.low, mean.high) == pytest.approx((wilson(99, 100).low, 1), abs=0.3)
+    assert 0.6 < mean.low < mean.value == 0.99 < mean.high < 1
+    change = bootstrap_mean([0.0] * 10, bounds=(-1.0, 1.0))
+    assert -0.7 < change.low < 0 < change.high < 0.7
+    assert change.method == "Wilson over trials"

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from faultsim.config import StudyConfig
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, JournalError
 from faultsim.study import run_study
+from faultsim.study.parts import names_of
 from faultsim.study.plan import REAL, SMALL, read_plan
 
 PLAN = """
@@ -111,18 +112,24 @@ def test_a_study_is_not_overwritten_nor_resumed_from_nothing(study):
     [
         ("= 1", "cannot read"),
         ("perturb = 'pgd'", "must be a list"),
-        ("speed = 1", "unknown setting 'speed'"),
-        ("flips = [1]", "belongs in"),
+        ("speed = 1\nperturb = ['fgsm']", "unknown setting 'speed'"),
+        ("flips = [1]\nperturb = ['fgsm']", "belongs in"),
         ("[campaigns]\na = 1", "campaigns.a must be a table"),
         ("[campaigns.a]\nmode = 'worst'", "campaigns.a: mode = 'worst' does not fit"),
         ("[campaigns.a]\ntrials = 0", "campaigns.a: --trials must be at least 1"),
-        ("[campaigns.a]\ndata = 'digits'", "campaigns.a: data is a setting of the whole study"),
-        ("limit = 0", "limit"),
+        ("[campaigns.a]\ndata = 'digits'", "campaigns.a: data is not the plan's"),
+        ("limit = 0\n[campaigns.a]", "limit must be at least 1"),
+        ("seed = 1\nperturb = ['fgsm']", "seed is not the plan's: it is a flag"),
+        ("campaigns = 3", "must hold a table"),
+        ("limit = 3", "nothing to do"),
+        ("[campaigns.'..']", "choose another name"),
+        ("[campaigns.'a/b']", "choose another name"),
+        ("[campaigns.perturbations]", "choose another name"),
     ],
 )
 def test_a_plan_that_cannot_be_used_is_named(tmp_path, text, message):
     path = tmp_path / "plan.toml"
-    path.write_text(text + ("\n[campaigns.a]" if text == "limit = 0" else ""))
+    path.write_text(text)
     with pytest.raises(ConfigError, match=message) as caught:
         read_plan(path)
     assert str(path) in str(caught.value)
@@ -142,3 +149,57 @@ def test_the_plans_that_come_along_are_those_of_the_study():
 def test_a_checkpoint_can_name_the_data_set(study, tmp_path):
     with pytest.raises(ConfigError, match=r"no checkpoint at .*own\.rows\.safetensors"):
         study(checkpoint=str(tmp_path / "{data}.safetensors"))
+
+
+def test_a_study_is_resumed_as_it_was_begun(study, tmp_path):
+    directory = study().directory
+    before = everything(directory)
+    with pytest.raises(JournalError, match="config seed = 0, now it is 1"):
+        study(resume=True, seed=1)
+    with pytest.raises(JournalError, match="config data"):
+        study(resume=True, data=("own:rows",))
+    (tmp_path / "plan.toml").write_text(PLAN.replace("trials = 3", "trials = 4"))
+    with pytest.raises(JournalError, match="plan campaigns"):
+        study(resume=True)
+    assert everything(directory) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"data": ("own:rows", "own:missing")},
+        {"model": "own:missing"},
+        {"seed": -1},
+        {"threads": -1},
+        {"checkpoint": "missing.safetensors"},
+    ],
+)
+def test_what_cannot_be_used_is_told_before_anything_is_written(study, tmp_path, wrong):
+    with pytest.raises(ConfigError):
+        study(**wrong)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("perturb", ['"bogus"', '"fgsm", "gaussian-noise:sigma=-1"'])
+def test_so_is_a_perturbation(study, tmp_path, perturb):
+    (tmp_path / "plan.toml").write_text(PLAN.replace('"fgsm:eps=0.1"', perturb))
+    with pytest.raises(ConfigError):
+        study()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_campaign_of_a_study_can_perturb_images(study, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN + 'perturb = "fgsm:eps=0.2"\n')
+    assert study(data=("own:rows",)).found["own.rows"]["worst-case"].clean is not None
+
+
+def test_folders_are_called_like_their_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scans.v1").mkdir()
+    specs = ("digits", "a/x.npz", "pkg.mod:load", "scans.v1")
+    assert list(names_of(specs)) == ["digits", "x", "pkg.mod.load", "scans.v1"]
+    assert list(names_of((".",))) == [tmp_path.name]
+    with pytest.raises(ConfigError, match="would share the folder 'x'"):
+        names_of(("a/x.npz", "b/x.npz"))
+    with pytest.raises(ConfigError, match="has no name"):
+        names_of(("/",))

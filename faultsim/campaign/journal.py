@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -96,14 +96,7 @@ class Journal:
         write_json(self.directory / MANIFEST, manifest)
 
     def _check(self, manifest: Mapping[str, Any]) -> None:
-        recorded = read_manifest(self.directory)
-        now = json.loads(json.dumps(manifest))
-        for part in COMPARED:
-            for key, was, new in _differences(recorded.get(part, {}), now[part]):
-                raise JournalError(
-                    f"{self.directory} was begun with {part} {key} = {was}, now it is {new}; "
-                    "resume with the same, or start another campaign"
-                )
+        check_same(self.directory, read_manifest(self.directory), manifest, COMPARED)
 
     def _recover(self) -> None:
         """Reads the lines; a torn last one is cut off."""
@@ -156,14 +149,42 @@ def parse_lines(text: bytes, directory: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    keys = dict.fromkeys([*was, *now])
-    return [(k, was.get(k), now.get(k)) for k in keys if was.get(k) != now.get(k)]
+def check_same(
+    place: Path, recorded: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]
+) -> None:
+    """Refuses to go on with what was begun otherwise.
+
+    Args:
+        place: Of the record, for the message.
+        recorded: Its tables, by name.
+        now: Those of this run.
+        parts: Names of the tables that must agree.
+
+    Raises:
+        JournalError: It names the first difference.
+    """
+    fresh = json.loads(json.dumps(now))
+    for part in parts:
+        before, after = recorded.get(part) or {}, fresh[part]
+        for key in dict.fromkeys([*before, *after]):
+            was, new = before.get(key), after.get(key)
+            if was != new:
+                raise JournalError(
+                    f"{place} was begun with {part} {key} = {was}, now it is {new}; resume with "
+                    "the same, or start another"
+                )
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Writes a document whole or not at all; non-ASCII text stays readable."""
+    """Writes a document whole or not at all; non-ASCII text stays readable.
+
+    Raises:
+        JournalError: The disk is full or gone.
+    """
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     draft = path.with_suffix(".tmp")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        raise JournalError(f"cannot write {path}: {error.strerror}") from None

@@ -113,7 +113,10 @@ def _interplay(outcomes: list[Outcome], attack_loss: float) -> dict[str, Estimat
     if len(alone) < len(outcomes):
         return {}
     excess = [f - o.acc - attack_loss for f, o in zip(alone, outcomes, strict=True)]
-    return {"faults_alone": bootstrap_mean(alone), "excess": bootstrap_mean(excess)}
+    return {
+        "faults_alone": bootstrap_mean(alone),
+        "excess": bootstrap_mean(excess, bounds=(-2.0, 2.0)),
+    }
 
 
 def _diagnosis(outcomes: list[Outcome]) -> dict[str, Estimate]:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from rich.console import Console
 
 from faultsim.cli.commands import Campaign
-from faultsim.cli.progress import CampaignBar
+from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
 
@@ -34,7 +34,7 @@ def run(command: Campaign) -> int:
             result = run_campaign(config, progress=report)
     except KeyboardInterrupt:
         if directory is not None:
-            console.print(f"Interrupted. To go on, add --resume --out {directory}")
+            say_how_to_go_on(console, directory)
         raise
     show_result(console, config, result)
     return 0

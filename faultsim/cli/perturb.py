@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from faultsim.cli.commands import Perturb
-from faultsim.cli.progress import CampaignBar
+from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.config import PerturbConfig
 
 INTERVAL = 15  # characters of "[-12.34, +12.34]" that stay on one line
@@ -23,12 +23,19 @@ def run(command: Perturb) -> int:
 
     console = Console()
     config = PerturbConfig(**{f.name: getattr(command, f.name) for f in fields(PerturbConfig)})
+    begun = False
     try:
         with CampaignBar(console) as bar:
-            result = run_perturbations(config, progress=bar.begin)
+
+            def report(setting: str, done: int, total: int) -> None:
+                nonlocal begun
+                begun = True
+                bar.begin(setting, done, total)
+
+            result = run_perturbations(config, progress=report)
     except KeyboardInterrupt:
-        if config.out is not None:
-            console.print(f"Interrupted. To go on, add --resume --out {escape(config.out)}")
+        if begun and config.out is not None:
+            say_how_to_go_on(console, config.out)
         raise
     show_perturbations(console, result.record)
     if result.path is not None:

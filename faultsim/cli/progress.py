@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -59,3 +60,9 @@ class CampaignBar:
     def _show(self, doing: str, done: int, total: int, unit: str) -> None:
         text = f"{self._label}{doing}"
         self._bar.update(self._task, description=text, completed=done, total=total, unit=unit)
+
+
+def say_how_to_go_on(console: Console, directory: str | Path) -> None:
+    """What to add to an interrupted command."""
+    text = f"Interrupted. To go on, add --resume --out {escape(str(directory))}"
+    console.print(text, soft_wrap=True)

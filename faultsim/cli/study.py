@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from faultsim.cli.commands import Study
 from faultsim.cli.perturb import show_perturbations
-from faultsim.cli.progress import CampaignBar
+from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.cli.tables import show_cells
 from faultsim.config import StudyConfig
 from faultsim.robustness import PerturbResult
@@ -34,7 +34,7 @@ def run(command: Study) -> int:
             result = run_study(config, progress=shown.report)
     except KeyboardInterrupt:
         if shown.directory is not None:
-            console.print(f"Interrupted. To go on, add --resume --out {shown.directory}")
+            say_how_to_go_on(console, shown.directory)
         raise
     for name, parts in result.found.items():
         for part, found in parts.items():

@@ -9,6 +9,8 @@ from faultsim.errors import ConfigError
 from faultsim.perturb.images import check_amount, check_images
 from faultsim.perturb.profiles import chosen
 
+LARGEST_RADIUS = 512
+
 
 def defocus_blur(
     x: torch.Tensor,
@@ -60,6 +62,8 @@ def disk_kernel(radius: float, alias_sigma: float) -> torch.Tensor:
         ConfigError: A number out of range.
     """
     check_amount("radius", radius)
+    if radius > LARGEST_RADIUS:
+        raise ConfigError(f"radius must be at most {LARGEST_RADIUS} pixels, not {radius}")
     check_amount("alias_sigma", alias_sigma)
     if alias_sigma == 0:
         raise ConfigError("alias_sigma must be above 0; 0.01 leaves the disk as it is")

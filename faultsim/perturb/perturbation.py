@@ -12,7 +12,7 @@ from torch import nn
 
 from faultsim.config import ATTACKS
 from faultsim.data import Split
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, FaultSimError
 from faultsim.perturb.attacks import fgsm, pgd
 from faultsim.perturb.blur import defocus_blur
 from faultsim.perturb.noise import gaussian_noise
@@ -27,7 +27,9 @@ def _fraction(text: str) -> float:
 
 
 def _yes(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
+    if text.lower() not in ("true", "false"):
+        raise ValueError("use true or false")
+    return text.lower() == "true"
 
 
 SETTINGS: Mapping[str, Mapping[str, Callable[[str], Value]]] = {
@@ -45,13 +47,18 @@ SETTINGS: Mapping[str, Mapping[str, Callable[[str], Value]]] = {
 """The settings of each kind, and how their text is read; a number may be a fraction."""
 
 SWEEPS: Mapping[str, tuple[str, ...]] = {
-    "fgsm": ("fgsm",),
-    "pgd": ("pgd",),
     "patch-drop": tuple(f"patch-drop:fraction={f}" for f in (0.1, 0.25, 0.5, 0.75, 0.9)),
     "gaussian-noise": tuple(f"gaussian-noise:severity={s}" for s in range(1, 6)),
     "defocus-blur": tuple(f"defocus-blur:severity={s}" for s in range(1, 6)),
 }
 """What the bare name of a kind stands for where several settings can be tried."""
+
+
+class _Mean(nn.Module):
+    """The least that an attack can be tried on."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(1, 2, 3))[:, None] * torch.tensor([1.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,8 @@ class Perturbation:
             side: Of the images, in pixels.
 
         Raises:
-            ConfigError: An unknown kind or setting, or a value that cannot be read.
+            ConfigError: An unknown kind or setting, or a value that cannot be read or is out of
+                range.
         """
         kind, _, rest = text.partition(":")
         if kind not in SETTINGS:
@@ -91,11 +99,22 @@ class Perturbation:
             if name not in SETTINGS[kind]:
                 known = ", ".join(SETTINGS[kind])
                 raise ConfigError(f"{kind} has no setting {name!r}: it has {known}")
+            if name in given:
+                raise ConfigError(f"{kind}: {name} is given twice")
             try:
                 given[name] = SETTINGS[kind][name](value.strip())
-            except (ValueError, KeyError, ZeroDivisionError):
-                raise ConfigError(f"{kind}: {name} = {value.strip()!r} cannot be read") from None
-        return cls(kind, _complete(kind, given, side))
+            except (ValueError, ZeroDivisionError, OverflowError) as error:
+                raise ConfigError(
+                    f"{kind}: {name} = {value.strip()!r} cannot be read: {error}"
+                ) from None
+        made = cls(kind, _complete(kind, given, side))
+        made._try(side)
+        return made
+
+    def _try(self, side: int) -> None:
+        """Perturbs a grey image, so that numbers out of range are told before any work is done."""
+        image, label = torch.full((1, 1, side, side), 0.5), torch.zeros(1, dtype=torch.int64)
+        self(_Mean(), image, label, torch.Generator())
 
     def __str__(self) -> str:
         return f"{self.kind}:" + ",".join(f"{k}={_text(v)}" for k, v in self.settings.items())
@@ -203,11 +222,20 @@ def perturb_split(
         seed: Of what is random.
         batch_size: Images perturbed at a time.
         device: Where.
+
+    Raises:
+        ConfigError: The model fails under it.
     """
     generator = torch.Generator().manual_seed(seed)
     batches = zip(*(torch.split(t, batch_size) for t in (split.images, split.labels)), strict=True)
-    changed = [
-        perturbation(model, images.to(device), labels.to(device), generator).cpu()
-        for images, labels in batches
-    ]
+    try:
+        changed = [
+            perturbation(model, images.to(device), labels.to(device), generator).cpu()
+            for images, labels in batches
+        ]
+    except (FaultSimError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of the user's model, whose gradient may never have been taken
+        cause = str(error).partition("\n")[0]
+        raise ConfigError(f"the model fails under {perturbation.kind}: {cause}") from error
     return Split(torch.cat(changed) if changed else split.images, split.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from faultsim.tomlfile import read_toml, underscored
 SMALL = Path(__file__).with_name("small.toml")
 REAL = Path(__file__).with_name("real.toml")
 SHARED = ("batch_size", "limit")
-OWN = {*StudyConfig.__dataclass_fields__, "perturb", "attack_model"} - {"settings"}
+OWN = set(StudyConfig.__dataclass_fields__) - {"settings"}
+PERTURBATIONS = "perturbations"
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,16 @@ def read_plan(path: Path) -> Plan:
     """
     try:
         table = read_toml(path)
-        perturb = table.pop("perturb", [])
+        perturb, parts = table.pop("perturb", []), table.pop("campaigns", {})
         if not fits(perturb, tuple[str, ...]):
             raise ConfigError("perturb must be a list of perturbations")
-        parts = table.pop("campaigns", {})
-        shared = checked_settings(table)
-        if not set(shared) <= set(SHARED):
-            raise ConfigError(f"{(set(shared) - set(SHARED)).pop()} belongs in [campaigns.NAME]")
+        if not isinstance(parts, dict):
+            raise ConfigError("campaigns must hold a table for each campaign: [campaigns.NAME]")
+        if not perturb and not parts:
+            raise ConfigError("nothing to do: it has neither perturb nor [campaigns.NAME]")
+        shared = _settings(table)
+        for name in set(shared) - set(SHARED):
+            raise ConfigError(f"{name} belongs in [campaigns.NAME]")
         campaigns = {name: _campaign(name, part, shared) for name, part in parts.items()}
         return Plan(tuple(perturb), campaigns, shared)
     except ConfigError as error:
@@ -56,11 +61,17 @@ def read_plan(path: Path) -> Plan:
 def _campaign(name: str, part: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise ConfigError(f"campaigns.{name} must be a table of a campaign's settings")
+    if not re.fullmatch(r"\w[\w.-]*", name) or name == PERTURBATIONS:
+        raise ConfigError(f"campaigns.{name}: a folder will be called so; choose another name")
     try:
-        settings = checked_settings(underscored(part))
-        for own in OWN & set(settings):
-            raise ConfigError(f"{own} is a setting of the whole study")
+        settings = _settings(underscored(part))
         CampaignConfig(**{**shared, **settings})
     except ConfigError as error:
         raise ConfigError(f"campaigns.{name}: {error}") from None
     return settings
+
+
+def _settings(table: dict[str, Any]) -> dict[str, Any]:
+    for name in OWN & set(table):
+        raise ConfigError(f"{name} is not the plan's: it is a flag of faultsim study")
+    return checked_settings(table)

@@ -8,21 +8,19 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from faultsim.campaign import CampaignResult, Progress, run_campaign
-from faultsim.campaign.journal import MANIFEST, SUMMARY, write_json
-from faultsim.config import CampaignConfig, PerturbConfig, StudyConfig
-from faultsim.errors import ConfigError
-from faultsim.robustness import RECORD, PerturbResult, run_perturbations
-from faultsim.study.plan import REAL, SMALL, Plan, read_plan
+from faultsim.campaign import CampaignResult, Progress
+from faultsim.campaign.journal import MANIFEST, SUMMARY, check_same, write_json
+from faultsim.config import StudyConfig
+from faultsim.errors import ConfigError, JournalError
+from faultsim.robustness import RECORD, PerturbResult
+from faultsim.study.parts import names_of, parts_of
+from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
 from faultsim.versions import versions
 
 RUNS = Path("runs")
 STUDY = "study.json"
-PERTURBATIONS = "perturbations"
-
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -79,21 +77,24 @@ def run_study(
     config = config or StudyConfig()
     chosen = Path(config.settings) if config.settings else REAL if config.data else SMALL
     plan = read_plan(chosen)
-    names = {_short(data): data for data in config.data or ("digits",)}
-    directory = _open(config, plan)
-    total = len(names) * (len(plan.campaigns) + bool(plan.perturb))
+    directory, begun = _directory(config), {"config": _settings(config), "plan": asdict(plan)}
+    parts = {
+        name: parts_of(config, plan, name, data, directory / name)
+        for name, data in names_of(config.data or ("digits",)).items()
+    }
+    _open(directory, begun, resume=config.resume)
+    total = sum(map(len, parts.values()))
     found: dict[str, dict[str, CampaignResult | PerturbResult]] = {}
     done = 0
-    for name, data in names.items():
-        folder, found[name] = directory / name, {}
-        for part in _parts(config, plan, data, folder):
-            report = partial(
-                _report, progress, Step(directory, name, part.name, None, None, done, total)
-            )
+    for name in parts:
+        found[name] = {}
+        for part in parts[name]:
+            step = Step(directory, name, part.name, None, None, done, total)
+            report = partial(_report, progress, step)
             report()
             found[name][part.name] = part.run(report)
             done += 1
-        write_json(directory / f"study-{name}.json", _record(plan, folder))
+        write_json(directory / f"study-{name}.json", _record(plan, directory / name))
     return StudyResult(directory, found)
 
 
@@ -106,85 +107,57 @@ def _report(
     progress(replace(step, campaign=campaign, setting=setting))
 
 
-class Part(NamedTuple):
-    """A perturbation record or a campaign, which ``run`` makes or goes on with."""
-
-    name: str
-    run: Callable[[Callable[..., None]], CampaignResult | PerturbResult]
-
-
-def _parts(config: StudyConfig, plan: Plan, data: str, folder: Path) -> list[Part]:
-    subject: Settings = {"data": data, **plan.shared}
-    for name in ("model", "data_root", "size", "seed", "threads", "device"):
-        subject[name] = getattr(config, name)
-    if config.checkpoint is not None:
-        subject["checkpoint"] = config.checkpoint.replace("{data}", _short(data))
-    parts = [
-        Part(name, partial(_campaign, {**subject, **settings}, folder / name))
-        for name, settings in plan.campaigns.items()
-    ]
-    if plan.perturb:
-        settings = {**subject, "attack": plan.perturb}
-        parts.insert(0, Part(PERTURBATIONS, partial(_perturb, settings, folder / PERTURBATIONS)))
-    return parts
+def _settings(config: StudyConfig) -> dict[str, Any]:
+    """What resuming compares; the plan stands for the file it is in."""
+    settings = asdict(config)
+    for incidental in ("settings", "out", "resume"):
+        del settings[incidental]
+    return settings
 
 
-def _campaign(settings: Settings, out: Path, report: Callable[..., None]) -> CampaignResult:
-    resume = (out / MANIFEST).exists()
-    config = CampaignConfig(**settings, out=str(out), resume=resume)
-    return run_campaign(config, progress=lambda progress: report(campaign=progress))
+def _directory(config: StudyConfig) -> Path:
+    if config.out is not None:
+        return Path(config.out)
+    numbered = (RUNS / f"study-{number}" for number in count(1))
+    return next(path for path in numbered if not path.exists())
 
 
-def _perturb(settings: Settings, out: Path, report: Callable[..., None]) -> PerturbResult:
-    config = PerturbConfig(**settings, out=str(out), resume=(out / RECORD).exists())
-    return run_perturbations(config, progress=lambda *setting: report(setting=setting))
-
-
-def _short(data: str) -> str:
-    """A data set's name as a folder is called."""
-    return Path(data).stem.replace(":", ".")
-
-
-def _open(config: StudyConfig, plan: Plan) -> Path:
-    """The directory, new or to go on with."""
-    if config.out is None:
-        numbered = (RUNS / f"study-{number}" for number in count(1))
-        directory = next(path for path in numbered if not path.exists())
-    else:
-        directory = Path(config.out)
-    there = (directory / STUDY).exists()
-    if there and not config.resume:
-        raise ConfigError(
-            f"{directory} holds a study: give --resume to go on with it, or another --out"
-        )
-    if config.resume and not there:
-        raise ConfigError(f"{directory} holds no study to resume")
-    settings = {key: value for key, value in asdict(config).items() if key not in ("out", "resume")}
+def _open(directory: Path, begun: dict[str, Any], *, resume: bool) -> None:
+    """Makes the directory, or sees that it is the one to go on with."""
+    path = directory / STUDY
     try:
+        there = path.exists()
+        if there and not resume:
+            raise ConfigError(
+                f"{directory} holds a study: give --resume to go on with it, or another --out"
+            )
+        if resume and not there:
+            raise ConfigError(f"{directory} holds no study to resume")
         directory.mkdir(parents=True, exist_ok=True)
-        document = {"config": settings, "plan": asdict(plan), "versions": versions()}
-        write_json(directory / STUDY, document)
     except OSError as error:
         raise ConfigError(f"cannot write {directory}: {error.strerror}") from None
-    return directory
+    if there:
+        check_same(directory, _read(path), begun, ("config", "plan"))
+    else:
+        write_json(path, {**begun, "versions": versions()})
 
 
 def _record(plan: Plan, folder: Path) -> dict[str, Any]:
-    """What was found on one data set, without single trials."""
-    found: dict[str, Any] = {"versions": versions()}
+    """What was found on one data set, without single trials and the names of all tensors."""
+    found: dict[str, Any] = {}
     if plan.perturb:
         found["perturbations"] = _read(folder / PERTURBATIONS / RECORD)
-    found["campaigns"] = {
-        name: {
-            "config": _read(folder / name / MANIFEST)["config"],
-            "space": _read(folder / name / MANIFEST)["space"],
-            **_read(folder / name / SUMMARY),
-        }
-        for name in plan.campaigns
-    }
+    found["campaigns"] = {}
+    for name in plan.campaigns:
+        manifest, summary = _read(folder / name / MANIFEST), _read(folder / name / SUMMARY)
+        del manifest["space"]["sites"], manifest["golden"]
+        found["campaigns"][name] = {**manifest, **summary}
     return found
 
 
 def _read(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**document}
+    except (OSError, ValueError, TypeError) as error:
+        raise JournalError(f"cannot read {path}: {error}") from None

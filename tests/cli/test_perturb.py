@@ -94,7 +94,7 @@ def interrupted(*args: object, **more: object) -> None:
 def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
     flags = ("perturb", "--attack", "fgsm", "gaussian-noise:sigma=0.1")
     with monkeypatch.context() as patch:
-        patch.setattr("faultsim.perturb.perturbation.gaussian_noise", interrupted)
+        patch.setattr("faultsim.robustness.perturb_split", interrupted)
         code, out, err = run(*flags)
     assert code == 130
     assert f"--resume --out {tmp_path / 'out'}" in out.replace("\n", "")
