@@ -111,7 +111,7 @@ class Predictions:
         """
         if self.data.multi_label:
             gained = self._right.double() - before._right.double()
-            accuracy = _mean(gained.mean(dim=1), (-1.0, 1.0))
+            accuracy = _mean(gained.mean(dim=1))
         else:
             accuracy = paired_change(before._right[:, 0].tolist(), self._right[:, 0].tolist())
         auc = None
@@ -147,8 +147,8 @@ class Predictions:
         return Estimate(value, float(low), float(high), n, BOOTSTRAP)
 
 
-def _mean(values: torch.Tensor, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimate:
-    mean = bootstrap_mean(values.tolist(), bounds=bounds)
+def _mean(values: torch.Tensor) -> Estimate:
+    mean = bootstrap_mean(values.tolist())
     return replace(mean, method=mean.method.replace("trials", "images"))
 
 

@@ -107,30 +107,18 @@ def _wilson_bounds(rate: float, n: int, confidence: float) -> tuple[float, float
 
 
 def bootstrap_mean(
-    values: Sequence[float],
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
-    bounds: tuple[float, float] = (0.0, 1.0),
+    values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0
 ) -> Estimate:
     """Mean over trials with a percentile bootstrap interval (Efron, 1979; 2,000 resamples).
 
-    Where all values are the same, resamples say nothing: Wilson's interval of the mean's place
-    between the bounds stands in, as for :func:`image_rate`.
-
-    Args:
-        values: (n,) one a trial, n at least 1.
-        confidence: Of the interval.
-        seed: Of the resamples.
-        bounds: Least and greatest possible value.
+    No interval where all values are the same: resamples of them would promise certainty.
     """
     sample = np.asarray(values, float)
     n, mean = len(sample), float(sample.mean())
     if n < 2:
         return Estimate(mean, None, None, n, "one trial")
     if np.ptp(sample) == 0:
-        least, width = bounds[0], bounds[1] - bounds[0]
-        low, high = _wilson_bounds((mean - least) / width, n, confidence)
-        return Estimate(mean, least + width * low, least + width * high, n, "Wilson over trials")
+        return Estimate(mean, None, None, n, "all trials alike")
     from scipy.stats import bootstrap
 
     result = bootstrap(

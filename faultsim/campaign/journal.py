@@ -175,13 +175,18 @@ def check_same(
                 )
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any], indent: int | None = 1) -> None:
     """Writes a document whole or not at all; non-ASCII text stays readable.
+
+    Args:
+        path: Of the file.
+        document: JSON-able.
+        indent: Of nested values; None for one line.
 
     Raises:
         JournalError: The disk is full or gone.
     """
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
     draft = path.with_suffix(".tmp")
     try:
         draft.write_text(text, encoding="utf-8")

@@ -115,7 +115,7 @@ def _interplay(outcomes: list[Outcome], attack_loss: float) -> dict[str, Estimat
     excess = [f - o.acc - attack_loss for f, o in zip(alone, outcomes, strict=True)]
     return {
         "faults_alone": bootstrap_mean(alone),
-        "excess": bootstrap_mean(excess, bounds=(-2.0, 2.0)),
+        "excess": bootstrap_mean(excess),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from faultsim.cli.commands import Perturb
 from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.config import PerturbConfig
 
+GIVEN = ("severity", "profile")
 INTERVAL = 15  # characters of "[-12.34, +12.34]" that stay on one line
 
 
@@ -44,18 +45,42 @@ def run(command: Perturb) -> int:
 
 
 def show_perturbations(console: Console, record: Mapping[str, Any]) -> None:
-    """A row for the clean images and for each setting."""
+    """A row for the clean images and for each setting; what all of a kind share stands below."""
     images, name = record["clean"]["n"], record["data"]["name"]
     table = Table(title=f"\n{escape(name)}, {images:,} test images")
     table.add_column("perturbation", overflow="fold", min_width=20)
     for heading in ("accuracy", "change", "AUC", "change"):
         table.add_column(heading, justify="right", min_width=INTERVAL)
+    shared = _shared(record["rows"])
     for row in (record["clean"], *record["rows"]):
         cells = [_share(row["accuracy"]), _share(row.get("accuracy_change"), sign="+")]
         cells += [_area(row["auc"]), _area(row.get("auc_change"), sign="+")]
-        table.add_row(escape(row["setting"].replace(",", ", ")), *map(escape, cells))
+        own = [item for item in _settings(row) if item not in shared.get(row.get("kind"), ())]
+        table.add_row(*map(escape, [" ".join([row["setting"].partition(":")[0], *own]), *cells]))
     console.print(table)
+    for kind, items in shared.items():
+        if items:
+            console.print(escape(f"{kind}: {', '.join(items)}"), highlight=False)
     console.print("95 % intervals over images; changes are paired, image by image.")
+
+
+def _settings(row: Mapping[str, Any]) -> list[str]:
+    """What was set, as people type it; not what a severity stands for."""
+    items = [item for item in row["setting"].partition(":")[2].split(",") if item]
+    names = [item.partition("=")[0] for item in items]
+    return [i for i, n in zip(items, names, strict=True) if "severity" not in names or n in GIVEN]
+
+
+def _shared(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Of kinds tried more than once, the settings that are the same in all rows."""
+    kinds: dict[str, list[list[str]]] = {}
+    for row in rows:
+        kinds.setdefault(row["kind"], []).append(_settings(row))
+    return {
+        kind: [item for item in tried[0] if all(item in other for other in tried)]
+        for kind, tried in kinds.items()
+        if len(tried) > 1
+    }
 
 
 def _share(estimate: Mapping[str, Any] | None, sign: str = "") -> str:

@@ -72,7 +72,7 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
         show_cells(console, "\nDiagnosis", result.cells, columns, result.directions)
     console.print(
         "Searched on validation images, without sampling error; at random: mean over trials, "
-        "95 % bootstrap interval."
+        "95 % bootstrap interval unless all agree."
     )
 
 

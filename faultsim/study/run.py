@@ -94,7 +94,8 @@ def run_study(
             report()
             found[name][part.name] = part.run(report)
             done += 1
-        write_json(directory / f"study-{name}.json", _record(plan, directory / name))
+        record = _record(plan, directory / name)
+        write_json(directory / f"study-{name}.json", record, indent=None)
     return StudyResult(directory, found)
 
 
