@@ -15,7 +15,8 @@ from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.config import PerturbConfig
 
 GIVEN = ("severity", "profile")
-INTERVAL = 15  # characters of "[-12.34, +12.34]" that stay on one line
+INTERVAL = 16  # characters of "[-12.34, +12.34]", which stay on one line
+WIDE = 100  # of a terminal with room for that
 
 
 def run(command: Perturb) -> int:
@@ -48,9 +49,10 @@ def show_perturbations(console: Console, record: Mapping[str, Any]) -> None:
     """A row for the clean images and for each setting; what all of a kind share stands below."""
     images, name = record["clean"]["n"], record["data"]["name"]
     table = Table(title=f"\n{escape(name)}, {images:,} test images")
-    table.add_column("perturbation", overflow="fold", min_width=20)
+    width = INTERVAL if console.width >= WIDE else None  # else intervals break at their comma
+    table.add_column("perturbation", overflow="fold", min_width=width)
     for heading in ("accuracy", "change", "AUC", "change"):
-        table.add_column(heading, justify="right", min_width=INTERVAL)
+        table.add_column(heading, justify="right", min_width=width)
     shared = _shared(record["rows"])
     for row in (record["clean"], *record["rows"]):
         cells = [_share(row["accuracy"]), _share(row.get("accuracy_change"), sign="+")]

@@ -57,6 +57,14 @@ def test_perturb_prints_each_setting_with_its_change(run, tmp_path):
     assert f"{100 * change:+.2f} %" in out
 
 
+def test_no_column_vanishes_in_a_narrow_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "72")
+    _, out, _ = run("perturb", "--attack", "pgd")
+    assert max(map(len, out.splitlines()[:-1])) <= 72  # the last line is a path
+    assert out.count("┓") == out.count("┏") == 1
+    assert out.count("change") == 3
+
+
 def test_a_campaign_under_attack_prints_both_golden_runs_and_the_excess(run):
     flags = ("--mode", "random", "--trials", "2", "--flips", "1", "8", "--perturb", "fgsm:eps=0.3")
     code, out, _ = run("campaign", *flags)
