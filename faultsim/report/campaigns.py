@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from faultsim.campaign.journal import MANIFEST, SUMMARY, TRIALS, read_manifest, read_trials
 from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.errors import JournalError
 from faultsim.fault import Site
 from faultsim.formats import bits_of
 
 Line = Mapping[str, Any]
+HOW = ("target", "op", "bits", "direction", "perturb", "attack_model")
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,17 @@ class RecordedCampaign:
     def subject(self) -> tuple[str, ...]:
         """What was struck and how: the same for campaigns of several modes and seeds."""
         digests = (self.manifest[part]["digest"] for part in ("model", "data"))
-        return (*digests, *(str(self.config[key]) for key in ("target", "op", "bits", "direction")))
+        return (*digests, *(str(self.config.get(name)) for name in HOW))
 
     @property
     def golden(self) -> Mapping[str, Any]:
         golden: Mapping[str, Any] = self.manifest["golden"]
         return golden
+
+    @property
+    def clean(self) -> Mapping[str, Any] | None:
+        """The golden run on the images as they are, where the campaign's are perturbed."""
+        return self.manifest.get("clean")
 
     @property
     def sampled(self) -> bool:
@@ -64,7 +67,8 @@ class RecordedCampaign:
     @cached_property
     def cells(self) -> list[CellSummary]:
         """Rates of each condition, computed from the journal, ended or not."""
-        return summarise(self.lines, sampled=self.sampled)
+        loss = self.clean["acc"] - self.golden["acc"] if self.clean else 0.0
+        return summarise(self.lines, sampled=self.sampled, attack_loss=loss)
 
     @cached_property
     def layers(self) -> list[str]:
@@ -139,25 +143,3 @@ def most_telling(
     return [
         run for run in campaigns if run.mode in modes and modes.index(run.mode) == best[run.subject]
     ]
-
-
-def is_campaign(directory: Path) -> bool:
-    return (directory / MANIFEST).is_file() and (directory / TRIALS).is_file()
-
-
-def read_campaign(directory: Path) -> RecordedCampaign:
-    """Reads a campaign directory.
-
-    Raises:
-        JournalError: Something in it cannot be read.
-    """
-    manifest, lines = read_manifest(directory), read_trials(directory)
-    missing = {"config", "model", "data", "space", "golden", "versions"} - manifest.keys()
-    if missing:
-        raise JournalError(f"{directory / MANIFEST} has no {min(missing)}; it is no campaign's")
-    path = directory / SUMMARY
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except (OSError, ValueError) as error:
-        raise JournalError(f"cannot read {path}: {error}") from None
-    return RecordedCampaign(directory, manifest, lines, summary)

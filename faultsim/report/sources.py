@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faultsim.errors import ConfigError
-from faultsim.report.campaigns import RecordedCampaign, is_campaign, read_campaign
+from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.labels import labels
-from faultsim.report.perturbations import RECORD, RecordedPerturbation, read_perturbation
+from faultsim.report.perturbations import RecordedPerturbation, read_perturbation
+from faultsim.report.reading import is_campaign, read_campaign
+from faultsim.robustness import RECORD
 
 
 @dataclass(frozen=True)
