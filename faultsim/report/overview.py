@@ -67,8 +67,7 @@ def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
     """
     rows: list[dict[str, Any]] = []
     for run in campaigns:
-        clean, perturbed = (run.summary or {}).get("clean"), run.config.get("perturb")
-        for images, outcome in (("clean", clean), (perturbed or "clean", run.golden)):
+        for images, outcome in (("clean", run.clean), (words.images(run), run.golden)):
             if outcome is not None:
                 row = {"model and data": model_and_data(run), "on": images, "images": outcome["n"]}
                 rows.append(row | {name: outcome.get(key) for key, name in GOLDEN.items()})

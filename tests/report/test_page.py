@@ -191,12 +191,25 @@ def test_a_perturbed_campaign_shows_its_setting_and_the_clean_run(
 ):
     clean = {"n": 10, "acc": 0.8765, "auc": None}
     run = write_campaign(
-        tmp_path / "a", [line(0, 5, flips=1)], summary={"clean": clean}, perturb="pgd:eps=1/255"
+        tmp_path / "a", [line(0, 5, flips=1)], summary=None, clean=clean, perturb="pgd:eps=1/255"
     )
     text = Parsed(page(run)).text
     assert "golden runs" in text.lower()
     assert "0.8765" in text
-    assert text.count("pgd:eps=1/255") >= 3  # table, settings, command
+    assert "from 90.0% without faults, under pgd:eps=1/255; 50.0% in the worst" in text
+    assert "random, flip in weights; under pgd:eps=1/255; seed 0" in text
+
+
+def test_attacks_on_the_faulty_model_and_searches_under_one_say_so(
+    page, write_campaign, line, tmp_path
+):
+    settings = {"perturb": "fgsm:eps=1/255", "attack_model": "faulty", "mode": "worst-case"}
+    lines = [line(0, 2, curve="worst-case", flips=1)]
+    run = write_campaign(tmp_path / "a", lines, clean={"n": 10, "acc": 1.0}, **settings)
+    text = Parsed(page(run)).text
+    under = "under fgsm:eps=1/255 against the faulty model"
+    assert f"from 90.0% to 20.0%, {under}." in text
+    assert f"flip in weights; {under}; seed 0" in text
 
 
 @pytest.mark.parametrize(

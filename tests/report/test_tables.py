@@ -144,6 +144,15 @@ def test_of_one_subject_the_most_telling_mode_is_shown(layer_wise, tmp_path, lin
     assert {row["layer"] for row in rows(layers, layer_wise, aimed)} == {"stem", "body", "head"}
 
 
+@pytest.mark.parametrize("other", [{}, {"perturb": "fgsm", "attack_model": "faulty"}])
+def test_perturbed_images_are_another_subject(other, tmp_path, line, write_campaign):
+    lines = [line(0, 8, ("stem.weight", 7), layer="stem", flips=1)]
+    write_campaign(tmp_path / "a", lines, mode="layer-wise", perturb="fgsm")
+    write_campaign(tmp_path / "b", lines, **other)
+    for module in (heatmap, layers, components, bits):
+        assert len({row["run"] for row in rows(module, tmp_path)}) == 2
+
+
 @pytest.mark.parametrize("module", [heatmap, layers, components, bits])
 def test_a_search_is_no_sample_of_layers_or_bits(module, worst_case):
     assert rows(module, worst_case) == []
