@@ -11,6 +11,7 @@ from faultsim.report.figures import (
     error_rates,
     flips,
     heatmap,
+    interplay,
     layers,
     outcomes,
     perturbation,
@@ -203,3 +204,27 @@ def test_auc_is_a_curve_where_it_is_defined(tmp_path, write_perturbation, pgd):
     recorded = [{**row, "auc": wilson(50, 100).to_json()} for row in pgd]
     run = write_perturbation(tmp_path / "a", recorded)
     assert {row["measure"] for row in rows(perturbation, run)} == {"accuracy"}  # clean has none
+
+
+def test_the_excess_is_what_both_take_beyond_each_alone(tmp_path, line, write_campaign):
+    """Clean 1.0, perturbed alone 0.9 (golden); two trials of faults, with and without it."""
+    lines = [
+        line(n, both, flips=1) | {"clean_acc": alone / 10}
+        for n, (alone, both) in enumerate([(8, 5), (9, 8)])
+    ]
+    clean = {"n": 10, "acc": 1.0}
+    run = write_campaign(tmp_path / "a", lines, clean=clean, perturb="pgd:eps=1/255")
+    found = {row["measure"]: row for row in rows(interplay, run)}
+    assert {name: row["value"] for name, row in found.items()} == pytest.approx(
+        {"faults alone": 0.85, "both": 0.65, "excess loss": 0.1}
+    )
+    excess = bootstrap_mean([0.8 - 0.5 - 0.1, 0.9 - 0.8 - 0.1])
+    assert (found["excess loss"]["low"], found["excess loss"]["high"]) == pytest.approx(
+        (excess.low, excess.high)
+    )
+    assert {(row["clean"], row["perturbed alone"]) for row in found.values()} == {(1.0, 0.9)}
+    assert {row["perturbation"] for row in found.values()} == {"pgd:eps=1/255"}
+
+
+def test_campaigns_on_clean_images_have_no_interplay(layer_wise):
+    assert rows(interplay, layer_wise) == []
