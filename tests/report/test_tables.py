@@ -200,6 +200,36 @@ def test_severity_is_the_strength_where_it_was_given_and_grids_are_variants(
     assert [row["variant"] for row in found[1:]] == ["grid 4", "grid 7"]
 
 
+def variants(directory, write_perturbation, kind, *parameters):
+    recorded = [{"kind": kind, "parameters": given, "hundredths": 50} for given in parameters]
+    found = rows(perturbation, write_perturbation(directory, recorded))
+    return [row["variant"] for row in found]
+
+
+def test_steps_of_another_share_are_another_curve(tmp_path, write_perturbation):
+    eps = [{"eps": n / 255, "step": n / 1020} for n in (1, 2, 4)]
+    found = variants(tmp_path / "a", write_perturbation, "pgd", *eps)
+    assert set(found) == {""}
+    other = {"eps": 1 / 255, "step": 1 / 255}
+    found = variants(tmp_path / "b", write_perturbation, "pgd", *eps, other)
+    assert found == [*["step / ε 0.25"] * 3, "step / ε 1"]
+    fixed = [{"eps": n / 255, "step": 1 / 255} for n in (1, 2)]
+    assert set(variants(tmp_path / "c", write_perturbation, "pgd", *fixed)) == {""}
+
+
+def test_what_a_severity_stands_for_tells_no_curves_apart(tmp_path, write_perturbation):
+    def blur(severity, profile, radius, alias):
+        of = {"severity": severity, "profile": profile}
+        return {"radius": radius, "alias_sigma": alias} | of
+
+    given = [blur(1, "x", 0.3, 0.4), blur(2, "x", 0.4, 0.5), blur(1, "y", 3.0, 0.1)]
+    found = variants(tmp_path / "a", write_perturbation, "defocus-blur", *given)
+    assert found == ["profile x", "profile x", "profile y"]
+    given = [{"radius": 1.0, "alias_sigma": sigma} for sigma in (0.1, 0.2)]
+    found = variants(tmp_path / "b", write_perturbation, "defocus-blur", *given)
+    assert found == ["alias_sigma 0.1", "alias_sigma 0.2"]
+
+
 def test_auc_is_a_curve_where_it_is_defined(tmp_path, write_perturbation, pgd):
     recorded = [{**row, "auc": wilson(50, 100).to_json()} for row in pgd]
     run = write_perturbation(tmp_path / "a", recorded)
