@@ -13,7 +13,10 @@ from faultsim.fault import Site
 from faultsim.formats import bits_of
 
 Line = Mapping[str, Any]
-HOW = ("target", "op", "bits", "direction", "perturb", "attack_model")
+NAMES = ("run", "panel", "series")
+"""The columns that say of which campaign a row is and where it is drawn."""
+
+HOW = ("target", "op", "direction", "perturb", "attack_model")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class RecordedCampaign:
         lines: Of the journal, in order.
         summary: None of a campaign that has not ended.
         label: What tells it from the others of its report.
+        panel: Its data and model, where figures have a panel for each; empty where they do not.
+        series: What tells it from the others of its panel.
     """
 
     directory: Path
@@ -33,6 +38,13 @@ class RecordedCampaign:
     lines: Sequence[Line]
     summary: Mapping[str, Any] | None
     label: str = ""
+    panel: str = ""
+    series: str = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The columns :data:`NAMES`."""
+        return {"run": self.label, "panel": self.panel, "series": self.series}
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -45,7 +57,7 @@ class RecordedCampaign:
 
     @property
     def subject(self) -> tuple[str, ...]:
-        """What was struck and how: the same for campaigns of several modes and seeds."""
+        """What was struck and how: the same for campaigns of several modes, bits and seeds."""
         digests = (self.manifest[part]["digest"] for part in ("model", "data"))
         return (*digests, *(str(self.config.get(name)) for name in HOW))
 
@@ -127,19 +139,20 @@ def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
 
 
 def most_telling(
-    campaigns: Sequence[RecordedCampaign], modes: Sequence[str]
+    campaigns: Sequence[RecordedCampaign], modes: Sequence[str], *, by_bit: bool = False
 ) -> list[RecordedCampaign]:
-    """Of campaigns that strike the same model with the same data, those of the best mode.
+    """The campaigns of which no other tells more about the same model with the same data.
 
     Args:
         campaigns: To choose from; their order is kept.
         modes: That tell something, the most telling first.
+        by_bit: Whether bits matter: campaigns that struck other bits are all kept.
     """
-    best: dict[tuple[str, ...], int] = {}
-    for run in campaigns:
-        if run.mode in modes:
-            rank = modes.index(run.mode)
-            best[run.subject] = min(rank, best.get(run.subject, rank))
-    return [
-        run for run in campaigns if run.mode in modes and modes.index(run.mode) == best[run.subject]
-    ]
+
+    def tells_more(other: RecordedCampaign, run: RecordedCampaign) -> bool:
+        better = modes.index(other.mode) < modes.index(run.mode)
+        alike = not by_bit or other.config["bits"] == run.config["bits"]
+        return better and alike and other.subject == run.subject
+
+    told = [run for run in campaigns if run.mode in modes]
+    return [run for run in told if not any(tells_more(other, run) for other in told)]

@@ -11,7 +11,8 @@ import pytest
 
 from faultsim import CampaignConfig, run_campaign
 from faultsim.errors import JournalError
-from faultsim.report import write_report
+from faultsim.report import overview, write_report
+from faultsim.report.sources import read_sources
 from faultsim.report.words import text as shown_as
 
 
@@ -243,3 +244,13 @@ def test_a_damaged_record_is_named(page, write_perturbation, pgd, tmp_path):
     (run / "perturb.json").write_text(json.dumps(document))
     with pytest.raises(JournalError, match=r"cannot read .*perturb.json: KeyError\('clean'\)"):
         page(run)
+
+
+def test_columns_in_which_campaigns_do_not_differ_are_left_out(write_campaign, tmp_path):
+    runs = [write_campaign(tmp_path / str(seed), [], seed=seed) for seed in (1, 2)]
+    sources = read_sources(runs)
+    assert {"seed", "trials"} <= set(overview.campaigns(sources).columns)
+    left_out = {"images", "model and data", "state", "perturbed by"}
+    assert not left_out & set(overview.campaigns(sources).columns)
+    single = overview.campaigns(read_sources(runs[:1])).columns
+    assert left_out - set(single) == {"perturbed by"}

@@ -145,6 +145,16 @@ def test_of_one_subject_the_most_telling_mode_is_shown(layer_wise, tmp_path, lin
     assert {row["layer"] for row in rows(layers, layer_wise, aimed)} == {"stem", "body", "head"}
 
 
+def test_layers_of_an_aimed_campaign_stand_for_those_of_a_random_one_on_other_bits(
+    layer_wise, tmp_path, line, write_campaign
+):
+    random = write_campaign(
+        tmp_path / "other", [line(0, 8, ("stem.weight", 30), flips=1)], bits="exponent"
+    )
+    for module, runs in ((layers, 1), (components, 1), (heatmap, 1), (bits, 2)):
+        assert len({row["run"] for row in rows(module, layer_wise, random)}) == runs
+
+
 @pytest.mark.parametrize("other", [{}, {"perturb": "fgsm", "attack_model": "faulty"}])
 def test_perturbed_images_are_another_subject(other, tmp_path, line, write_campaign):
     lines = [line(0, 8, ("stem.weight", 7), layer="stem", flips=1)]
