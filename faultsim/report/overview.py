@@ -48,12 +48,12 @@ def campaigns(sources: Sources) -> Table:
             "target": run.config["target"],
             "faults": words.faults(run),
             "bits": f"{run.config['bits']}, {run.config['op']}",
-            "perturbed by": run.config.get("perturb"),
             "trials": len(run.lines),
             "state": "finished" if run.summary is not None else "unfinished",
             "seed": str(run.config["seed"]),
             "images": run.golden["n"],
             "model and data": model_and_data(run),
+            "perturbed by": run.config.get("perturb"),
         }
         for run in sources.campaigns
     ]
@@ -70,7 +70,8 @@ def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
     """
     rows: list[dict[str, Any]] = []
     for run in campaigns:
-        for images, outcome in (("clean", run.clean), (words.images(run), run.golden)):
+        perturbed = run.config.get("perturb") or "clean"
+        for images, outcome in (("clean", run.clean), (perturbed, run.golden)):
             if outcome is not None:
                 row = {"model and data": model_and_data(run), "on": images, "images": outcome["n"]}
                 rows.append(row | {name: outcome.get(key) for key, name in GOLDEN.items()})

@@ -104,3 +104,14 @@ def test_of_many_campaigns_fewer_conditions_are_drawn(
         write_campaign(tmp_path / f"{number:02}", lines, seed=number)
     lines = drawn(outcomes, tmp_path).axes[0].get_yticklabels()
     assert len(lines) == campaigns * (1 + shown)
+
+
+def test_every_lowest_panel_has_its_numbers_of_flips(tmp_path, line, write_campaign):
+    for data in ("one", "two", "three", "four"):
+        for seed in (0, 1):
+            path = tmp_path / data / str(seed)
+            write_campaign(path, [line(0, 5, flips=1)], data=data, seed=seed)
+    panels = drawn(flips, tmp_path).axes
+    numbered = [axes.xaxis.get_tick_params()["labelbottom"] for axes in panels]
+    assert numbered[:4] == [False, True, True, True]
+    assert [axes.get_visible() for axes in panels] == [True] * 4 + [False] * 2

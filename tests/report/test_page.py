@@ -254,3 +254,19 @@ def test_columns_in_which_campaigns_do_not_differ_are_left_out(write_campaign, t
     assert not left_out & set(overview.campaigns(sources).columns)
     single = overview.campaigns(read_sources(runs[:1])).columns
     assert left_out - set(single) == {"perturbed by"}
+
+
+def test_many_runs_of_a_figure_are_folded(page, write_campaign, line, tmp_path):
+    for seed in range(9):
+        write_campaign(tmp_path / "runs" / str(seed), [line(0, 5, flips=1)], seed=seed)
+    folded = "Runs in figure 1, 9"
+    assert folded in page(tmp_path / "runs")
+    assert folded[:14] not in page(tmp_path / "runs" / "1", tmp_path / "runs" / "2")
+
+
+def test_the_golden_run_of_perturbed_images_is_one_whoever_is_attacked(write_campaign, tmp_path):
+    for model in ("golden", "faulty"):
+        settings = {"perturb": "fgsm", "attack_model": model}
+        write_campaign(tmp_path / model, [], clean={"n": 10, "acc": 1.0}, **settings)
+    found = overview.golden(read_sources([tmp_path]).campaigns)
+    assert [row["on"] for row in found.rows] == ["clean", "fgsm"]

@@ -15,7 +15,7 @@ CAPTION = (
     "Sensitivity and specificity, means over trials, and the share of test images whose "
     "prediction the faults turned from diseased to healthy (missed) or the other way (false "
     "alarms). Of a campaign's conditions those with most of both are drawn, up to "
-    f"{MOST}, of many campaigns {LEAST} each; the table has all."
+    f"{MOST}, of many campaigns fewer, at least {LEAST}; the table has all."
 )
 NAMES = {
     "sensitivity": "sensitivity",

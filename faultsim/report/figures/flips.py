@@ -56,6 +56,8 @@ def draw(table: Table, styles: Styles) -> Figure:
     for axes, name in zip(panels, names, strict=False):
         _panel(axes, table.where(panel=name), styles)
         axes.set_title(name)
+    for axes in panels[max(0, len(names) - columns) : len(names)]:
+        axes.tick_params(labelbottom=True)  # also where the panel below is missing
     for axes in panels[len(names) :]:
         axes.set_visible(False)
     _axes(panels[0], sorted(table.values("flips")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -29,7 +30,7 @@ CAPTION = (
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 COLOURS = matplotlib.colormaps["cividis_r"].resampled(12)
 LINE, CELL, NAMES, MARGIN, BAR = 0.19, 0.66, 2.9, 0.45, 0.09  # inches
-LEAST = 3  # halves of a cell
+LEAST = 4  # halves of a cell
 CENTRED: Any = {"ha": "center", "va": "center", "fontsize": 6.5}
 NO_HARM = 0.0005  # shown as 0 and not coloured
 NEVER = {"value": None, "low": None, "high": None, "n": 0, "interval": "no trials"}
@@ -74,7 +75,7 @@ def draw(table: Table, styles: Styles) -> Figure:
         for run, width, end in zip(part.values("run"), columns, ends, strict=True):
             axes = figure.add_subplot(grid[number, end - width : end])
             _panel(axes, part.where(run=run), part.values("layer"), top)
-            axes.set_title(run.replace(": ", ":\n"), fontsize=7)
+            axes.set_title(fill(run, 5 * width, break_on_hyphens=False), fontsize=7)
             axes.tick_params(labelleft=end == width)
     return figure
 

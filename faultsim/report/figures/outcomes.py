@@ -15,7 +15,7 @@ CAPTION = (
     "Share of test images with each outcome, by campaign and condition. DUE: a non-finite output; "
     "SDC: the prediction differs from the golden run; benign: only the output's bits differ; "
     "masked: bit-identical. Of a campaign's conditions those with most SDC and DUE are drawn, up "
-    f"to {MOST}, of many campaigns {LEAST} each; the table has all."
+    f"to {MOST}, of many campaigns fewer, at least {LEAST}; the table has all."
 )
 NAMES = {"due": "DUE", "sdc": "SDC", "benign": "benign", "masked": "masked"}
 
