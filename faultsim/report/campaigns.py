@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from faultsim.campaign.journal import MANIFEST, SUMMARY, TRIALS, read_manifest, read_trials
 from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.errors import JournalError
 from faultsim.fault import Site
 from faultsim.formats import bits_of
 
 Line = Mapping[str, Any]
+NAMES = ("run", "panel", "series")
+"""The columns that say of which campaign a row is and where it is drawn."""
+
+HOW = ("target", "op", "direction", "perturb", "attack_model")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class RecordedCampaign:
         lines: Of the journal, in order.
         summary: None of a campaign that has not ended.
         label: What tells it from the others of its report.
+        panel: Its data and model, where figures have a panel for each; empty where they do not.
+        series: What tells it from the others of its panel.
     """
 
     directory: Path
@@ -35,6 +38,13 @@ class RecordedCampaign:
     lines: Sequence[Line]
     summary: Mapping[str, Any] | None
     label: str = ""
+    panel: str = ""
+    series: str = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The columns :data:`NAMES`."""
+        return {"run": self.label, "panel": self.panel, "series": self.series}
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -47,14 +57,19 @@ class RecordedCampaign:
 
     @property
     def subject(self) -> tuple[str, ...]:
-        """What was struck and how: the same for campaigns of several modes and seeds."""
+        """What was struck and how: the same for campaigns of several modes, bits and seeds."""
         digests = (self.manifest[part]["digest"] for part in ("model", "data"))
-        return (*digests, *(str(self.config[key]) for key in ("target", "op", "bits", "direction")))
+        return (*digests, *(str(self.config.get(name)) for name in HOW))
 
     @property
     def golden(self) -> Mapping[str, Any]:
         golden: Mapping[str, Any] = self.manifest["golden"]
         return golden
+
+    @property
+    def clean(self) -> Mapping[str, Any] | None:
+        """The golden run on the images as they are, where the campaign's are perturbed."""
+        return self.manifest.get("clean")
 
     @property
     def sampled(self) -> bool:
@@ -64,7 +79,8 @@ class RecordedCampaign:
     @cached_property
     def cells(self) -> list[CellSummary]:
         """Rates of each condition, computed from the journal, ended or not."""
-        return summarise(self.lines, sampled=self.sampled)
+        loss = self.clean["acc"] - self.golden["acc"] if self.clean else 0.0
+        return summarise(self.lines, sampled=self.sampled, attack_loss=loss)
 
     @cached_property
     def layers(self) -> list[str]:
@@ -123,41 +139,20 @@ def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
 
 
 def most_telling(
-    campaigns: Sequence[RecordedCampaign], modes: Sequence[str]
+    campaigns: Sequence[RecordedCampaign], modes: Sequence[str], *, by_bit: bool = False
 ) -> list[RecordedCampaign]:
-    """Of campaigns that strike the same model with the same data, those of the best mode.
+    """The campaigns of which no other tells more about the same model with the same data.
 
     Args:
         campaigns: To choose from; their order is kept.
         modes: That tell something, the most telling first.
+        by_bit: Whether bits matter: campaigns that struck other bits are all kept.
     """
-    best: dict[tuple[str, ...], int] = {}
-    for run in campaigns:
-        if run.mode in modes:
-            rank = modes.index(run.mode)
-            best[run.subject] = min(rank, best.get(run.subject, rank))
-    return [
-        run for run in campaigns if run.mode in modes and modes.index(run.mode) == best[run.subject]
-    ]
 
+    def tells_more(other: RecordedCampaign, run: RecordedCampaign) -> bool:
+        better = modes.index(other.mode) < modes.index(run.mode)
+        alike = not by_bit or other.config["bits"] == run.config["bits"]
+        return better and alike and other.subject == run.subject
 
-def is_campaign(directory: Path) -> bool:
-    return (directory / MANIFEST).is_file() and (directory / TRIALS).is_file()
-
-
-def read_campaign(directory: Path) -> RecordedCampaign:
-    """Reads a campaign directory.
-
-    Raises:
-        JournalError: Something in it cannot be read.
-    """
-    manifest, lines = read_manifest(directory), read_trials(directory)
-    missing = {"config", "model", "data", "space", "golden", "versions"} - manifest.keys()
-    if missing:
-        raise JournalError(f"{directory / MANIFEST} has no {min(missing)}; it is no campaign's")
-    path = directory / SUMMARY
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except (OSError, ValueError) as error:
-        raise JournalError(f"cannot read {path}: {error}") from None
-    return RecordedCampaign(directory, manifest, lines, summary)
+    told = [run for run in campaigns if run.mode in modes]
+    return [run for run in told if not any(tells_more(other, run) for other in told)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faultsim.campaign.summary import CellSummary
+from faultsim.report import words
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.stats import Estimate
 
-MOST = 6
+MOST = 12  # of a study of three data sets those of all
 
 
 def findings(campaigns: Sequence[RecordedCampaign]) -> list[tuple[str, str]]:
@@ -34,7 +35,7 @@ def _searched(run: RecordedCampaign) -> str | None:
     worst = min(cells, key=lambda cell: int(cell.cell["flips"]))
     flips = worst.cell["flips"]
     told = f"{_count(flips)} found by search {'takes' if flips == 1 else 'take'} test accuracy from"
-    told += f" {run.golden['acc']:.1%} to {worst.accuracy.value:.1%}"
+    told += f" {run.golden['acc']:.1%} to {worst.accuracy.value:.1%}{_perturbed(run)}"
     alike = [c for c in run.cells if c.cell == {"curve": "random", "flips": flips}]
     return told + "".join(f"; as many at random leave {_share(c.accuracy)}" for c in alike) + "."
 
@@ -44,11 +45,17 @@ def _random(run: RecordedCampaign) -> str | None:
     if run.mode != "random" or not run.cells:
         return None
     cell = max(run.cells, key=lambda cell: cell.cell.get("flips", 0))
+    told = _perturbed(run)
     return (
         f"under {_faults(cell)} mean test accuracy is {_share(cell.accuracy)}, "
-        f"from {run.golden['acc']:.1%} without; {cell.lowest:.1%} in the worst of "
-        f"{cell.trials:,} trials."
+        f"from {run.golden['acc']:.1%} without{' faults' + told if told else ''}; "
+        f"{cell.lowest:.1%} in the worst of {cell.trials:,} trials."
     )
+
+
+def _perturbed(run: RecordedCampaign) -> str:
+    """Of perturbed images, whose golden accuracy is not the clean one's."""
+    return f", under {words.images(run)}" if run.config.get("perturb") else ""
 
 
 def _faults(cell: CellSummary) -> str:

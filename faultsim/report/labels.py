@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from faultsim.study.run import PERTURBATIONS, STUDY
+
 ALWAYS = ("model", "data")  # said whenever they differ
 BARE = (*ALWAYS, "mode", "target")  # their values speak for themselves
 ORDER = (*BARE, "op", "bits", "direction", "ber", "seed", "checkpoint", "size", "perturb")
+LONG = 60  # characters; a label of more is no label
 
 
 class Run(Protocol):
@@ -23,13 +26,49 @@ class Run(Protocol):
 def labels(runs: Sequence[Run], but: str | None = None) -> list[str]:
     """A short, distinct label for each run.
 
-    Model and data are named where they differ, other settings as far as they tell runs apart;
-    where settings do not, the directories' names do.
+    The parts of a study are called by their directories. Of other runs model and data are named
+    where they differ, other settings as far as they tell runs apart; where settings do not, or
+    would take many words, the directories' names do.
 
     Args:
         runs: To be told apart.
         but: A setting to pass over: runs that differ in nothing else share their label.
     """
+    if but is not None:
+        return _by_settings(runs, but)
+    inside = [_in_study(run) for run in runs]
+    parts = iter(_by_part([run for run, part in zip(runs, inside, strict=True) if part]))
+    others = iter(_told([run for run, part in zip(runs, inside, strict=True) if not part]))
+    found = [next(parts if part else others) for part in inside]
+    return found if len(set(found)) == len(found) else _told(runs)
+
+
+def _in_study(run: Run) -> bool:
+    """Whether the run lies at DATA/PART in the directory of a study."""
+    return (run.directory.resolve().parent.parent / STUDY).is_file()
+
+
+def _by_part(runs: Sequence[Run]) -> list[str]:
+    """The part, after the data set where there are several; perturbations are the data set's."""
+    paths = [run.directory.resolve() for run in runs]
+    several = len({path.parent for path in paths}) > 1
+    return [
+        path.parent.name
+        if path.name == PERTURBATIONS
+        else f"{path.parent.name}: {path.name}"
+        if several
+        else path.name
+        for path in paths
+    ]
+
+
+def _told(runs: Sequence[Run]) -> list[str]:
+    found = _by_settings(runs)
+    good = len(set(found)) == len(runs) and max(map(len, found), default=0) <= LONG
+    return found if good else [_directory(run, runs) for run in runs]
+
+
+def _by_settings(runs: Sequence[Run], but: str | None = None) -> list[str]:
     facts = [{k: v for k, v in _facts(run).items() if k != but} for run in runs]
     names = dict.fromkeys((*ORDER, *(key for fact in facts for key in fact)))
     chosen: list[str] = []
@@ -38,8 +77,6 @@ def labels(runs: Sequence[Run], but: str | None = None) -> list[str]:
         varies = len({str(fact.get(name)) for fact in facts}) > 1
         if told or (varies and name in ALWAYS):
             chosen.append(name)
-    if but is None and len(_distinct(facts, chosen)) < len(runs):
-        return [_directory(run, runs) for run in runs]
     return [
         _label(fact, _needed(fact, facts, chosen)) or model_and_data(run)
         for run, fact in zip(runs, facts, strict=True)

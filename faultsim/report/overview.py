@@ -15,6 +15,7 @@ from faultsim.report.table import ESTIMATE, Table, estimate
 
 MOST_TRIALS = 10  # most damaging ones, of each campaign
 MOST_FAULTS = 3  # shown of a trial
+MAY_GO = ("seed", "state", "images", "model and data")  # they are with the configuration too
 GOLDEN = {
     "acc": "accuracy", "auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity",
 }  # fmt: skip
@@ -39,25 +40,27 @@ def subtitle(sources: Sources) -> str:
 
 
 def campaigns(sources: Sources) -> Table:
-    """What was run, a row each."""
+    """What was run, a row each; where nothing differs in a column, it is left to the title."""
     rows = [
         {
             "run": run.label,
-            "model and data": model_and_data(run),
-            "images": run.golden["n"],
             "mode": run.mode,
             "target": run.config["target"],
             "faults": words.faults(run),
             "bits": f"{run.config['bits']}, {run.config['op']}",
-            "seed": str(run.config["seed"]),
-            "perturbed by": run.config.get("perturb"),
             "trials": len(run.lines),
             "state": "finished" if run.summary is not None else "unfinished",
+            "seed": str(run.config["seed"]),
+            "images": run.golden["n"],
+            "model and data": model_and_data(run),
+            "perturbed by": run.config.get("perturb"),
         }
         for run in sources.campaigns
     ]
-    told = [name for row in rows for name in row if row["perturbed by"] or name != "perturbed by"]
-    return Table(tuple(dict.fromkeys(told)), rows)
+    values = {name: {row[name] for row in rows} for row in rows for name in row}
+    dull = [name for name in MAY_GO if len(rows) > 1 and len(values[name]) == 1]
+    dull += [name for name, found in values.items() if found == {None}]
+    return Table(tuple(name for name in values if name not in dull), rows)
 
 
 def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
@@ -67,8 +70,8 @@ def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
     """
     rows: list[dict[str, Any]] = []
     for run in campaigns:
-        clean, perturbed = (run.summary or {}).get("clean"), run.config.get("perturb")
-        for images, outcome in (("clean", clean), (perturbed or "clean", run.golden)):
+        perturbed = run.config.get("perturb") or "clean"
+        for images, outcome in (("clean", run.clean), (perturbed, run.golden)):
             if outcome is not None:
                 row = {"model and data": model_and_data(run), "on": images, "images": outcome["n"]}
                 rows.append(row | {name: outcome.get(key) for key, name in GOLDEN.items()})

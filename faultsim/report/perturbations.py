@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from faultsim.errors import JournalError
+from faultsim.robustness import RECORD
 from faultsim.stats import Estimate
 
-RECORD = "perturb.json"
 MEASURES = ("accuracy", "auc", "sensitivity", "specificity")
 
 

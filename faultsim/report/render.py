@@ -42,7 +42,8 @@ class Drawn:
 def draw_figures(sources: Sources) -> list[Drawn]:
     """Every figure there is data for."""
     tables = [(module, module.table(sources)) for module in FIGURES]
-    campaigns = styles([run.label for run in sources.campaigns])
+    by_series = styles(list(dict.fromkeys(run.series for run in sources.campaigns)))
+    campaigns = {run.label: by_series[run.series] for run in sources.campaigns}
     perturbed = styles([run.label for run in sources.perturbations])
     with house_style():
         return [

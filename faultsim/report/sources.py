@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faultsim.errors import ConfigError
-from faultsim.report.campaigns import RecordedCampaign, is_campaign, read_campaign
-from faultsim.report.labels import labels
-from faultsim.report.perturbations import RECORD, RecordedPerturbation, read_perturbation
+from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.labels import labels, model_and_data
+from faultsim.report.perturbations import RecordedPerturbation, read_perturbation
+from faultsim.report.reading import is_campaign, read_campaign
+from faultsim.robustness import RECORD
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,29 @@ def _labelled(
 ) -> Sources:
     names, others = labels(campaigns), labels(perturbations)
     return Sources(
-        [replace(run, label=name) for run, name in zip(campaigns, names, strict=True)],
+        _panelled([replace(run, label=name) for run, name in zip(campaigns, names, strict=True)]),
         [replace(run, label=name) for run, name in zip(perturbations, others, strict=True)],
     )
+
+
+def _panelled(campaigns: list[RecordedCampaign]) -> list[RecordedCampaign]:
+    """A panel for each model and data, where there are several and one has several campaigns."""
+    panels: dict[str, list[RecordedCampaign]] = {}
+    for run in campaigns:
+        panels.setdefault(model_and_data(run), []).append(run)
+    if len(panels) in (1, len(campaigns)):
+        return [replace(run, series=run.label) for run in campaigns]
+    series = {
+        run.label: name
+        for panel in panels.values()
+        for run, name in zip(panel, labels(panel), strict=True)
+    }
+    models = {run.config["model"] for run in campaigns}
+    return [
+        replace(
+            run,
+            panel=run.manifest["data"]["name"] if len(models) == 1 else model_and_data(run),
+            series=series[run.label],
+        )
+        for run in campaigns
+    ]

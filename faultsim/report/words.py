@@ -43,6 +43,13 @@ def faults(run: RecordedCampaign) -> str:
     return ", ".join(map(str, config["flips"])) + (" flip" if config["flips"] == [1] else " flips")
 
 
+def images(run: RecordedCampaign) -> str:
+    """What the campaign did to the images."""
+    perturb, attacked = run.config.get("perturb"), run.config.get("attack_model")
+    faulty = " against the faulty model" if attacked == "faulty" else ""
+    return f"{perturb}{faulty}" if perturb else "clean"
+
+
 def settings(run: Run) -> str:
     """Model, data and settings in one line, for captions."""
     told = [model_and_data(run)]
@@ -52,6 +59,7 @@ def settings(run: Run) -> str:
             f"{run.golden['n']:,} test images",
             f"{run.mode}, {run.config['op']} in {run.config['target']}{bits}",
         ]
+        told += [f"under {images(run)}"] if run.config.get("perturb") else []
     elif "images" in run.manifest["data"]:
         told.append(f"{run.manifest['data']['images']:,} test images")
     if "seed" in run.config:

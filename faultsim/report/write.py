@@ -49,6 +49,8 @@ def write_report(
         ConfigError: There is nothing to report, or something cannot be written.
         JournalError: A record is damaged.
     """
+    if out is not None and Path(out).is_dir():  # before the work, and "" is a folder too
+        raise ConfigError(f"cannot write the page to the folder {Path(out)}: name a file in it")
     sources = read_sources(directories)
     drawn = draw_figures(sources)
     path = Path(out) if out is not None else Path(directories[0], "report.html")

@@ -45,6 +45,7 @@ def make_campaign(
     summary: dict[str, Any] | None = {},  # noqa: B006 - never changed
     digest: str = "aa" * 32,
     live: Sequence[str] = (),
+    clean: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Path:
     """A campaign directory; unfinished where ``summary`` is None."""
@@ -63,6 +64,7 @@ def make_campaign(
         "golden": golden,
         "versions": {"faultsim": "0.1.0"},
     }
+    manifest |= {} if clean is None else {"clean": clean}
     (directory / "manifest.json").write_text(json.dumps(manifest))
     text = "".join(json.dumps(item) + "\n" for item in lines)
     (directory / "trials-0.jsonl").write_text(text)

@@ -74,7 +74,10 @@ def test_several_runs_are_found_below_a_directory(whole):
         (["{none}"], "there is no directory"),
         (["{run}", "{empty}"], "holds nothing to report"),
         (["{run}", "--out", "/proc/nothing/report.html"], "cannot write /proc/nothing"),
-        (["{run}", "--out", "{empty}"], "cannot write"),
+        (["{run}", "--out", "{empty}"], "empty: name a file in it"),
+        (["{run}", "--out", "."], "cannot write the page to the folder .: name a file"),
+        (["{run}", "--out", ""], "cannot write the page to the folder .: name a file"),
+        (["{run}", "--out", "/"], "cannot write the page to the folder /: name a file"),
         (["{run}", "--figures", "/proc/nothing"], "cannot write figures to /proc/nothing"),
         (["{run}", "--format", "png"], "--format goes with --figures"),
     ],
@@ -96,11 +99,25 @@ def test_damaged_records_are_named(small, tmp_path, capsys):
     assert "line 1 of" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("manifest", ["{}", "nonsense"])
-def test_a_manifest_of_something_else_is_named(manifest, small, capsys):
-    (small / "manifest.json").write_text(manifest)
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.json", "nonsense", "{run} holds no campaign"),
+        ("manifest.json", "{}", "{run}/manifest.json has no config; it is no campaign's"),
+        ("manifest.json", "[]", "{run}/manifest.json has no config"),
+        ("manifest.json", "null", "{run}/manifest.json has no config"),
+        ("manifest.json", '{"config": []}', "{run}/manifest.json: config is not as"),
+        ("summary.json", "[1]", "{run}/summary.json is no summary"),
+        ("summary.json", '{"damaging": [{"trial": 0}]}', "{run}/summary.json is no summary"),
+        ("trials-0.jsonl", '{"trial":0}\n', "line 1 of {run}/trials-0.jsonl is no trial"),
+    ],
+)
+def test_files_of_something_else_are_named(name, text, message, small, capsys):
+    (small / name).write_text(text)
     assert report(small) == 2
-    assert "manifest.json has no" in capsys.readouterr().err or manifest == "nonsense"
+    error = capsys.readouterr().err
+    assert message.format(run=small) in error
+    assert error.count("\n") == 1
 
 
 def test_the_page_before_survives_a_failed_one(small, monkeypatch):

@@ -64,3 +64,42 @@ def test_runs_that_differ_in_a_setting_passed_over_share_their_label(write_campa
         write_campaign(tmp_path / str(number), [], ber=rate, seed=seed)
     runs = read_sources([tmp_path]).campaigns
     assert labels(runs, but="ber") == ["seed 0", "seed 0", "seed 1"]
+
+
+def test_parts_of_a_study_are_called_by_their_directories(
+    write_campaign, write_perturbation, pgd, tmp_path
+):
+    study = tmp_path / "study"
+    for data in ("one", "two"):
+        write_campaign(study / data / "layers", [], data=data, mode="layer-wise")
+        write_campaign(study / data / "bits", [], data=data, mode="bit-wise")
+        write_perturbation(study / data / "perturbations", pgd, data=data)
+    (study / "study.json").write_text("{}")
+    found = read_sources([study])
+    names = ["one: bits", "one: layers", "two: bits", "two: layers"]
+    assert [run.label for run in found.campaigns] == names
+    assert [run.label for run in found.perturbations] == ["one", "two"]
+    assert [run.label for run in read_sources([study / "two"]).campaigns] == ["bits", "layers"]
+    write_campaign(tmp_path / "other", [], seed=5)
+    names = [run.label for run in read_sources([study / "two", tmp_path / "other"]).campaigns]
+    assert names == ["bits", "layers", "medmamba-n on digits"]
+
+
+def test_the_same_part_of_two_studies_is_told_by_its_path(write_campaign, tmp_path):
+    for name in ("first", "second"):
+        write_campaign(tmp_path / name / "digits" / "bits", [])
+        (tmp_path / name / "study.json").write_text("{}")
+    names = [run.label for run in read_sources([tmp_path]).campaigns]
+    assert names == [str(tmp_path / name / "digits" / "bits") for name in ("first", "second")]
+
+
+def test_records_that_differ_in_a_long_list_are_told_by_their_directories(
+    write_perturbation, pgd, tmp_path
+):
+    many = [f"pgd:eps={eps}/255,steps=20" for eps in range(1, 24)]
+    for name, attack in (("short", ["fgsm"]), ("a", many), ("b", many[:-1])):
+        write_perturbation(tmp_path / name, pgd, attack=attack)
+    assert [run.label for run in read_sources([tmp_path]).perturbations] == ["a", "b", "short"]
+    write_perturbation(tmp_path / "few" / "c", pgd, attack=["pgd"])
+    found = read_sources([tmp_path / "short", tmp_path / "few"])
+    assert [run.label for run in found.perturbations] == ["attack fgsm", "attack pgd"]

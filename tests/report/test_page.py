@@ -11,7 +11,8 @@ import pytest
 
 from faultsim import CampaignConfig, run_campaign
 from faultsim.errors import JournalError
-from faultsim.report import write_report
+from faultsim.report import overview, write_report
+from faultsim.report.sources import read_sources
 from faultsim.report.words import text as shown_as
 
 
@@ -191,12 +192,25 @@ def test_a_perturbed_campaign_shows_its_setting_and_the_clean_run(
 ):
     clean = {"n": 10, "acc": 0.8765, "auc": None}
     run = write_campaign(
-        tmp_path / "a", [line(0, 5, flips=1)], summary={"clean": clean}, perturb="pgd:eps=1/255"
+        tmp_path / "a", [line(0, 5, flips=1)], summary=None, clean=clean, perturb="pgd:eps=1/255"
     )
     text = Parsed(page(run)).text
     assert "golden runs" in text.lower()
     assert "0.8765" in text
-    assert text.count("pgd:eps=1/255") >= 3  # table, settings, command
+    assert "from 90.0% without faults, under pgd:eps=1/255; 50.0% in the worst" in text
+    assert "random, flip in weights; under pgd:eps=1/255; seed 0" in text
+
+
+def test_attacks_on_the_faulty_model_and_searches_under_one_say_so(
+    page, write_campaign, line, tmp_path
+):
+    settings = {"perturb": "fgsm:eps=1/255", "attack_model": "faulty", "mode": "worst-case"}
+    lines = [line(0, 2, curve="worst-case", flips=1)]
+    run = write_campaign(tmp_path / "a", lines, clean={"n": 10, "acc": 1.0}, **settings)
+    text = Parsed(page(run)).text
+    under = "under fgsm:eps=1/255 against the faulty model"
+    assert f"from 90.0% to 20.0%, {under}." in text
+    assert f"flip in weights; {under}; seed 0" in text
 
 
 @pytest.mark.parametrize(
@@ -230,3 +244,29 @@ def test_a_damaged_record_is_named(page, write_perturbation, pgd, tmp_path):
     (run / "perturb.json").write_text(json.dumps(document))
     with pytest.raises(JournalError, match=r"cannot read .*perturb.json: KeyError\('clean'\)"):
         page(run)
+
+
+def test_columns_in_which_campaigns_do_not_differ_are_left_out(write_campaign, tmp_path):
+    runs = [write_campaign(tmp_path / str(seed), [], seed=seed) for seed in (1, 2)]
+    sources = read_sources(runs)
+    assert {"seed", "trials"} <= set(overview.campaigns(sources).columns)
+    left_out = {"images", "model and data", "state", "perturbed by"}
+    assert not left_out & set(overview.campaigns(sources).columns)
+    single = overview.campaigns(read_sources(runs[:1])).columns
+    assert left_out - set(single) == {"perturbed by"}
+
+
+def test_many_runs_of_a_figure_are_folded(page, write_campaign, line, tmp_path):
+    for seed in range(9):
+        write_campaign(tmp_path / "runs" / str(seed), [line(0, 5, flips=1)], seed=seed)
+    folded = "Runs in figure 1, 9"
+    assert folded in page(tmp_path / "runs")
+    assert folded[:14] not in page(tmp_path / "runs" / "1", tmp_path / "runs" / "2")
+
+
+def test_the_golden_run_of_perturbed_images_is_one_whoever_is_attacked(write_campaign, tmp_path):
+    for model in ("golden", "faulty"):
+        settings = {"perturb": "fgsm", "attack_model": model}
+        write_campaign(tmp_path / model, [], clean={"n": 10, "acc": 1.0}, **settings)
+    found = overview.golden(read_sources([tmp_path]).campaigns)
+    assert [row["on"] for row in found.rows] == ["clean", "fgsm"]

@@ -11,6 +11,7 @@ from faultsim.report.figures import (
     error_rates,
     flips,
     heatmap,
+    interplay,
     layers,
     outcomes,
     perturbation,
@@ -144,6 +145,25 @@ def test_of_one_subject_the_most_telling_mode_is_shown(layer_wise, tmp_path, lin
     assert {row["layer"] for row in rows(layers, layer_wise, aimed)} == {"stem", "body", "head"}
 
 
+def test_layers_of_an_aimed_campaign_stand_for_those_of_a_random_one_on_other_bits(
+    layer_wise, tmp_path, line, write_campaign
+):
+    random = write_campaign(
+        tmp_path / "other", [line(0, 8, ("stem.weight", 30), flips=1)], bits="exponent"
+    )
+    for module, runs in ((layers, 1), (components, 1), (heatmap, 1), (bits, 2)):
+        assert len({row["run"] for row in rows(module, layer_wise, random)}) == runs
+
+
+@pytest.mark.parametrize("other", [{}, {"perturb": "fgsm", "attack_model": "faulty"}])
+def test_perturbed_images_are_another_subject(other, tmp_path, line, write_campaign):
+    lines = [line(0, 8, ("stem.weight", 7), layer="stem", flips=1)]
+    write_campaign(tmp_path / "a", lines, mode="layer-wise", perturb="fgsm")
+    write_campaign(tmp_path / "b", lines, **other)
+    for module in (heatmap, layers, components, bits):
+        assert len({row["run"] for row in rows(module, tmp_path)}) == 2
+
+
 @pytest.mark.parametrize("module", [heatmap, layers, components, bits])
 def test_a_search_is_no_sample_of_layers_or_bits(module, worst_case):
     assert rows(module, worst_case) == []
@@ -190,7 +210,61 @@ def test_severity_is_the_strength_where_it_was_given_and_grids_are_variants(
     assert [row["variant"] for row in found[1:]] == ["grid 4", "grid 7"]
 
 
+def variants(directory, write_perturbation, kind, *parameters):
+    recorded = [{"kind": kind, "parameters": given, "hundredths": 50} for given in parameters]
+    found = rows(perturbation, write_perturbation(directory, recorded))
+    return [row["variant"] for row in found]
+
+
+def test_steps_of_another_share_are_another_curve(tmp_path, write_perturbation):
+    eps = [{"eps": n / 255, "step": n / 1020} for n in (1, 2, 4)]
+    found = variants(tmp_path / "a", write_perturbation, "pgd", *eps)
+    assert set(found) == {""}
+    other = {"eps": 1 / 255, "step": 1 / 255}
+    found = variants(tmp_path / "b", write_perturbation, "pgd", *eps, other)
+    assert found == [*["step / ε 0.25"] * 3, "step / ε 1"]
+    fixed = [{"eps": n / 255, "step": 1 / 255} for n in (1, 2)]
+    assert set(variants(tmp_path / "c", write_perturbation, "pgd", *fixed)) == {""}
+
+
+def test_what_a_severity_stands_for_tells_no_curves_apart(tmp_path, write_perturbation):
+    def blur(severity, profile, radius, alias):
+        of = {"severity": severity, "profile": profile}
+        return {"radius": radius, "alias_sigma": alias} | of
+
+    given = [blur(1, "x", 0.3, 0.4), blur(2, "x", 0.4, 0.5), blur(1, "y", 3.0, 0.1)]
+    found = variants(tmp_path / "a", write_perturbation, "defocus-blur", *given)
+    assert found == ["profile x", "profile x", "profile y"]
+    given = [{"radius": 1.0, "alias_sigma": sigma} for sigma in (0.1, 0.2)]
+    found = variants(tmp_path / "b", write_perturbation, "defocus-blur", *given)
+    assert found == ["alias_sigma 0.1", "alias_sigma 0.2"]
+
+
 def test_auc_is_a_curve_where_it_is_defined(tmp_path, write_perturbation, pgd):
     recorded = [{**row, "auc": wilson(50, 100).to_json()} for row in pgd]
     run = write_perturbation(tmp_path / "a", recorded)
     assert {row["measure"] for row in rows(perturbation, run)} == {"accuracy"}  # clean has none
+
+
+def test_the_excess_is_what_both_take_beyond_each_alone(tmp_path, line, write_campaign):
+    """Clean 1.0, perturbed alone 0.9 (golden); two trials of faults, with and without it."""
+    lines = [
+        line(n, both, flips=1) | {"clean_acc": alone / 10}
+        for n, (alone, both) in enumerate([(8, 5), (9, 8)])
+    ]
+    clean = {"n": 10, "acc": 1.0}
+    run = write_campaign(tmp_path / "a", lines, clean=clean, perturb="pgd:eps=1/255")
+    found = {row["measure"]: row for row in rows(interplay, run)}
+    assert {name: row["value"] for name, row in found.items()} == pytest.approx(
+        {"faults alone": 0.85, "both": 0.65, "excess loss": 0.1}
+    )
+    excess = bootstrap_mean([0.8 - 0.5 - 0.1, 0.9 - 0.8 - 0.1])
+    assert (found["excess loss"]["low"], found["excess loss"]["high"]) == pytest.approx(
+        (excess.low, excess.high)
+    )
+    assert {(row["clean"], row["perturbed alone"]) for row in found.values()} == {(1.0, 0.9)}
+    assert {row["perturbation"] for row in found.values()} == {"pgd:eps=1/255"}
+
+
+def test_campaigns_on_clean_images_have_no_interplay(layer_wise):
+    assert rows(interplay, layer_wise) == []

@@ -18,6 +18,7 @@ from faultsim.report.figures import (
     error_rates,
     flips,
     heatmap,
+    interplay,
     layers,
     outcomes,
     perturbation,
@@ -51,5 +52,6 @@ FIGURES: Sequence[FigureModule] = (
     components,
     bits,
     perturbation,
+    interplay,
 )
 """In the order of the page."""

@@ -6,7 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faultsim.formats import format_of
-from faultsim.report.campaigns import RecordedCampaign, SingleFlip, most_telling, single_flips
+from faultsim.report.campaigns import (
+    NAMES,
+    RecordedCampaign,
+    SingleFlip,
+    most_telling,
+    single_flips,
+)
 from faultsim.report.sources import Sources
 from faultsim.report.style import (
     INK,
@@ -29,6 +35,7 @@ CAPTION = (
 BY_BIT = ("bit-wise", "exhaustive", "random", "layer-wise")
 """Modes that sample bits, by how evenly they cover them."""
 
+SHORT = {"sign": "s", "exponent": "exp."}
 SPREAD = 0.5  # of a bit, over which the runs are spread
 MEASURES = {"accuracy drop": "mean accuracy drop", "SDC": "images with SDC"}
 
@@ -36,10 +43,10 @@ MEASURES = {"accuracy drop": "mean accuracy drop", "SDC": "images with SDC"}
 def table(sources: Sources) -> Table:
     """A row for each campaign, dtype, bit and measure.
 
-    Of campaigns on one subject, those that aimed at bits are shown before others.
+    Campaigns that aimed at bits are shown in place of others that struck the same ones.
     """
-    columns = ("run", "dtype", "bit", "field", "measure", *ESTIMATE)
-    runs = most_telling(sources.campaigns, BY_BIT)
+    columns = (*NAMES, "dtype", "bit", "field", "measure", *ESTIMATE)
+    runs = most_telling(sources.campaigns, BY_BIT, by_bit=True)
     return Table(columns, [row for run in runs for row in _rows(run)])
 
 
@@ -49,7 +56,7 @@ def _rows(run: RecordedCampaign) -> list[Row]:
         groups.setdefault((flip.dtype, flip.bit, flip.field), []).append(flip)
     rows: list[Row] = []
     for (dtype, bit, field), flips in sorted(groups.items()):
-        common = {"run": run.label, "dtype": dtype, "bit": bit, "field": field}
+        common = {**run.names, "dtype": dtype, "bit": bit, "field": field}
         drop = mean([flip.drop for flip in flips], sampled=run.sampled)
         rows.append({**common, "measure": "accuracy drop", **drop})
         rows.append({**common, "measure": "SDC", **estimate(_sdc(flips, run.sampled))})
@@ -62,23 +69,23 @@ def _sdc(flips: list[SingleFlip], sampled: bool) -> Estimate:
 
 
 def draw(table: Table, styles: Styles) -> Figure:
-    """A column for each dtype, a line of panels for each measure."""
-    dtypes = table.values("dtype")
+    """A column for each model and data and dtype, a line of panels for each measure."""
+    columns = sorted({(row["panel"], row["dtype"]) for row in table.rows})
     figure = new_figure(4.4)
-    panels = figure.subplots(len(MEASURES), len(dtypes), sharex="col", sharey="row", squeeze=False)
+    panels = figure.subplots(len(MEASURES), len(columns), sharex="col", sharey="row", squeeze=False)
     for line, (measure, heading) in zip(panels, MEASURES.items(), strict=True):
-        for axes, dtype in zip(line, dtypes, strict=True):
-            _panel(axes, table.where(dtype=dtype, measure=measure), styles)
+        for axes, (name, dtype) in zip(line, columns, strict=True):
+            _panel(axes, table.where(panel=name, dtype=dtype, measure=measure), styles)
             percent_axis(axes.yaxis)
+            _mark_fields(axes, dtype, narrow=len(columns) > 2)
         line[0].set_ylabel(heading)
         line[0].set_ylim(limits(table.where(measure=measure).rows))
-    for axes, dtype in zip(panels[-1], dtypes, strict=True):
+    for axes, (name, dtype) in zip(panels[0], columns, strict=True):
+        _name_fields(axes, dtype, narrow=len(columns) > 2)
+        axes.set_title(name, pad=16)
+    for axes, (_, dtype) in zip(panels[-1], columns, strict=True):
         axes.set_xlabel(f"bit of {dtype}")
-    for axes, dtype in zip(panels[0], dtypes, strict=True):
-        _name_fields(axes, dtype)
-    for axes, dtype in zip(panels.flat, dtypes * len(MEASURES), strict=True):
-        _mark_fields(axes, dtype)
-    legend_above(figure, panels[0][0])
+    legend_above(figure, *panels[0])
     return figure
 
 
@@ -87,23 +94,25 @@ def _panel(axes: Axes, part: Table, styles: Styles) -> None:
     for number, run in enumerate(runs):
         rows = part.where(run=run).rows
         shift = SPREAD * ((number + 0.5) / len(runs) - 0.5)
-        interval(axes, [row["bit"] + shift for row in rows], rows, styles[run], run)
+        interval(axes, [row["bit"] + shift for row in rows], rows, styles[run], rows[0]["series"])
 
 
-def _mark_fields(axes: Axes, dtype: str) -> None:
+def _mark_fields(axes: Axes, dtype: str, *, narrow: bool) -> None:
     """Every other field on a grey ground; the most significant bit on the left."""
     layout = format_of(dtype)
     for number, bits in enumerate(layout.fields.values()):
         if number % 2:
             axes.axvspan(bits[0] - 0.5, bits[-1] + 0.5, color=INK, alpha=0.06, lw=0)
     axes.set_xlim(layout.bits - 0.5, -0.5)
-    axes.set_xticks(range(0, layout.bits, 4 if layout.bits > 16 else 2))
+    axes.set_xticks(range(0, layout.bits, max(2, layout.bits // (4 if narrow else 8))))
     axes.grid(axis="x", visible=False)
 
 
-def _name_fields(axes: Axes, dtype: str) -> None:
+def _name_fields(axes: Axes, dtype: str, *, narrow: bool) -> None:
+    """Their names, short ones where there is little room."""
     for name, bits in format_of(dtype).fields.items():
         middle = (bits[0] + bits[-1]) / 2
+        shown = SHORT.get(name, name) if narrow else name
         axes.text(
-            middle, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", fontsize=7.5
+            middle, 1.02, shown, transform=axes.get_xaxis_transform(), ha="center", fontsize=7.5
         )

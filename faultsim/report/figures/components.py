@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from faultsim.report.campaigns import RecordedCampaign, most_telling
+from faultsim.report.campaigns import NAMES, RecordedCampaign, most_telling
 from faultsim.report.figures.forest import HARM, LINE, MARGIN, draw_forest
 from faultsim.report.localised import BY_LAYER, THIRDS, localised
 from faultsim.report.sources import Sources
@@ -15,7 +15,7 @@ NAME = "components"
 TITLE = "Vulnerability by component and position"
 CAPTION = (
     "Mean drop of test accuracy after random faults in one layer, over all trials in the "
-    "component (left) and over all trials in a third of the layers, in the model's order (right)."
+    "component (above) and over all trials in a third of the layers, in the model's order (below)."
 )
 
 
@@ -23,7 +23,7 @@ def table(sources: Sources) -> Table:
     """A row for each campaign and part, the largest drop first; positions in their order."""
     rows = [row for run in most_telling(sources.campaigns, BY_LAYER) for row in _rows(run)]
     rows.sort(key=lambda row: (row["grouping"], _order(row)))
-    return Table(("run", "grouping", "part", *ESTIMATE), rows)
+    return Table((*NAMES, "grouping", "part", *ESTIMATE), rows)
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
@@ -32,7 +32,7 @@ def _rows(run: RecordedCampaign) -> list[Row]:
         for key in (("component", trial.component), ("position", trial.position)):
             drops.setdefault(key, []).append(trial.drop)
     return [
-        {"run": run.label, "grouping": grouping, "part": part} | mean(values, sampled=run.sampled)
+        run.names | {"grouping": grouping, "part": part} | mean(values, sampled=run.sampled)
         for (grouping, part), values in drops.items()
     ]
 
@@ -42,15 +42,23 @@ def _order(row: Row) -> float:
 
 
 def draw(table: Table, styles: Styles) -> Figure:
-    """Components on the left, positions on the right, on one scale."""
-    parts = table.where(grouping="component").values("part")
-    figure = new_figure(MARGIN + LINE * max(len(parts), len(THIRDS)) * 1.3)
-    left, right = figure.subplots(1, 2, sharex=True, width_ratios=(3, 2))
-    for axes, grouping in ((left, "component"), (right, "position")):
-        part = table.where(grouping=grouping)
-        draw_forest(axes, part, "part", part.values("part"), styles)
-        axes.set_title(grouping)
-    left.set_xlim(limits(table.rows))  # of both panels
+    """Components above positions, on one scale; a column for each model and data."""
+    names = sorted(table.values("panel"))
+    groups = {
+        grouping: table.where(grouping=grouping).values("part")
+        for grouping in ("component", "position")
+    }
+    heights = [len(parts) for parts in groups.values()]
+    figure = new_figure(2 * MARGIN + LINE * sum(heights) * 1.3)
+    panels = figure.subplots(
+        2, len(names), sharex=True, sharey="row", squeeze=False, height_ratios=heights
+    )
+    for number, (grouping, parts) in enumerate(groups.items()):
+        for axes, name in zip(panels[number], names, strict=True):
+            draw_forest(axes, table.where(grouping=grouping, panel=name), "part", parts, styles)
+            axes.set_title(name if number == 0 else "")
+        panels[number, 0].set_ylabel(grouping)
+    panels[0, 0].set_xlim(limits(table.rows))  # of all panels
     figure.supxlabel(HARM, fontsize="medium")
-    legend_above(figure, left)
+    legend_above(figure, *panels.flat)
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from faultsim.report.figures.shares import COLUMNS, MOST, draw_shares, rows
+from faultsim.report.figures.shares import COLUMNS, LEAST, MOST, draw_shares, rows
 from faultsim.report.sources import Sources
 from faultsim.report.style import Styles
 from faultsim.report.table import Table
@@ -14,7 +14,8 @@ TITLE = "Diagnosis under faults"
 CAPTION = (
     "Sensitivity and specificity, means over trials, and the share of test images whose "
     "prediction the faults turned from diseased to healthy (missed) or the other way (false "
-    f"alarms). Of more than {MOST} conditions those with most of both are drawn."
+    "alarms). Of a campaign's conditions those with most of both are drawn, up to "
+    f"{MOST}, of many campaigns fewer, at least {LEAST}; the table has all."
 )
 NAMES = {
     "sensitivity": "sensitivity",

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.campaigns import NAMES, RecordedCampaign
 from faultsim.report.sources import Sources
 from faultsim.report.style import INK, Style, Styles, interval, new_figure, percent_axis
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
@@ -21,11 +21,12 @@ CAPTION = (
 DODGE = 0.03  # of a doubling, so that intervals at the same number do not cover each other
 CURVES = {"worst-case": "-", "worst-case without the top exponent bit": "--", "random": ":"}
 GOLDEN = (0, (6, 3))
+ABREAST, HEIGHT = 3, 2.4  # panels, inches
 
 
 def table(sources: Sources) -> Table:
     """A row for each campaign, curve and number of flips."""
-    columns = ("run", "curve", "flips", "golden", *ESTIMATE)
+    columns = (*NAMES, "curve", "flips", "golden", *ESTIMATE)
     return Table(columns, [row for run in sources.campaigns for row in _rows(run)])
 
 
@@ -34,7 +35,7 @@ def _rows(run: RecordedCampaign) -> list[Row]:
         return []
     return [
         {
-            "run": run.label,
+            **run.names,
             "curve": cell.cell.get("curve", "random"),
             "flips": cell.cell["flips"],
             "golden": run.golden["acc"],
@@ -46,23 +47,36 @@ def _rows(run: RecordedCampaign) -> list[Row]:
 
 
 def draw(table: Table, styles: Styles) -> Figure:
-    """Colour and marker tell the campaign, the line tells the curve."""
-    figure = new_figure(3.4)
-    axes = figure.subplots()
-    runs = table.values("run")
-    for number, run in enumerate(runs):
-        part = table.where(run=run)
-        shift = 2 ** (DODGE * (number - (len(runs) - 1) / 2))
-        axes.axhline(part.rows[0]["golden"], color=_colour(runs, run, styles), lw=0.8, ls=GOLDEN)
-        for curve in part.values("curve"):
-            _curve(axes, part.where(curve=curve), CURVES[curve], styles[run], shift)
-    _axes(axes, sorted(table.values("flips")))
+    """Colour and marker tell the campaign, the line the curve; a panel for each model and data."""
+    names = sorted(table.values("panel"))
+    columns = min(ABREAST, len(names))
+    lines = -(-len(names) // columns)
+    figure = new_figure(1.0 + HEIGHT * lines)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
+    for axes, name in zip(panels, names, strict=False):
+        _panel(axes, table.where(panel=name), styles)
+        axes.set_title(name)
+    for axes in panels[max(0, len(names) - columns) : len(names)]:
+        axes.tick_params(labelbottom=True)  # also where the panel below is missing
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    _axes(panels[0], sorted(table.values("flips")))
+    figure.supxlabel("bit flips", fontsize="medium")
+    figure.supylabel("test accuracy", fontsize="medium")
     _legend(figure, table, styles)
     return figure
 
 
-def _colour(runs: list[str], run: str, styles: Styles) -> str:
-    return styles[run].colour if len(runs) > 1 else INK
+def _panel(axes: Axes, part: Table, styles: Styles) -> None:
+    runs = part.values("run")
+    golden = {run: part.where(run=run).rows[0]["golden"] for run in runs}
+    for number, run in enumerate(runs):
+        own = part.where(run=run)
+        shift = 2 ** (DODGE * (number - (len(runs) - 1) / 2))
+        alone = len(set(golden.values())) > 1  # not the golden run of all
+        axes.axhline(golden[run], color=styles[run].colour if alone else INK, lw=0.8, ls=GOLDEN)
+        for curve in own.values("curve"):
+            _curve(axes, own.where(curve=curve), CURVES[curve], styles[run], shift)
 
 
 def _curve(axes: Axes, part: Table, line: str, style: Style, shift: float) -> None:
@@ -72,20 +86,19 @@ def _curve(axes: Axes, part: Table, line: str, style: Style, shift: float) -> No
 
 def _axes(axes: Axes, flips: list[int]) -> None:
     axes.set_xscale("log", base=2)
-    axes.set_xticks(flips, map(str, flips))
+    axes.set_xticks(flips, [str(n) if n & (n - 1) == 0 else "" for n in flips])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(-0.02, 1.03)
     percent_axis(axes.yaxis)
-    axes.set(xlabel="bit flips", ylabel="test accuracy")
 
 
 def _legend(figure: Figure, table: Table, styles: Styles) -> None:
-    runs = table.values("run")
+    series = {row["series"]: styles[row["run"]] for row in table.rows}
     handles = [
         Line2D([], [], color=INK, ls=CURVES[curve], label=curve) for curve in table.values("curve")
     ]
     handles.append(Line2D([], [], color=INK, lw=0.8, ls=GOLDEN, label="golden run"))
-    for run in runs if len(runs) > 1 else ():
-        colour, marker = styles[run].colour, styles[run].marker
-        handles.append(Line2D([], [], color=colour, ls="", marker=marker, label=f"campaign {run}"))
+    for name, style in series.items() if len(series) > 1 else ():
+        label = f"campaign {name}"
+        handles.append(Line2D([], [], color=style.colour, ls="", marker=style.marker, label=label))
     figure.legend(handles=handles, loc="outside upper left", ncols=3)

@@ -19,12 +19,12 @@ def draw_forest(axes: Axes, part: Table, column: str, names: Sequence[str], styl
 
     Args:
         axes: To draw on.
-        part: With the columns ``run``, ``column`` and those of an estimate.
+        part: With the columns ``run``, ``series``, ``column`` and those of an estimate.
         column: That holds the names.
         names: Top to bottom.
         styles: Of the runs.
     """
-    runs = part.values("run")
+    runs = sorted(part.values("run"))  # alike in every panel
     for number, run in enumerate(runs):
         shift = SPREAD * ((number + 0.5) / len(runs) - 0.5)
         rows = [row for row in part.where(run=run).rows if row[column] in names]
@@ -32,7 +32,7 @@ def draw_forest(axes: Axes, part: Table, column: str, names: Sequence[str], styl
             [row["value"] for row in rows],
             [names.index(row[column]) + shift for row in rows],
             xerr=bars(rows),
-            label=run,
+            label=rows[0]["series"] if rows else None,
             color=styles[run].colour,
             fmt=styles[run].marker,
             markeredgewidth=0,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -28,6 +30,7 @@ CAPTION = (
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 COLOURS = matplotlib.colormaps["cividis_r"].resampled(12)
 LINE, CELL, NAMES, MARGIN, BAR = 0.19, 0.66, 2.9, 0.45, 0.09  # inches
+LEAST = 4  # halves of a cell
 CENTRED: Any = {"ha": "center", "va": "center", "fontsize": 6.5}
 NO_HARM = 0.0005  # shown as 0 and not coloured
 NEVER = {"value": None, "low": None, "high": None, "n": 0, "interval": "no trials"}
@@ -60,22 +63,26 @@ def _rows(run: RecordedCampaign) -> list[Row]:
 def draw(table: Table, styles: Styles) -> Figure:
     """A line of panels for each target, a panel for each campaign, over the same layers."""
     parts = [table.where(target=target) for target in table.values("target")]
-    fields = [field for field in FIELDS if field in table.values("field")]
-    columns = max(len(part.values("run")) for part in parts)
+    widths = [[_width(part.where(run=run)) for run in part.values("run")] for part in parts]
+    widest = max(map(sum, widths))
     heights = [BAR, *(LINE * len(part.values("layer")) for part in parts)]
-    figure = new_figure(
-        sum(heights) + MARGIN * len(heights), NAMES + max(2.2, CELL * len(fields) * columns)
-    )
+    figure = new_figure(sum(heights) + MARGIN * len(heights), NAMES + max(2.2, CELL * widest / 2))
     top = max([row["value"] for row in table.rows if row["value"] is not None] + [0.01])
-    lines = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    _scale(figure.add_subplot(lines[0, 0]), top)
-    for number, part in enumerate(parts, start=1):
-        for column, run in enumerate(part.values("run")):
-            axes = figure.add_subplot(lines[number, column])
-            _panel(axes, part.where(run=run), part.values("layer"), fields, top)
-            axes.set_title(run, fontsize=7)
-            axes.tick_params(labelleft=column == 0)
+    grid = figure.add_gridspec(len(heights), widest, height_ratios=heights)
+    _scale(figure.add_subplot(grid[0, : widths[0][0]]), top)
+    for number, (part, columns) in enumerate(zip(parts, widths, strict=True), start=1):
+        ends = list(accumulate(columns))
+        for run, width, end in zip(part.values("run"), columns, ends, strict=True):
+            axes = figure.add_subplot(grid[number, end - width : end])
+            _panel(axes, part.where(run=run), part.values("layer"), top)
+            axes.set_title(fill(run, 5 * width, break_on_hyphens=False), fontsize=7)
+            axes.tick_params(labelleft=end == width)
     return figure
+
+
+def _width(part: Table) -> int:
+    """Of a panel in halves of a cell; the name above it needs room too."""
+    return max(LEAST, 2 * len(part.values("field")))
 
 
 def _scale(axes: Axes, top: float) -> None:
@@ -89,9 +96,8 @@ def _scale(axes: Axes, top: float) -> None:
     bar.outline.set_visible(False)
 
 
-def _panel(
-    axes: Axes, part: Table, layers: Sequence[str], fields: Sequence[str], top: float
-) -> None:
+def _panel(axes: Axes, part: Table, layers: Sequence[str], top: float) -> None:
+    fields = part.values("field")
     for row in part.rows:
         x, y = fields.index(row["field"]), layers.index(row["layer"])
         _cell(axes, x, y, row["value"], top)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.figure import Figure
 
-from faultsim.report.campaigns import most_telling
+from faultsim.report.campaigns import NAMES, most_telling
 from faultsim.report.figures.forest import HARM, LINE, MARGIN, draw_forest
 from faultsim.report.localised import BY_LAYER, Localised, localised
 from faultsim.report.sources import Sources
-from faultsim.report.style import Styles, legend_above, new_figure
+from faultsim.report.style import WIDTH, Styles, legend_above, limits, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
 
 NAME = "layers"
 MOST = 20
+PANEL = 0.9  # inches, that each further panel needs
 TITLE = "The most vulnerable layers"
 CAPTION = (
     f"Mean drop of test accuracy after random faults in one layer; the {MOST} layers of the "
@@ -29,7 +32,7 @@ def table(sources: Sources) -> Table:
             trials.setdefault(trial.layer, []).append(trial)
         rows += [
             {
-                "run": run.label,
+                **run.names,
                 "layer": layer,
                 "component": group[0].component,
                 "position": group[0].position,
@@ -38,20 +41,28 @@ def table(sources: Sources) -> Table:
             for layer, group in trials.items()
         ]
     rows.sort(key=lambda row: -row["value"])
-    return Table(("run", "layer", "component", "position", *ESTIMATE), rows)
+    return Table((*NAMES, "layer", "component", "position", *ESTIMATE), rows)
 
 
 def draw(table: Table, styles: Styles) -> Figure:
-    """The most harmful at the top, its component beside it."""
+    """The most harmful at the top, its component beside it; a panel for each model and data."""
     components = {row["layer"]: row["component"] for row in table.rows}
     layers = table.values("layer")[:MOST]
-    figure = new_figure(MARGIN + LINE * len(layers))
-    axes = figure.subplots()
-    draw_forest(axes, table, "layer", layers, styles)
-    axes.set_xlabel(HARM)
-    beside = axes.secondary_yaxis("right")
+    shown, names = Table(table.columns, _within(table, layers)), sorted(table.values("panel"))
+    figure = new_figure(MARGIN + LINE * len(layers), WIDTH + PANEL * (len(names) - 1))
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        draw_forest(axes, shown.where(panel=name), "layer", layers, styles)
+        axes.set_title(name)
+        axes.set_xlim(limits(shown.rows))
+    figure.supxlabel(HARM, fontsize="medium")
+    beside = panels[-1].secondary_yaxis("right")
     beside.set_yticks(range(len(layers)), [components[layer] for layer in layers])
     beside.tick_params(length=0)
     beside.spines["right"].set_visible(False)
-    legend_above(figure, axes)
+    legend_above(figure, *panels)
     return figure
+
+
+def _within(table: Table, layers: Sequence[str]) -> list[Row]:
+    return [row for row in table.rows if row["layer"] in layers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from faultsim.report.figures.shares import COLUMNS, MOST, draw_shares, rows
+from faultsim.report.figures.shares import COLUMNS, LEAST, MOST, draw_shares, rows
 from faultsim.report.sources import Sources
 from faultsim.report.style import Styles
 from faultsim.report.table import Table
@@ -14,8 +14,8 @@ TITLE = "What became of the predictions"
 CAPTION = (
     "Share of test images with each outcome, by campaign and condition. DUE: a non-finite output; "
     "SDC: the prediction differs from the golden run; benign: only the output's bits differ; "
-    f"masked: bit-identical. Of more than {MOST} conditions those with most SDC and DUE are drawn; "
-    "the table has all."
+    "masked: bit-identical. Of a campaign's conditions those with most SDC and DUE are drawn, up "
+    f"to {MOST}, of many campaigns fewer, at least {LEAST}; the table has all."
 )
 NAMES = {"due": "DUE", "sdc": "SDC", "benign": "benign", "masked": "masked"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from faultsim.report.figures.variants import strength, variants
 from faultsim.report.perturbations import PerturbedRow, RecordedPerturbation
 from faultsim.report.sources import Sources
 from faultsim.report.style import INK, LINES, WIDTH, Styles, interval, new_figure
@@ -21,8 +22,6 @@ CAPTION = (
     "Accuracy and AUC on perturbed test images against the strength of the perturbation, one "
     "panel a kind; the thin lines are the clean images."
 )
-STRENGTHS = ("severity", "eps", "fraction", "sigma", "radius")
-"""Parameters that say how strong a perturbation is; the first that is given is the axis."""
 AXES = {
     "eps": "ε × 255",
     "fraction": "fraction dropped",
@@ -38,7 +37,6 @@ KINDS = {
 KINDS["defocus-blur"] = "defocus blur"
 MOST_TICKS = 5
 GOLDEN = (0, (6, 3))
-FOLLOW = ("step", "alias_sigma", *STRENGTHS)  # vary with the strength, so tell no series apart
 
 
 def table(sources: Sources) -> Table:
@@ -50,9 +48,9 @@ def table(sources: Sources) -> Table:
 
 
 def _rows(run: RecordedPerturbation) -> Iterator[Row]:
-    vary = _varying(run.rows)
+    variant = variants(run.rows)
     for row in run.rows:
-        parameter = next((name for name in STRENGTHS if name in row.parameters), None)
+        parameter = strength(row.parameters)
         if parameter is None:
             continue
         for measure in ("accuracy", "auc"):
@@ -61,7 +59,7 @@ def _rows(run: RecordedPerturbation) -> Iterator[Row]:
                     "run": run.label,
                     "kind": row.kind,
                     "setting": row.setting,
-                    "variant": _variant(row.parameters, vary[row.kind]),
+                    "variant": variant[row.setting],
                     "parameter": parameter,
                     "strength": row.parameters[parameter],
                     "measure": measure,
@@ -72,23 +70,6 @@ def _rows(run: RecordedPerturbation) -> Iterator[Row]:
 
 def _estimate(row: PerturbedRow, measure: str) -> dict[str, Any]:
     return estimate(row.measures[measure])
-
-
-def _varying(rows: Sequence[PerturbedRow]) -> dict[str, list[str]]:
-    """Parameters that tell series of a kind apart: neither constant nor tied to the strength."""
-    seen: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        kind = seen.setdefault(row.kind, {})
-        for name, value in row.parameters.items():
-            kind.setdefault(name, set()).add(str(value))
-    return {
-        kind: [name for name, values in found.items() if len(values) > 1 and name not in FOLLOW]
-        for kind, found in seen.items()
-    }
-
-
-def _variant(parameters: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {parameters[name]}" for name in names if name in parameters)
 
 
 def draw(table: Table, styles: Styles) -> Figure:

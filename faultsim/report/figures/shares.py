@@ -13,8 +13,11 @@ from faultsim.report.style import INK, Styles, bars, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
 
 COLUMNS = ("run", "condition", "measure", *ESTIMATE)
-MOST = 10  # conditions drawn of a campaign
+MOST, LEAST = 10, 3  # conditions drawn of a campaign
+ROOM = 60  # lines in a figure, shared by its campaigns
 LINE, MARGIN = 0.17, 0.75  # inches
+Lines = Sequence[tuple[str, str | None]]
+"""Of a figure, top to bottom: a run and its condition, or None for the line of its name."""
 
 
 def condition(cell: Mapping[str, object]) -> str:
@@ -47,33 +50,44 @@ def draw_shares(
         names: Headings of the measures, in order.
         harm: How much each measure counts when the most harmful conditions are chosen.
     """
-    lines: list[tuple[str, str | None]] = []
-    for run in table.values("run"):
-        part = table.where(run=run)
-        lines += [(run, None), *((run, c) for c in _most_harmful(part, harm))]
+    lines = lines_of(table, harm)
     figure = new_figure(MARGIN + LINE * len(lines))
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, (measure, heading) in zip(panels, names.items(), strict=True):
         _panel(axes, table.where(measure=measure), lines, styles)
         axes.set_title(heading)
-    _names(panels[0], lines)
+    name_lines(panels[0], lines)
     return figure
 
 
-def _most_harmful(part: Table, harm: Mapping[str, int]) -> list[str]:
+def lines_of(table: Table, harm: Mapping[str, int]) -> Lines:
+    """The lines of a figure: the more campaigns, the fewer conditions of each.
+
+    Args:
+        table: With the columns ``run``, ``condition``, ``measure`` and ``value``.
+        harm: How much each measure counts when the most harmful conditions are chosen.
+    """
+    runs = table.values("run")
+    most = max(LEAST, min(MOST, ROOM // len(runs)))
+    lines: list[tuple[str, str | None]] = []
+    for run in runs:
+        chosen = _most_harmful(table.where(run=run), harm, most)
+        lines += [(run, None), *((run, name) for name in chosen)]
+    return lines
+
+
+def _most_harmful(part: Table, harm: Mapping[str, int], most: int) -> list[str]:
     """The conditions in their own order; of too many, the most harmful ones first."""
     score = dict.fromkeys(part.values("condition"), 0.0)
     for row in part.rows:
         score[row["condition"]] += harm.get(row["measure"], 0) * row["value"]
-    if len(score) <= MOST:
+    if len(score) <= most:
         return list(score)
-    ranked = sorted(score, key=lambda name: -score[name])[:MOST]
+    ranked = sorted(score, key=lambda name: -score[name])[:most]
     return [name for name in ranked if score[name] > 0] or ranked[:1]
 
 
-def _panel(
-    axes: Axes, part: Table, lines: Sequence[tuple[str, str | None]], styles: Styles
-) -> None:
+def _panel(axes: Axes, part: Table, lines: Lines, styles: Styles) -> None:
     found: dict[tuple[str, str | None], Row] = {
         (row["run"], row["condition"]): row for row in part.rows
     }
@@ -94,7 +108,8 @@ def _panel(
     axes.tick_params(length=0)
 
 
-def _names(axes: Axes, lines: Sequence[tuple[str, str | None]]) -> None:
+def name_lines(axes: Axes, lines: Lines) -> None:
+    """Names runs, in bold, and their conditions beside a panel of lines."""
     axes.set_yticks(range(len(lines)), [run if c is None else c for run, c in lines])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     for text, (_, name) in zip(axes.get_yticklabels(), lines, strict=True):
