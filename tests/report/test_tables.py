@@ -268,3 +268,14 @@ def test_the_excess_is_what_both_take_beyond_each_alone(tmp_path, line, write_ca
 
 def test_campaigns_on_clean_images_have_no_interplay(layer_wise):
     assert rows(interplay, layer_wise) == []
+
+
+def test_a_bit_wise_campaign_stands_for_the_bits_of_its_model_and_data(
+    write_campaign, line, tmp_path
+):
+    flips = [line(n, 5, ("head.weight", n), bit=n, flips=1) for n in range(3)]
+    for mode, target in (("bit-wise", "weights"), ("random", "activations")):
+        write_campaign(tmp_path / mode, flips, mode=mode, target=target)
+    runs = {row["run"] for row in rows(bits, tmp_path)}
+    assert len(runs) == 1
+    assert "bit-wise" in runs.pop()
