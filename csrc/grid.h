@@ -48,8 +48,9 @@ struct DeviceGrid {
 #ifdef __CUDACC__
 
 inline void check_cuda(cudaError_t error) {
-  if (error != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(error));
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or the next launch would be blamed for it
+  throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(error));
 }
 
 template <class Body>

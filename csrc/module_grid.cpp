@@ -18,7 +18,7 @@ void register_host_grid(py::module_& m) {
                            const py::array_t<int64_t, py::array::c_style>& table) {
     std::vector<PatchFault> faults = patch_faults(table);
     check_patch(tensors, faults);
-    sort_by_word(faults);
+    sort_by_word(tensors, faults);
     return py::make_tuple(packed(tensors.data(), tensors.size() * sizeof(Words)),
                           packed(faults.data(), faults.size() * sizeof(PatchFault)));
   });

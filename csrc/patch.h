@@ -12,13 +12,14 @@ struct PatchFault {
   int64_t operand;
   int32_t tensor;  // position in the tensors of the patch
   Op op;
+  uintptr_t word = 0;  // its address, once sorted by it
 };
 
 // Throws std::out_of_range where a fault is outside its tensor.
 void check_patch(const std::vector<Words>& tensors, const std::vector<PatchFault>& faults);
 
-// By tensor, then by index; the faults of one word stay in their order.
-void sort_by_word(std::vector<PatchFault>& faults);
+// By address, for tensors may share storage; the faults of one word stay in their order.
+void sort_by_word(const std::vector<Words>& tensors, std::vector<PatchFault>& faults);
 
 // Strikes and restores in one call each: nothing can come between that would leave a tensor half
 // done, or struck without being known to be.

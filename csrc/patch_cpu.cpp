@@ -16,10 +16,13 @@ void check_patch(const std::vector<Words>& tensors, const std::vector<PatchFault
   }
 }
 
-void sort_by_word(std::vector<PatchFault>& faults) {
-  std::stable_sort(faults.begin(), faults.end(), [](const PatchFault& a, const PatchFault& b) {
-    return a.tensor != b.tensor ? a.tensor < b.tensor : a.index < b.index;
-  });
+void sort_by_word(const std::vector<Words>& tensors, std::vector<PatchFault>& faults) {
+  for (PatchFault& fault : faults) {
+    const Words& words = tensors[fault.tensor];
+    fault.word = reinterpret_cast<uintptr_t>(words.data) + words.offset(fault.index) * words.bytes;
+  }
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const PatchFault& a, const PatchFault& b) { return a.word < b.word; });
 }
 
 Patch::Patch(std::vector<Words> tensors, std::vector<PatchFault> faults)

@@ -16,7 +16,7 @@ struct PatchTables {
   FAULTSIM_HD bool leads(int64_t at) const { return at == 0 || !same_word(at - 1, at); }
 
   FAULTSIM_HD bool same_word(int64_t one, int64_t other) const {
-    return faults[one].index == faults[other].index && faults[one].tensor == faults[other].tensor;
+    return faults[one].word == faults[other].word;
   }
 };
 
@@ -39,9 +39,9 @@ struct StrikePatch {
 
   template <class Word>
   FAULTSIM_HD void strike_word(int64_t first) const {
-    const Words& words = patch.tensors[patch.faults[first].tensor];
     for (int64_t i = first; i < patch.n && patch.same_word(first, i); ++i) {
       const PatchFault& fault = patch.faults[i];
+      const Words& words = patch.tensors[fault.tensor];
       strike_one<Word>(words, fault.op, fault.index, fault.operand, patch.saved[i]);
     }
   }

@@ -1,8 +1,9 @@
 // The exponential and logarithm of the scan for single numbers, on the host and on the device.
 //
 // The formulas of scan_math.h. What is fused is written so, and setup.py lets no compiler fuse
-// more; divisions and subnormals are IEEE 754's. So every device and the host give the same bits,
-// which the special function unit, faster at 2^x, would not promise.
+// more; divisions and subnormals are IEEE 754's. So every device and the host give the same bits
+// (but for the payload of a NaN), which the special function unit, faster at 2^x, would not
+// promise.
 #pragma once
 #include <cmath>
 #include <cstring>

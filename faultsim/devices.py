@@ -24,6 +24,22 @@ def choose_device(wanted: str) -> torch.device:
 
 
 @contextmanager
+def reproducibly(threads: int) -> Iterator[None]:
+    """Runs torch on so many threads, and CUDA's convolutions in whole float32.
+
+    torch lets them round to ten bits of mantissa (TensorFloat-32), where flips of lower bits would
+    vanish, and sum gradients in any order, so that a ranking could differ from run to run.
+
+    Args:
+        threads: 0 leaves them as they are.
+    """
+    cudnn = torch.backends.cudnn
+    exact = {"enabled": cudnn.enabled, "benchmark": False, "deterministic": True}
+    with use_threads(threads), cudnn.flags(**exact, allow_tf32=False):
+        yield
+
+
+@contextmanager
 def use_threads(n: int) -> Iterator[None]:
     """Runs torch on ``n`` threads meanwhile; 0 leaves them as they are."""
     before = torch.get_num_threads()

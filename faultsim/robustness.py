@@ -15,7 +15,7 @@ from faultsim.bench import Bench
 from faultsim.campaign.journal import check_same, write_json
 from faultsim.config import PerturbConfig
 from faultsim.data import Dataset
-from faultsim.devices import use_threads
+from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.evaluation import Figures, Predictions
 from faultsim.perturb import Perturbation, expand, perturb_split
@@ -61,7 +61,7 @@ def run_perturbations(
         FaultSimError: In one line, what cannot be used.
     """
     config = config or PerturbConfig()
-    with use_threads(config.threads):
+    with reproducibly(config.threads):
         bench = make_bench(config, model, data)
         side = bench.data.test.images.shape[-1]
         wanted = [Perturbation.parse(one, side) for text in config.attack for one in expand(text)]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from faultsim.data import Dataset, Split
+from faultsim.ops._native import native
 from faultsim.ops.grid import rehearsed
 
 # Examples share the machine with other workers, so only correctness is judged, not time.
@@ -44,6 +45,8 @@ def device(request) -> Iterator[torch.device]:
     """The CPU; the CPU running what a CUDA device would run; a CUDA device."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device here")
+    if request.param == "cuda" and not native().with_cuda:
+        pytest.skip("faultsim was built without CUDA")
     if request.param != "grid":
         yield torch.device(request.param, 0) if request.param == "cuda" else torch.device("cpu")
         return

@@ -11,7 +11,7 @@ import torch
 
 from faultsim.campaign.journal import read_manifest, read_trials
 from faultsim.config import CampaignConfig, checked_settings
-from faultsim.devices import use_threads
+from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.subject import make_bench, make_space
@@ -48,7 +48,7 @@ def reproduce(directory: str | Path, trial: int) -> Reproduction:
     if manifest.get("live"):
         raise ConfigError(f"{directory} ran on a live {manifest['live'][0]}; use run_campaign")
     config, line = _config(manifest), lines[trial]
-    with use_threads(config.threads):
+    with reproducibly(config.threads):
         bench = make_bench(config)
         for part, digest in (("model", bench.digest), ("data", bench.data.digest)):
             if digest != manifest[part]["digest"]:

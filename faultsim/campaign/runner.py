@@ -17,7 +17,7 @@ from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
 from faultsim.data import Dataset
-from faultsim.devices import use_threads
+from faultsim.devices import reproducibly
 from faultsim.errors import JournalError
 from faultsim.faults import FaultSet
 from faultsim.schedule import SCHEDULES, Context, Trials
@@ -92,7 +92,7 @@ def run_campaign(
         FaultSimError: In one line, what cannot be used or what went wrong.
     """
     config = config or CampaignConfig()
-    with use_threads(config.threads):
+    with reproducibly(config.threads):
         bench = make_bench(config, model, data)
         live = {"model": model, "data": data}
         given = [name for name, value in live.items() if value is not None]

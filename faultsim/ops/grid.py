@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from faultsim.errors import FaultError, InjectionError
+from faultsim.errors import FaultError, InjectionError, NativeError
 from faultsim.ops._native import native
 
 _REFUSED = {1: "an index was outside its tensor", 2: "a mask was wider than its word"}
@@ -35,6 +35,8 @@ def check_device(device: torch.device) -> None:
             "a CUDA device is asked for, but faultsim was built without CUDA; reinstall it with "
             "FAULTSIM_CUDA=1, or use the CPU"
         )
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InjectionError("a CUDA device is asked for, but torch finds none here")
 
 
 @contextmanager
@@ -64,7 +66,13 @@ def on_stream(device: torch.device, call: Callable[[int], Any]) -> Any:
     if device.type != "cuda":
         return call(_rehearsal or 0)
     with torch.cuda.device(device):
-        return call(torch.cuda.current_stream(device).cuda_stream)
+        try:
+            return call(torch.cuda.current_stream(device).cuda_stream)
+        except RuntimeError as error:  # no kernel for this device, or a driver that is too old
+            raise NativeError(
+                f"{error}; if driver or device do not fit the toolkit, reinstall faultsim with one "
+                "that does, or with FAULTSIM_CUDA=0"
+            ) from None
 
 
 @cache
@@ -74,7 +82,8 @@ def device_flag(device: torch.device) -> torch.Tensor:
     Made at the first use, which must come before a CUDA graph captures any.
     """
     # A copy, which is awaited, unlike a fill: kernels of any stream find it zero.
-    return torch.tensor([0], dtype=torch.int32, device=device)
+    with torch.inference_mode(False):  # it outlives the mode in which it is first used
+        return torch.tensor([0], dtype=torch.int32, device=device)
 
 
 def check_device_flag(device: torch.device | str) -> None:
@@ -86,6 +95,7 @@ def check_device_flag(device: torch.device | str) -> None:
     Raises:
         FaultError: An index was outside its tensor, or a mask wider than its word.
     """
+    check_device(torch.device(device))
     flag = device_flag(torch.empty(0, device=device).device)
     noted = int(flag)
     if not noted:

@@ -26,7 +26,8 @@ class Patch:
 
     Striking and restoring are one native call for all tensors on the CPU, and one launch for those
     of each CUDA device, so an exception or KeyboardInterrupt finds them struck or restored, never
-    in between. A CUDA graph can hold both.
+    in between. A CUDA graph can hold both, in one graph that the patch outlives: whether words are
+    struck is known on the host.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:

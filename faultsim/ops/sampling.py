@@ -35,7 +35,7 @@ def sample_uniform(
     _check_key(seed, trial, stream)
     if not 0 <= n <= population:
         raise FaultError(f"{n:,} faults cannot be drawn from {population:,} bits")
-    out = torch.empty(n, dtype=torch.int64)
+    out = torch.empty(n, dtype=torch.int64, device="cpu")
     native().sample_uniform(population, n, seed, trial, stream, out.data_ptr())
     return out
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from faultsim.errors import FaultError
 from faultsim.ops._native import native
 from faultsim.ops.grid import on_stream
 
@@ -14,7 +15,14 @@ Tensor = torch.Tensor
 
 def runs_on_device(states: int) -> bool:
     """Whether this build has the kernel, and the kernel room for so many states."""
-    return bool(native().with_cuda) and states <= native().ScanGrid.most_states
+    most: int = _most_states()
+    return states <= most
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _most_states() -> int:
+    """Asked once while torch.compile traces, which cannot follow the import."""
+    return int(native().ScanGrid.most_states) if native().with_cuda else -1
 
 
 def forward(inputs: list[Tensor | None], softplus: bool, state_faults: Tensor | None) -> Tensor:
@@ -75,5 +83,11 @@ def _grid(inputs: list[Tensor | None], softplus: bool, faults: Tensor | None) ->
 
 
 def _on(device: torch.device, faults: Tensor | None) -> Tensor | None:
-    """In stream order: pageable memory is read before the copy returns."""
+    """In stream order: pageable memory is read before the copy returns.
+
+    Raises:
+        FaultError: A CUDA graph captures, and would read the host's memory again at each replay.
+    """
+    if faults is not None and faults.device != device and torch.cuda.is_current_stream_capturing():
+        raise FaultError("a CUDA graph cannot hold state faults given on the host")
     return None if faults is None else faults.to(device, non_blocking=True).contiguous()

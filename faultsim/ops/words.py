@@ -139,7 +139,7 @@ def _corrupt_op(
 
 @_corrupt_op.register_fake
 def _(tensor: torch.Tensor, index: torch.Tensor, operand: torch.Tensor, op: int) -> torch.Tensor:
-    return torch.empty_like(index)
+    return torch.empty(index.shape, dtype=torch.int64, device=tensor.device)
 
 
 def _integers(values: Index) -> torch.Tensor:
@@ -153,7 +153,7 @@ def _integers(values: Index) -> torch.Tensor:
     if isinstance(values, Sequence):
         if not all(isinstance(v, (int, np.integer)) for v in values):
             raise FaultError("indices and masks must be integers")
-        return torch.tensor([signed(int(v)) for v in values], dtype=torch.int64)
+        return torch.tensor([signed(int(v)) for v in values], dtype=torch.int64, device="cpu")
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise FaultError(f"indices and masks must be integers, not {array.dtype}")

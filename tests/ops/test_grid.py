@@ -167,3 +167,29 @@ def test_a_module_with_cuda_is_imported_without_a_driver():
 def test_cuda_is_refused_where_it_was_not_built():
     with pytest.raises(InjectionError, match="built without CUDA; reinstall it with FAULTSIM_CUDA"):
         ops.sample_bit_errors(100, 0.1, seed=0, device="cuda")
+
+
+def test_a_flag_first_used_in_inference_mode_serves_outside():
+    device_flag.cache_clear()
+    with torch.inference_mode():
+        device_flag(torch.device("cpu"))
+    assert not device_flag(torch.device("cpu")).is_inference()
+    device_flag.cache_clear()
+
+
+def test_a_default_device_changes_nothing_on_the_host():
+    with torch.device("meta"):
+        assert ops.sample_uniform(100, 5, seed=1).device.type == "cpu"
+    tensor = torch.ones(3)
+    with torch.device("meta"):
+        ops.flip_(tensor, [1], 1 << 31)
+    assert tensor.tolist() == [1, -1, 1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize(
+    "call", [ops.check_device_flag, lambda d: ops.sample_bit_errors(9, 0.5, seed=0, device=d)]
+)
+def test_a_device_that_is_not_there_is_one_line(call):
+    with pytest.raises(InjectionError, match="CUDA"):
+        call("cuda")

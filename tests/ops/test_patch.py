@@ -103,3 +103,14 @@ def test_a_graph_holds_strike_and_restore(device):
     tensor.fill_(2)
     graph.replay()
     assert (seen.tolist(), tensor.tolist()) == ([2, -2, 2], [2, 2, 2])
+
+
+def test_tensors_that_share_storage_are_restored(device):
+    """Tied weights under two names, or a view: faults of one word compose in their order."""
+    tensor = torch.tensor([5, 6, 7, 8], dtype=torch.int32, device=device)
+    rows = [[0, 1, 0], [2, 1, 2], [1, 2, 4], [0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    patch = ops.Patch([tensor, tensor[1:]], np.array(rows, dtype=np.int64))
+    patch.strike()
+    assert tensor.tolist() == [5, 6, 7 ^ 1 ^ 2 ^ 4, 8]
+    patch.restore()
+    assert tensor.tolist() == [5, 6, 7, 8]

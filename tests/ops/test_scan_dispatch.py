@@ -60,3 +60,13 @@ def test_the_own_kernel_comes_first(mamba_ssm, monkeypatch):
             assert scan._scan_for("cuda", kind, 64, struck=struck) is native_scan
         assert scan._scan_for("cuda", torch.float64, 65, struck=struck) is selective_scan_reference
     assert scan._scan_for("cuda", torch.float32, 65, struck=False) is scan._mamba_ssm()
+
+
+def test_the_choice_can_be_traced():
+    """On CUDA torch.compile goes through it, and cannot follow the import of the native module."""
+
+    def chosen(u: torch.Tensor) -> torch.Tensor:
+        return u + 1 if scan_grid.runs_on_device(16) else u - 1
+
+    compiled = torch.compile(chosen, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(torch.zeros(2)), chosen(torch.zeros(2)))

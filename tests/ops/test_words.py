@@ -186,3 +186,10 @@ def test_functional_transforms_are_refused_in_one_sentence():
 
     with pytest.raises(InjectionError, match="outside the transform"):
         torch.func.vmap(inside)(torch.zeros(2, 2))
+
+
+def test_the_compiled_operator_says_what_it_returns():
+    tensor, index = torch.ones(3), torch.tensor([1, 2], dtype=torch.int32)
+    torch.library.opcheck(
+        torch.ops.faultsim.corrupt_.default, (tensor, index, torch.tensor([1 << 31]), 0)
+    )

@@ -112,6 +112,8 @@ def test_every_lowest_panel_has_its_numbers_of_flips(tmp_path, line, write_campa
             path = tmp_path / data / str(seed)
             write_campaign(path, [line(0, 5, flips=1)], data=data, seed=seed)
     panels = drawn(flips, tmp_path).axes
-    numbered = [axes.xaxis.get_tick_params()["labelbottom"] for axes in panels]
+    numbered = [
+        any(tick.label1.get_visible() for tick in axes.xaxis.get_major_ticks()) for axes in panels
+    ]
     assert numbered[:4] == [False, True, True, True]
     assert [axes.get_visible() for axes in panels] == [True] * 4 + [False] * 2
