@@ -67,8 +67,9 @@ def show_perturbations(console: Console, record: Mapping[str, Any]) -> None:
 
 
 def _settings(row: Mapping[str, Any]) -> list[str]:
-    """What was set, as people type it; not what a severity stands for."""
+    """What was set, as people type it; not what a severity stands for, nor what is off."""
     items = [item for item in row["setting"].partition(":")[2].split(",") if item]
+    items = [item for item in items if not item.endswith("=false")]
     names = [item.partition("=")[0] for item in items]
     return [i for i, n in zip(items, names, strict=True) if "severity" not in names or n in GIVEN]
 
