@@ -223,7 +223,7 @@ class Bench:
                     images = self.attack.perturbation(self.model, images, labels, generator)
                 except (FaultSimError, MemoryError, torch.OutOfMemoryError):
                     raise
-                except Exception:
+                except Exception:  # judging the trial meets it again, as a detected error
                     pass
                 changed.append(images.cpu())
                 injector.advance(len(images))

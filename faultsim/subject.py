@@ -5,12 +5,32 @@ from __future__ import annotations
 from torch import nn
 
 from faultsim.bench import Attack, Bench
-from faultsim.config import CampaignConfig, Evaluation
+from faultsim.config import CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
 from faultsim.devices import choose_device
 from faultsim.models import load_model
 from faultsim.perturb import Perturbation
 from faultsim.space import TARGETS, FaultSpace
+
+
+def load_subject(config: Subject) -> tuple[nn.Module, Dataset]:
+    """The model and the data.
+
+    Raises:
+        ConfigError: One of them cannot be loaded.
+    """
+    data = load_data(config.data, config.data_root, config.size)
+    return _model(config, data), data
+
+
+def _model(config: Subject, data: Dataset) -> nn.Module:
+    return load_model(
+        config.model,
+        num_classes=data.num_classes,
+        in_channels=data.in_channels,
+        checkpoint=config.checkpoint,
+        data=data.name,
+    )
 
 
 def make_bench(
@@ -23,16 +43,8 @@ def make_bench(
     """
     device = choose_device(config.device)
     data = data if data is not None else load_data(config.data, config.data_root, config.size)
-    if model is None:
-        model = load_model(
-            config.model,
-            num_classes=data.num_classes,
-            in_channels=data.in_channels,
-            checkpoint=config.checkpoint,
-            data=data.name,
-        )
     return Bench(
-        model,
+        model if model is not None else _model(config, data),
         data,
         batch_size=config.batch_size,
         limit=config.limit,

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ from faultsim.errors import ConfigError, JournalError
 
 MANIFEST, TRIALS, SUMMARY = "manifest.json", "trials-0.jsonl", "summary.json"
 COMPARED = ("config", "model", "data")
+RUNS = Path("runs")
 
 
 class Journal:
@@ -107,6 +109,12 @@ class Journal:
             self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)
         self.recorded = parse_lines(text[:whole], self.directory)
+
+
+def fresh_directory(name: str) -> Path:
+    """The first of runs/NAME-1, runs/NAME-2, … that is not there yet."""
+    numbered = (RUNS / f"{name}-{number}" for number in count(1))
+    return next(path for path in numbered if not path.exists())
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

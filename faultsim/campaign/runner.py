@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from faultsim.bench import Bench
 from faultsim.campaign.damaging import damaging
-from faultsim.campaign.journal import Journal
+from faultsim.campaign.journal import Journal, fresh_directory
 from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
@@ -24,7 +23,6 @@ from faultsim.schedule import SCHEDULES, Context, Trials
 from faultsim.subject import make_bench, make_space
 from faultsim.trial import Outcome, Trial
 
-RUNS = Path("runs")
 Line = dict[str, Any]
 
 
@@ -101,7 +99,7 @@ def run_campaign(
         golden = bench.golden_outcome("test")
         clean = bench.clean_outcome("test") if bench.attack else None
         manifest = manifest_of(config, given, bench, space, golden, clean)
-        directory = Path(config.out) if config.out else _fresh_directory(config)
+        directory = Path(config.out) if config.out else fresh_directory(_name(config))
         with Journal(directory, manifest, resume=config.resume) as journal:
             progress(Progress(directory, golden, clean, 0, plan.total))
             lines: list[Line] = []
@@ -177,9 +175,7 @@ def _summary(result: CampaignResult) -> dict[str, Any]:
     }
 
 
-def _fresh_directory(config: CampaignConfig) -> Path:
-    """The first directory under runs/ that is not there yet."""
+def _name(config: CampaignConfig) -> str:
+    """Of a campaign's directory."""
     model = config.model.replace(":", ".").replace("/", "-")
-    name = f"{config.mode}-{model}-{Path(config.data).stem.replace(':', '.')}"
-    numbered = (RUNS / f"{name}-{number}" for number in count(1))
-    return next(path for path in numbered if not path.exists())
+    return f"{config.mode}-{model}-{Path(config.data).stem.replace(':', '.')}"

@@ -11,18 +11,10 @@ from faultsim.cli.commands import Inspect
 
 def run(command: Inspect) -> int:
     """Prints one row a tensor."""
-    from faultsim.data import load_data
-    from faultsim.models import load_model
     from faultsim.space import FaultSpace
+    from faultsim.subject import load_subject
 
-    data = load_data(command.data, command.data_root, command.size)
-    model = load_model(
-        command.model,
-        num_classes=data.num_classes,
-        in_channels=data.in_channels,
-        checkpoint=command.checkpoint,
-        data=data.name,
-    )
+    model, data = load_subject(command)
     space = FaultSpace(
         model,
         command.target,

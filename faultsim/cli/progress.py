@@ -24,19 +24,11 @@ COLUMNS = (
 
 
 class CampaignBar:
-    """A bar that goes away when the work is over.
+    """A bar that goes away when the work is over."""
 
-    Args:
-        console: Where to draw.
-        label: Said before what is going on.
-    """
-
-    def __init__(self, console: Console, label: str = "") -> None:
-        self._label = f"{escape(label)}: " if label else ""
+    def __init__(self, console: Console) -> None:
         self._bar = Bar(*COLUMNS, console=console, transient=True)
-        self._task = self._bar.add_task(
-            f"{self._label}golden run", total=None, unit="trials", note=""
-        )
+        self._task = self._bar.add_task("golden run", total=None, unit="trials", note="")
 
     def __enter__(self) -> CampaignBar:
         self._bar.start()
@@ -58,8 +50,7 @@ class CampaignBar:
         self._show(escape(setting), done, total, "settings")
 
     def _show(self, doing: str, done: int, total: int, unit: str) -> None:
-        text = f"{self._label}{doing}"
-        self._bar.update(self._task, description=text, completed=done, total=total, unit=unit)
+        self._bar.update(self._task, description=doing, completed=done, total=total, unit=unit)
 
 
 def say_how_to_go_on(console: Console, directory: str | Path) -> None:

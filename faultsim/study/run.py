@@ -6,12 +6,17 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from faultsim.campaign import CampaignResult, Progress
-from faultsim.campaign.journal import MANIFEST, SUMMARY, check_same, write_json
+from faultsim.campaign.journal import (
+    MANIFEST,
+    SUMMARY,
+    check_same,
+    fresh_directory,
+    write_json,
+)
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
 from faultsim.robustness import RECORD, PerturbResult
@@ -19,7 +24,6 @@ from faultsim.study.parts import names_of, parts_of
 from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
 from faultsim.versions import versions
 
-RUNS = Path("runs")
 STUDY = "study.json"
 
 
@@ -77,7 +81,8 @@ def run_study(
     config = config or StudyConfig()
     chosen = Path(config.settings) if config.settings else REAL if config.data else SMALL
     plan = read_plan(chosen)
-    directory, begun = _directory(config), {"config": _settings(config), "plan": asdict(plan)}
+    directory = Path(config.out) if config.out else fresh_directory("study")
+    begun = {"config": _settings(config), "plan": asdict(plan)}
     parts = {
         name: parts_of(config, plan, name, data, directory / name)
         for name, data in names_of(config.data or ("digits",)).items()
@@ -116,13 +121,6 @@ def _settings(config: StudyConfig) -> dict[str, Any]:
     return settings
 
 
-def _directory(config: StudyConfig) -> Path:
-    if config.out is not None:
-        return Path(config.out)
-    numbered = (RUNS / f"study-{number}" for number in count(1))
-    return next(path for path in numbered if not path.exists())
-
-
 def _open(directory: Path, begun: dict[str, Any], *, resume: bool) -> None:
     """Makes the directory, or sees that it is the one to go on with."""
     path = directory / STUDY
@@ -151,8 +149,8 @@ def _record(plan: Plan, folder: Path) -> dict[str, Any]:
     found["campaigns"] = {}
     for name in plan.campaigns:
         manifest, summary = _read(folder / name / MANIFEST), _read(folder / name / SUMMARY)
-        del manifest["space"]["sites"], manifest["golden"]
-        found["campaigns"][name] = {**manifest, **summary}
+        space = {key: value for key, value in manifest["space"].items() if key != "sites"}
+        found["campaigns"][name] = {**manifest, "space": space, **summary}
     return found
 
 
