@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from faultsim.judge import Golden, judge
 from faultsim.models import model_digest
 from faultsim.ops import check_device_flag
 from faultsim.perturb import Perturbation, perturb_split
+from faultsim.replay import Prefix
 from faultsim.trial import Outcome, Trial
 
 
@@ -45,6 +47,7 @@ class Bench:
         batch_size: Images in a forward pass.
         device: Where the model runs.
         attack: What happens to the images, None for nothing.
+        replay: Whether a trial runs only what its faults can reach; outcomes are the same.
         digest: Of the model before the first trial.
     """
 
@@ -57,12 +60,14 @@ class Bench:
         limit: int | None = None,
         device: torch.device | str = "cpu",
         attack: Attack | None = None,
+        replay: bool = True,
     ) -> None:
         self.model = model.to(device).eval()
         self.data = data
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.attack = attack
+        self.replay = replay
         self.digest = model_digest(model)
         self._limit = limit
         self._clean: dict[str, Golden] = {}
@@ -86,7 +91,7 @@ class Bench:
                 batch_size=self.batch_size,
                 device=self.device,
             )
-            self._golden[split] = replace(clean, split=part, logits=self.logits_of(part))
+            self._golden[split] = self._recorded(part, clean.positive)
         return self._golden[split]
 
     def clean(self, split: str) -> Golden:
@@ -96,8 +101,21 @@ class Bench:
             if not len(part):
                 raise ConfigError(f"{self.data.name} has no {split} images")
             positive = self.data.positive if self.data.task == BINARY else None
-            self._clean[split] = Golden(part, self.logits_of(part), positive)
+            self._clean[split] = self._recorded(part, positive)
         return self._clean[split]
+
+    def _recorded(self, part: Split, positive: int | None) -> Golden:
+        prefix = self._prefix(part)
+        logits = self.logits_of(part, self.model if prefix is None else prefix.record)
+        return Golden(part, logits, positive, prefix)
+
+    def _prefix(self, part: Split) -> Prefix | None:
+        if not self.replay:
+            return None
+        try:
+            return Prefix(self.model, part.images[: self.batch_size].to(self.device), len(part))
+        except Exception:  # the golden run meets it again, and says what it is
+            return None
 
     def golden_outcome(self, split: str) -> Outcome:
         """The golden run as a trial without faults."""
@@ -127,7 +145,7 @@ class Bench:
         clean = self.clean(trial.split).first(trial.images)
         if self.attack.adapts:
             part = self._attacked(clean, trial.faults)
-            golden = replace(clean, split=part, logits=self.logits_of(part))
+            golden = replace(clean, split=part, logits=self.logits_of(part), prefix=None)
         outcome = judge(self._logits(golden, trial.faults), golden, with_auc=reports)
         if not reports:
             return outcome
@@ -167,8 +185,14 @@ class Bench:
         pairs = zip(torch.split(part.images, size), torch.split(part.labels, size), strict=True)
         return [(images.to(self.device), labels.to(self.device)) for images, labels in pairs]
 
-    def logits_of(self, part: Split) -> torch.Tensor:
+    def logits_of(
+        self, part: Split, forward: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """(n, classes) without faults, on the CPU.
+
+        Args:
+            part: Images, and labels that the output must suit.
+            forward: What runs the model on a batch, None for the model itself.
 
         Raises:
             ConfigError: The model fails, or does not give a row of logits an image.
@@ -177,7 +201,7 @@ class Bench:
         with torch.no_grad():
             for images, labels in self._batches(part):
                 try:
-                    logits = self.model(images)
+                    logits = (forward or self.model)(images)
                 except Exception as error:
                     shape = tuple(images.shape)
                     raise ConfigError(
@@ -199,9 +223,9 @@ class Bench:
         """Under faults, on the images of a golden run."""
         rows, injector = [], Injector(self.model, faults)
         with injector, torch.no_grad():
-            for images, _ in self._batches(golden.split):
+            for number, (images, _) in enumerate(self._batches(golden.split)):
                 try:
-                    rows.append(self.model(images).cpu())
+                    rows.append(self._forward(golden, number, images, faults).cpu())
                 except (FaultSimError, MemoryError, torch.OutOfMemoryError):
                     raise
                 except Exception:  # a fault that makes the forward pass raise is a detected error
@@ -211,6 +235,14 @@ class Bench:
             if self.device.type == "cuda":  # awaited just now, for the logits
                 check_device_flag(self.device)
         return torch.cat(rows)
+
+    def _forward(
+        self, golden: Golden, number: int, images: torch.Tensor, faults: FaultSet
+    ) -> torch.Tensor:
+        if golden.prefix is None:
+            logits: torch.Tensor = self.model(images)
+            return logits
+        return golden.prefix.run(number, images, faults)
 
     def _attacked(self, clean: Golden, faults: FaultSet) -> Split:
         """The images attacked while the faults are armed; as they are where the model raises."""

@@ -99,6 +99,8 @@ class CampaignConfig(Evaluation):
     """Perturb the images too: fgsm, pgd:eps=1/255,steps=20, gaussian-noise:severity=3, ..."""
     attack_model: Literal["golden", "faulty"] = "golden"
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
+    replay: bool = True
+    """Run only what a trial's faults can reach; outcomes are the same without, slower."""
     out: str | None = None
     """Campaign directory; a new one under runs/ unless given."""
     resume: bool = False

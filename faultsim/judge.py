@@ -9,6 +9,7 @@ import torch
 from faultsim import metrics
 from faultsim.data import Split
 from faultsim.formats import FORMATS
+from faultsim.replay import Prefix
 from faultsim.trial import Outcome
 
 
@@ -20,15 +21,17 @@ class Golden:
         split: Images and labels.
         logits: (n, classes), on the CPU.
         positive: The diseased class of a binary set, None of others.
+        prefix: The golden values inside the model, where trials may begin.
     """
 
     split: Split
     logits: torch.Tensor
     positive: int | None = None
+    prefix: Prefix | None = None
 
     def first(self, n: int | None) -> Golden:
         """The run on the first ``n`` images, all for None."""
-        return Golden(self.split.first(n), self.logits[:n], self.positive)
+        return replace(self, split=self.split.first(n), logits=self.logits[:n])
 
 
 def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Outcome:

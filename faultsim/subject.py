@@ -50,6 +50,7 @@ def make_bench(
         limit=config.limit,
         device=device,
         attack=_attack(config, data),
+        replay=isinstance(config, CampaignConfig) and config.replay,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,15 +23,16 @@ def map_tensors(
     """
     if isinstance(tree, torch.Tensor):
         return visit(path, tree)
-    items = _items(tree)
+    parts = items(tree)
     prefix = f"{path}." if path else ""
-    new = {key: map_tensors(item, visit, f"{prefix}{key}") for key, item in items.items()}
-    if all(new[key] is item for key, item in items.items()):
+    new = {key: map_tensors(item, visit, f"{prefix}{key}") for key, item in parts.items()}
+    if all(new[key] is item for key, item in parts.items()):
         return tree
     return _rebuild(tree, new)
 
 
-def _items(tree: Any) -> dict[Any, Any]:
+def items(tree: Any) -> dict[Any, Any]:
+    """What a container holds, by key or position; nothing for anything else."""
     if isinstance(tree, Mapping):
         return dict(tree)
     if isinstance(tree, (tuple, list)):
@@ -42,12 +43,21 @@ def _items(tree: Any) -> dict[Any, Any]:
     return {}
 
 
-def _rebuild(tree: Any, items: dict[Any, Any]) -> Any:
+def _rebuild(tree: Any, parts: dict[Any, Any]) -> Any:
     kind: Any = type(tree)
     if dataclasses.is_dataclass(tree):  # before mappings: some model outputs are both
-        return dataclasses.replace(tree, **{str(key): item for key, item in items.items()})  # type: ignore[type-var]
+        return dataclasses.replace(tree, **{str(key): item for key, item in parts.items()})  # type: ignore[type-var]
     if isinstance(tree, Mapping):
-        return kind(items)
+        return kind(parts)
     if hasattr(tree, "_fields"):
-        return kind(**items)
-    return kind(items.values())
+        return kind(**parts)
+    return kind(parts.values())
+
+
+def tensors(tree: Any) -> Iterator[torch.Tensor]:
+    """The tensors of ``tree``, in order."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    else:
+        for item in items(tree).values():
+            yield from tensors(item)

@@ -37,7 +37,7 @@ def manifest_of(
     settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
     if bench.attack:
         settings["perturb"] = str(bench.attack.perturbation)
-    for transient in ("out", "resume"):
+    for transient in ("out", "resume", "replay"):
         del settings[transient]
     return {
         "config": settings,

@@ -64,7 +64,8 @@ def reproduce(directory: str | Path, trial: int) -> Reproduction:
 
 
 def _config(manifest: dict[str, Any]) -> CampaignConfig:
-    config = CampaignConfig(**checked_settings(manifest["config"]))
+    settings = checked_settings(manifest["config"])
+    config = CampaignConfig(**settings, replay=False)  # the whole model, as a check
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the campaign ran on a CUDA device; there is none here")
     return config

@@ -1,0 +1,174 @@
+"""Prefix replay: a trial runs only what its faults can reach."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from faultsim.faults import FaultSet
+from faultsim.formats import FORMATS
+from faultsim.replay.cuts import choose_cuts
+from faultsim.replay.forwards import Forward, open_modules, other_forwards
+from faultsim.replay.trace import trace_calls
+from faultsim.replay.values import Unkept, absent, can_be_kept, copied
+
+MEMORY = 1 << 30
+"""Bytes that the golden values of one split may take."""
+
+SAMPLE = 8
+"""Images of the pass in which a model is watched."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What calls of modules returned for one batch: copies, or stand-ins where nobody reads it.
+
+    Attributes:
+        shape: Of the images.
+        outputs: By position of the call.
+    """
+
+    shape: torch.Size
+    outputs: dict[int, Any]
+
+    def copy(self, position: int) -> Any:
+        """A copy, which the model may change in place."""
+        if position not in self.outputs:
+            raise Unkept
+        return copied(self.outputs[position])
+
+
+class Prefix:
+    """The golden values at the cuts of a model, for the batches of one split.
+
+    A fault cannot change what runs before it, so a run may begin at the last cut before: the
+    modules that ended by then return what they returned in the golden run. A value that was not
+    kept, because nobody was to read it, stops the run when it is read, and all of it is run
+    instead; so every output is bit-identical to that of the whole model, for the same images in
+    the same batch.
+
+    Attributes:
+        cuts: Ticks of the pass, ascending; a model that cannot be cut has none.
+    """
+
+    def __init__(self, model: nn.Module, images: torch.Tensor, total: int) -> None:
+        """Watches a golden pass, chooses the cuts, and drops those that do not prove exact.
+
+        Args:
+            model: Any module, on the device of the images.
+            images: The first batch.
+            total: Images of the split.
+        """
+        self._model = model
+        self._modules = open_modules(model)
+        self._batches: list[Kept | None] = []
+        sample = images[:SAMPLE]
+        self._calls = trace_calls(model, sample)
+        self.cuts = choose_cuts(self._calls, MEMORY / total * len(sample))
+        self._skipped = {cut: self._positions(cut) for cut in self.cuts}
+        self.cuts = self._exact(sample)
+
+    def _positions(self, cut: int) -> dict[str, list[int]]:
+        """By module, the calls that a run from ``cut`` on skips."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for position, call in enumerate(self._calls.calls):
+            if call.skipped(cut):
+                found[call.module].append(position)
+        return dict(found)
+
+    def _exact(self, sample: torch.Tensor) -> list[int]:
+        """The cuts from which a golden run gives the golden output.
+
+        Other images go through the model before: what a model remembers of them would show.
+        """
+        with torch.no_grad():
+            golden = self.record(sample)
+            kept = self._batches.pop()
+            self._model(sample.flip(0, -1))
+            return [cut for cut in self.cuts if kept and self._repeats(golden, sample, kept, cut)]
+
+    def _repeats(self, golden: torch.Tensor, sample: torch.Tensor, kept: Kept, cut: int) -> bool:
+        try:
+            return same_bits(golden, self._run(sample, kept, cut))
+        except (Unkept, Exception):
+            return False
+
+    def record(self, images: torch.Tensor) -> torch.Tensor:
+        """The golden output for the next batch; keeps what crosses the cuts."""
+        kept = Kept(images.shape, {})
+        names: list[str] = []
+
+        def around(name: str, forward: Forward) -> Forward:
+            def recorded(*args: Any, **kwargs: Any) -> Any:
+                position = len(names)
+                names.append(name)
+                output = forward(*args, **kwargs)
+                if position < len(self._calls.calls):
+                    self._keep(kept.outputs, position, output)
+                return output
+
+            return recorded
+
+        with other_forwards(self._modules, around):
+            output: torch.Tensor = self._model(images)
+        usual = names == [call.module for call in self._calls.calls]
+        self._batches.append(kept if usual else None)
+        return output
+
+    def _keep(self, outputs: dict[int, Any], position: int, output: Any) -> None:
+        call = self._calls.calls[position]
+        if not can_be_kept(output):
+            return
+        if any(call.needed(cut) for cut in self.cuts):
+            outputs[position] = copied(output)
+        elif any(call.skipped(cut) for cut in self.cuts):
+            outputs[position] = absent(output)
+
+    def run(self, number: int, images: torch.Tensor, faults: FaultSet) -> torch.Tensor:
+        """The output for a batch while faults are armed.
+
+        Args:
+            number: Of the batch, in the order they were recorded.
+            images: The batch. Of fewer images all of the model is run: in a smaller batch, each
+                might be rounded otherwise.
+            faults: What is armed.
+        """
+        kept = self._batches[number]
+        reach = self._calls.reach(faults)
+        cut = max((cut for cut in self.cuts if cut <= reach), default=None)
+        if kept is not None and cut is not None and kept.shape == images.shape:
+            try:
+                return self._run(images, kept, cut)
+            except Unkept:
+                pass
+        output: torch.Tensor = self._model(images)
+        return output
+
+    def _run(self, images: torch.Tensor, kept: Kept, cut: int) -> torch.Tensor:
+        skipped = self._skipped[cut]
+
+        def around(name: str, forward: Forward) -> Forward:
+            left: Iterator[int] = iter(skipped[name])
+
+            def replayed(*args: Any, **kwargs: Any) -> Any:
+                position = next(left, None)
+                return forward(*args, **kwargs) if position is None else kept.copy(position)
+
+            return replayed
+
+        with other_forwards({name: self._modules[name] for name in skipped}, around):
+            output: torch.Tensor = self._model(images)
+        return output
+
+
+def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are of one dtype and shape, and equal bit by bit."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    word = FORMATS[one.dtype].word
+    return torch.equal(one.view(word), other.view(word))

@@ -1,0 +1,85 @@
+"""Golden values between a model's modules: kept as exact copies, or known to be absent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from faultsim import trees
+
+_LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
+_PLAIN = (torch.Tensor, int, float, str, bool, type(None), torch.dtype, torch.device)
+
+
+class Unkept(BaseException):
+    """A value was read that had not been kept.
+
+    Not an Exception, lest a model take it for an error of its own.
+    """
+
+
+class Absent(torch.Tensor):
+    """Has the shape, dtype and device of a tensor whose value nobody is expected to read.
+
+    Any operation on it raises :class:`Unkept`; who reads its memory past torch finds NaN.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @staticmethod
+    def like(tensor: torch.Tensor) -> torch.Tensor:
+        """The stand-in for a tensor."""
+        poison = torch.nan if tensor.is_floating_point() else 0
+        word = torch.full((), poison, dtype=tensor.dtype, device=tensor.device)
+        made: torch.Tensor = torch.Tensor._make_subclass(Absent, word.expand(tensor.shape))
+        return made
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        raise Unkept
+
+
+def can_be_kept(tree: Any) -> bool:
+    """Whether a module's output is made of plain tensors and constants alone."""
+    if isinstance(tree, torch.Tensor):
+        plain = type(tree) in (torch.Tensor, torch.nn.Parameter)
+        return (
+            plain
+            and tree.layout == torch.strided
+            and not (tree.is_complex() or tree.is_neg() or tree.is_quantized)
+        )
+    items = trees.items(tree)
+    return all(map(can_be_kept, items.values())) if items else isinstance(tree, _PLAIN)
+
+
+def copied(tree: Any) -> Any:
+    """The same with copies of its tensors, of the same strides and alignment."""
+    return trees.map_tensors(tree, lambda _, tensor: _copy(tensor))
+
+
+def absent(tree: Any) -> Any:
+    """The same without the values of its tensors."""
+    return trees.map_tensors(tree, lambda _, tensor: Absent.like(tensor))
+
+
+def nbytes(tree: Any) -> int:
+    """Memory of a copy, in bytes."""
+    return sum(_span(tensor) * tensor.element_size() for tensor in trees.tensors(tree))
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    if isinstance(tensor, Absent) or not tensor.numel():
+        return tensor if isinstance(tensor, Absent) else tensor.clone()
+    before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
+    start = tensor.storage_offset() - before
+    memory = tensor.as_strided((before + _span(tensor),), (1,), start).clone()
+    return memory.as_strided(tensor.shape, tensor.stride(), before)
+
+
+def _span(tensor: torch.Tensor) -> int:
+    """Words from the first to the last, those between that are not the tensor's included."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
