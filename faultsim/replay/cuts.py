@@ -28,7 +28,7 @@ def _spread(calls: Calls, count: int) -> list[int]:
     """In each of ``count`` equal spans of time the cut that is crossed by the least memory."""
     start, end = calls.seconds[0], calls.seconds[-1]
     borders = [start + (end - start) * i / count for i in range(count + 1)] if count else []
-    ticks = [call.exit for call in calls.calls if _possible(calls, call.exit)]
+    ticks = [call.exit for call in calls.calls if is_possible(calls, call.exit)]
     cuts = []
     for low, high in pairwise(borders):
         within = [tick for tick in ticks if low < calls.seconds[tick] <= high]
@@ -37,15 +37,15 @@ def _spread(calls: Calls, count: int) -> list[int]:
     return cuts
 
 
-def _possible(calls: Calls, cut: int) -> bool:
+def is_possible(calls: Calls, cut: int) -> bool:
+    """Whether the outputs of all that a run from ``cut`` on skips can be kept."""
     return all(call.bytes is not None for call in calls.calls if call.skipped(cut))
 
 
 def _memory(calls: Calls, cuts: Iterable[int]) -> int:
-    crossing = {call: call.bytes or 0 for cut in cuts for call in crossing_at(calls, cut)}
+    crossing = {call: call.bytes or 0 for cut in cuts for call in _crossing(calls, cut)}
     return sum(crossing.values())
 
 
-def crossing_at(calls: Calls, cut: int) -> list[Call]:
-    """The calls whose outputs are read on both sides of a cut, or after it."""
+def _crossing(calls: Calls, cut: int) -> list[Call]:
     return [call for call in calls.calls if call.needed(cut)]

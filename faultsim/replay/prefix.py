@@ -84,13 +84,18 @@ class Prefix:
     def _exact(self, sample: torch.Tensor) -> list[int]:
         """The cuts from which a golden run gives the golden output.
 
-        Other images go through the model before: what a model remembers of them would show.
+        Other images go through the model before, and the last cut comes first: what a module that
+        is skipped left behind for others would show.
         """
         with torch.no_grad():
             golden = self.record(sample)
             kept = self._batches.pop()
+            if kept is None:
+                return []
             self._model(sample.flip(0, -1))
-            return [cut for cut in self.cuts if kept and self._repeats(golden, sample, kept, cut)]
+            last_first = reversed(self.cuts)
+            exact = [cut for cut in last_first if self._repeats(golden, sample, kept, cut)]
+        return exact[::-1]
 
     def _repeats(self, golden: torch.Tensor, sample: torch.Tensor, kept: Kept, cut: int) -> bool:
         try:
@@ -144,7 +149,7 @@ class Prefix:
         if kept is not None and cut is not None and kept.shape == images.shape:
             try:
                 return self._run(images, kept, cut)
-            except Unkept:
+            except (Unkept, Exception):  # an error of the model's own will be met again
                 pass
         output: torch.Tensor = self._model(images)
         return output

@@ -9,7 +9,7 @@ import torch
 from faultsim import trees
 
 _LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
-_PLAIN = (torch.Tensor, int, float, str, bool, type(None), torch.dtype, torch.device)
+_PLAIN = (int, float, str, bool, type(None), tuple, list, dict)
 
 
 class Unkept(BaseException):

@@ -1,0 +1,176 @@
+"""Prefix replay gives the bits of the whole model, on models that make it hard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from faultsim import FaultSet, FaultSpace, inject
+from faultsim.errors import InjectionError
+from faultsim.models.medmamba import medmamba
+from faultsim.replay import Prefix, cuts
+from faultsim.replay.calls import Calls
+from faultsim.replay.prefix import same_bits
+
+Output = torch.Tensor | str
+
+
+@pytest.fixture(autouse=True)
+def cut_everywhere(monkeypatch):
+    """Cuts wherever a model can be cut, so that no test hangs on the clock."""
+
+    def choose(calls: Calls, room: float) -> list[int]:
+        ends = sorted(call.exit for call in calls.calls)
+        return [tick for tick in ends if cuts.is_possible(calls, tick)]
+
+    monkeypatch.setattr("faultsim.replay.prefix.choose_cuts", choose)
+
+
+def prefix_of(model: nn.Module, *batches: torch.Tensor) -> Prefix:
+    prefix = Prefix(model, batches[0], sum(map(len, batches)))
+    with torch.no_grad():
+        for batch in batches:
+            assert same_bits(prefix.record(batch), model(batch))
+    return prefix
+
+
+def agree(model: nn.Module, space: FaultSpace, batches: list[torch.Tensor], trials: int) -> None:
+    """Whole model and replay give the same outputs, or errors, under the same faults."""
+    prefix = prefix_of(model, *batches)
+    single = [layer.sample(1, seed=t) for layer in space.layers().values() for t in range(trials)]
+    for faults in single + [space.sample(2 + t % 2, seed=7, trial=t) for t in range(20)]:
+        for number, batch in enumerate(batches):
+            whole = under(model, faults, partial(model, batch))
+            model(batch.flip(-1))  # nothing may rest on what the last pass left behind
+            part = under(model, faults, partial(prefix.run, number, batch, faults))
+            assert type(whole) is type(part)
+            assert whole == part if isinstance(whole, str) else same_bits(whole, part), faults
+
+
+def under(model: nn.Module, faults: FaultSet, run: Callable[[], torch.Tensor]) -> Output:
+    """The output under faults, or that one of them never fired."""
+    try:
+        with torch.no_grad(), inject(model, faults):
+            return run()
+    except InjectionError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_outputs_are_those_of_the_whole_model(network, vectors, target):
+    space = FaultSpace(network, target, bits="20-30", inputs=vectors)
+    agree(network, space, [vectors, vectors.flip(0) * 2], trials=3)
+
+
+@pytest.mark.parametrize("target", ["weights", "activations", "states"])
+def test_outputs_of_medmamba(target):
+    torch.manual_seed(0)
+    model = medmamba("n", num_classes=3, in_channels=1).eval()
+    images = torch.rand(3, 1, 16, 16)
+    agree(model, FaultSpace(model, target, inputs=images), [images], trials=1)
+
+
+def calls_of(model: nn.Module, run) -> Counter[str]:
+    """How often each module runs its own forward."""
+    counts: Counter[str] = Counter()
+    for name, module in model.named_modules():
+        own = type(module).forward
+
+        def counted(self, *args, name=name, own=own):
+            counts[name] += 1
+            return own(self, *args)
+
+        module.__class__ = type(type(module).__name__, (type(module),), {"forward": counted})
+    run()
+    return counts
+
+
+def stack() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(*(nn.Linear(8, 8) for _ in range(5))).eval()
+
+
+def test_what_ran_before_the_fault_does_not_run(vectors):
+    model = stack()
+    prefix = prefix_of(model, vectors)
+    faults = FaultSpace(model, include="3").sample(1, seed=0)
+    counts = calls_of(model, lambda: prefix.run(0, vectors, faults))
+    assert counts["3"] == counts["4"] == 1
+    assert counts["0"] == counts["1"] == counts["2"] == 0
+
+
+def test_a_struck_output_needs_no_second_run_of_its_module(vectors):
+    model = stack()
+    prefix = prefix_of(model, vectors)
+    faults = FaultSpace(model, "activations", inputs=vectors, include="3").sample(1, seed=0)
+
+    def run() -> None:
+        with inject(model, faults):
+            prefix.run(0, vectors, faults)
+
+    assert calls_of(model, run) == {"": 1, "4": 1}
+
+
+def test_the_earliest_of_several_faults_counts(vectors):
+    model = stack()
+    prefix = prefix_of(model, vectors)
+    faults = FaultSpace(model, bits=[0], include=["1.bias", "4.bias"]).locate(range(16))
+    counts = calls_of(model, lambda: prefix.run(0, vectors, faults))
+    assert counts == {"": 1, "1": 1, "2": 1, "3": 1, "4": 1}
+
+
+def test_smaller_batches_run_whole(vectors):
+    model = stack()
+    prefix = prefix_of(model, vectors)
+    faults = FaultSpace(model, include="4").sample(1, seed=0)
+    counts = calls_of(model, lambda: prefix.run(0, vectors[:4], faults))
+    assert counts["0"] == 1
+
+
+def test_a_model_is_the_same_after_a_replay(network, vectors, bits_of_model):
+    before, attributes = bits_of_model(network), [set(vars(m)) for m in network.modules()]
+    prefix = prefix_of(network, vectors)
+    faults = FaultSpace(network).sample(1, seed=0)
+    prefix.run(0, vectors, faults)
+    assert bits_of_model(network) == before
+    after = [set(vars(module)) - {"left"} for module in network.modules()]
+    assert after == [names - {"left"} for names in attributes]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_forwards_come_back_after_an_error(vectors, error):
+    model = stack()
+    prefix = prefix_of(model, vectors)
+
+    def fail(*_):
+        raise error
+
+    handle = model[4].register_forward_pre_hook(fail)
+    with pytest.raises(error):
+        prefix.run(0, vectors, FaultSpace(model, include="4").sample(1, seed=0))
+    handle.remove()
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_a_forward_of_ones_own_survives(vectors):
+    model = stack()
+    model[1].forward = lambda x: x * 2
+    own = model[1].forward
+    prefix_of(model, vectors).run(0, vectors, FaultSpace(model, include="4").sample(1, seed=0))
+    assert model[1].forward is own
+
+
+def test_replicated_models_run_whole(vectors):
+    assert prefix_of(nn.DataParallel(stack()), vectors).cuts == []
+    half = nn.Sequential(stack(), nn.DataParallel(stack()), nn.Linear(8, 3)).eval()
+    agree(half, FaultSpace(half), [vectors], trials=3)
+
+
+def test_errors_of_the_model_are_its_own(vectors):
+    with pytest.raises(RuntimeError, match="shapes"):
+        Prefix(nn.Linear(3, 3), vectors, 6)
