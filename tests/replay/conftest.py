@@ -193,6 +193,61 @@ class Noisy(nn.Module):
         return x + torch.rand_like(x)
 
 
+class Looping(nn.Module):
+    """Calls the shared layer once or twice, by the scale of the images."""
+
+    def __init__(self, shared: nn.Module) -> None:
+        super().__init__()
+        self.shared = shared
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2 if x.abs().mean() > 1 else 1):
+            x = self.shared(x)
+        return x
+
+
+class Boxing(nn.Module):
+    """Returns something that nobody can copy, by the scale of the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | Box:
+        large = x.abs().mean() > 1
+        x = self.layer(x)
+        return Box(x) if large else x
+
+
+class Box:
+    def __init__(self, inside: torch.Tensor) -> None:
+        self.inside = inside
+
+
+class Varying(nn.Module):
+    """Takes another way for other images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shared = nn.Linear(8, 8)
+        self.looping, self.again, self.head = Looping(shared), shared, nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.again(torch.tanh(self.looping(x)))))
+
+
+class Opening(nn.Module):
+    """Changes what it finds in a box."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxing, self.head = Boxing(), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.boxing(x)
+        return self.head(y.inside.add_(1) if isinstance(y, Box) else y)
+
+
 NETWORKS = (
     InPlace,
     Tied,
@@ -204,6 +259,8 @@ NETWORKS = (
     Recurrent,
     Attending,
     Seeded,
+    Varying,
+    Opening,
 )
 
 

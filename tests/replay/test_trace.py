@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from faultsim.fault import Site
 from faultsim.faults import FaultSet
 from faultsim.replay.calls import NEVER, Calls
 from faultsim.replay.cuts import choose_cuts, is_possible
+from faultsim.replay.forwards import open_modules
 from faultsim.replay.trace import trace_calls
 
 
@@ -88,6 +91,19 @@ def test_what_crosses_a_cut(skip):
     assert crossing("body") == {"start", "body"}
 
 
+class Past(nn.Module):
+    """Reads memory without telling torch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        words = (ctypes.c_float * x.numel()).from_address(x.data_ptr())
+        return torch.tensor(list(words)).view(-1, 4)
+
+
+def test_arguments_and_the_result_count_as_read():
+    calls = trace_calls(nn.Sequential(nn.Linear(4, 4), Past()), torch.rand(2, 4)).calls
+    assert [call.needed(call.exit) for call in calls] == [True, True]
+
+
 def test_cuts_fit_into_the_memory_there_is(skip):
     def memory(cuts: list[int]) -> int:
         crossing = {call for call in skip.calls for cut in cuts if call.needed(cut)}
@@ -129,3 +145,12 @@ def test_what_cannot_be_copied_cannot_be_skipped():
     calls = trace_calls(Opening(), torch.rand(2, 4))
     assert not any(is_possible(calls, call.exit) for call in calls.calls)
     assert choose_cuts(calls, 1 << 20) == []
+
+
+def test_compiled_and_replicated_modules_are_closed():
+    compiled = torch.compile(nn.Sequential(nn.Linear(4, 4)))
+    inside = nn.Sequential(nn.Linear(4, 4))
+    inside.compile()
+    model = nn.Sequential(nn.Linear(4, 4), compiled, inside, nn.DataParallel(nn.ReLU()))
+    assert set(open_modules(model)) == {"0"}
+    assert open_modules(compiled) == {}
