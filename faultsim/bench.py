@@ -117,6 +117,11 @@ class Bench:
         except Exception:  # the golden run meets it again, and says what it is
             return None
 
+    def replays(self, split: str) -> bool:
+        """Whether the model can be cut, so that trials need not run all of it."""
+        prefix = self.golden(split).prefix
+        return prefix is not None and len(prefix.cuts) > 0
+
     def golden_outcome(self, split: str) -> Outcome:
         """The golden run as a trial without faults."""
         golden = self.golden(split)

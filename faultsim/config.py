@@ -100,7 +100,7 @@ class CampaignConfig(Evaluation):
     attack_model: Literal["golden", "faulty"] = "golden"
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
     replay: bool = True
-    """Run only what a trial's faults can reach; outcomes are the same without, slower."""
+    """Let a trial run only what its faults can reach, or else all: slower, with equal outcomes."""
     out: str | None = None
     """Campaign directory; a new one under runs/ unless given."""
     resume: bool = False

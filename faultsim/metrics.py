@@ -103,13 +103,16 @@ def auc(probabilities: torch.Tensor, labels: torch.Tensor) -> float | None:
     Returns:
         None where it is undefined: non-finite scores, or a class without or with all images.
     """
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import auc as area_under
+    from sklearn.metrics import roc_curve
 
     scores, truth = one_against_rest(probabilities, labels)
     mixed = truth.any(axis=0) & ~truth.all(axis=0)
     if not np.isfinite(scores).all() or not mixed.all():
         return None
-    areas = [roc_auc_score(*column) for column in zip(truth.T, scores.T, strict=True)]
+    # The very steps of roc_auc_score, which checks its input so often that it takes twice as long.
+    curves = [roc_curve(*column) for column in zip(truth.T, scores.T, strict=True)]
+    areas = [area_under(false, true) for false, true, _ in curves]
     return float(sum(areas) / len(areas))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Progress:
         directory: The campaign directory.
         golden: The golden run on the test split, of perturbed images where there are such.
         clean: The golden run on the images as they are, where others are perturbed.
+        replays: Whether trials run only what their faults can reach.
         done: Trials finished.
         total: Trials planned; a search may end with fewer.
         trial: The trial just finished, None at the start.
@@ -43,6 +44,7 @@ class Progress:
     directory: Path
     golden: Outcome
     clean: Outcome | None
+    replays: bool
     done: int
     total: int
     trial: Trial | None = None
@@ -101,7 +103,8 @@ def run_campaign(
         manifest = manifest_of(config, given, bench, space, golden, clean)
         directory = Path(config.out) if config.out else fresh_directory(_name(config))
         with Journal(directory, manifest, resume=config.resume) as journal:
-            progress(Progress(directory, golden, clean, 0, plan.total))
+            start = Progress(directory, golden, clean, bench.replays("test"), 0, plan.total)
+            progress(start)
             lines: list[Line] = []
             worst: dict[str, FaultSet] = {}
             for line, trial in _run(plan.trials, bench, journal, config.seed):
@@ -109,7 +112,7 @@ def run_campaign(
                 if "search" not in trial.cell and "curve" in trial.cell:
                     worst[str(trial.cell["curve"])] = trial.faults
                 outcome = Outcome.from_json(line)
-                progress(Progress(directory, golden, clean, len(lines), plan.total, trial, outcome))
+                progress(replace(start, done=len(lines), trial=trial, outcome=outcome))
             bench.check_intact()
             attack_loss = clean.acc - golden.acc if clean else 0.0
             sampled = config.mode != "exhaustive"

@@ -11,6 +11,8 @@ from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
 
+WHOLE = "The model cannot be cut between its modules: every trial runs all of it."
+
 
 def run(command: Campaign) -> int:
     """Runs the campaign and prints its tables."""
@@ -29,6 +31,8 @@ def run(command: Campaign) -> int:
                     directory = progress.directory
                     for line in golden_lines(progress.golden, progress.clean, config.perturb):
                         console.print(line, soft_wrap=True)
+                    if config.replay and not progress.replays:
+                        console.print(WHOLE, soft_wrap=True)
                 bar.advance(progress)
 
             result = run_campaign(config, progress=report)

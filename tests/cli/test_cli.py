@@ -44,6 +44,17 @@ def test_a_campaign_prints_its_table_and_directory(campaign, tmp_path):
     assert [json.loads(line)["flips"] for line in journal] == [1, 1, 16, 16]
 
 
+def test_a_model_that_cannot_be_cut_is_told(campaign, tmp_path, monkeypatch):
+    code = "import torch\n\n\nclass make(torch.nn.Linear):\n    def __init__(self, num_classes):\n"
+    code += "        super().__init__(64, num_classes)\n\n    def forward(self, x):\n"
+    code += "        return super().forward(x[:, 0, ::4, ::4].flatten(1))\n"
+    (tmp_path / "whole.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert "every trial runs all of it" in campaign("--model", "whole:make")[1]
+    plain = campaign("--out", str(tmp_path / "b"), "--model", "whole:make", "--no-replay")[1]
+    assert "every trial" not in plain
+
+
 def test_worst_case_prints_ranked_flips_beside_random_ones(campaign):
     code, out, _ = campaign(
         "--mode", "worst-case", "--flips", "1", "--include", "head", "--bits", "23-30"
