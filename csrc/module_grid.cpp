@@ -14,6 +14,7 @@ void register_host_grid(py::module_& m) {
   m.attr("rank_header_bytes") = sizeof(RankFound);
   m.attr("rank_entry_bytes") = sizeof(Ranked);
   // What a patch over a grid reads: its tensors, and its faults sorted by word.
+  m.attr("patch_fault_bytes") = static_cast<int>(sizeof(PatchFault));
   m.def("patch_tables", [](const std::vector<Words>& tensors,
                            const py::array_t<int64_t, py::array::c_style>& table) {
     std::vector<PatchFault> faults = patch_faults(table);

@@ -5,7 +5,8 @@
 
 namespace faultsim {
 
-// A patch where the grid can read it: its tensors, and its faults sorted by word.
+// A patch where the grid can read it: its tensors, and its faults sorted by word. A slot without a
+// fault has a negative tensor.
 struct PatchTables {
   const Words* tensors;
   const PatchFault* faults;
@@ -13,7 +14,9 @@ struct PatchTables {
   int64_t* saved;
 
   // Whether thread `at` is at the head of the faults of one word, and has them all to do.
-  FAULTSIM_HD bool leads(int64_t at) const { return at == 0 || !same_word(at - 1, at); }
+  FAULTSIM_HD bool leads(int64_t at) const {
+    return faults[at].tensor >= 0 && (at == 0 || !same_word(at - 1, at));
+  }
 
   FAULTSIM_HD bool same_word(int64_t one, int64_t other) const {
     return faults[one].word == faults[other].word;

@@ -88,6 +88,8 @@ def update_limit(words: int, index: int, n: int) -> None: ...
 
 # Kernels over a grid. The last argument is a shuffle of the host's threads, or a CUDA stream.
 
+patch_fault_bytes: int
+
 def patch_tables(tensors: list[Words], table: npt.NDArray[np.int64]) -> tuple[bytes, bytes]: ...
 
 class GridPatch:

@@ -6,6 +6,7 @@ from faultsim.ops.ranking import RankedBits, rank_bits
 from faultsim.ops.sampling import sample_bit_errors, sample_uniform
 from faultsim.ops.scan import selective_scan
 from faultsim.ops.scan_module import SelectiveScan
+from faultsim.ops.slots import FaultSlots
 from faultsim.ops.state_fault import StateFault
 from faultsim.ops.words import (
     apply_,
@@ -18,6 +19,7 @@ from faultsim.ops.words import (
 )
 
 __all__ = [
+    "FaultSlots",
     "Patch",
     "RankedBits",
     "SelectiveScan",

@@ -6,19 +6,15 @@ operand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from faultsim.errors import FaultError
 from faultsim.ops._native import native
-from faultsim.ops.grid import on_grid, on_stream
+from faultsim.ops.grid import on_grid
+from faultsim.ops.slots import FaultSlots, Table, checked
 from faultsim.ops.words import check_tensor, native_words, touch
-
-Table = npt.NDArray[np.int64]
 
 
 class Patch:
@@ -44,12 +40,15 @@ class Patch:
         for tensor in tensors:
             check_tensor(tensor)
         self._tensors = tensors
-        self._parts: list[_HostPatch | _GridPatch] = []
+        self._parts: list[_HostPatch | FaultSlots] = []
         devices = [tensor.device if on_grid(tensor) else None for tensor in tensors]
         for device in dict.fromkeys(devices):
             if device is not None:
                 here = np.array([other == device for other in devices])
-                self._parts.append(_GridPatch(tensors, table[:, here[table[0]]], device))
+                part = table[:, here[table[0]]]
+                slots = FaultSlots(tensors, part.shape[1], device)
+                slots.load(part)
+                self._parts.append(slots)
         if self._parts:
             table = table[:, np.array([device is None for device in devices])[table[0]]]
         self._parts.append(_HostPatch(tensors, table))
@@ -75,42 +74,11 @@ class _HostPatch:
     """The faults in tensors on the CPU."""
 
     def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:
-        self._native = _checked(native().Patch, tensors, table)
+        words = [native_words(tensor) for tensor in tensors]
+        self._native = checked(native().Patch, words, table)
 
     def strike(self) -> None:
         self._native.strike()
 
     def restore(self) -> None:
         self._native.restore()
-
-
-class _GridPatch:
-    """The faults in tensors on a CUDA device, uploaded once; then launches alone."""
-
-    def __init__(self, tensors: Sequence[torch.Tensor], table: Table, device: torch.device) -> None:
-        self._device = device
-        tables = _checked(native().patch_tables, tensors, table)
-        self._saved = torch.empty(table.shape[1], dtype=torch.int64, device=device)
-        self._tables = [_uploaded(part, device) for part in tables]
-        places = [part.data_ptr() for part in self._tables]
-        make = native().CudaPatch if device.type == "cuda" else native().GridPatch
-        self._native = make(*places, table.shape[1], self._saved.data_ptr())
-
-    def strike(self) -> None:
-        on_stream(self._device, self._native.strike)
-
-    def restore(self) -> None:
-        on_stream(self._device, self._native.restore)
-
-
-def _checked(make: Callable[..., Any], tensors: Sequence[torch.Tensor], table: Table) -> Any:
-    # Tensors of another device keep their place in the list; no fault of these is in them.
-    words = [native_words(tensor) for tensor in tensors]
-    try:
-        return make(words, np.ascontiguousarray(table))
-    except IndexError as error:
-        raise FaultError(str(error)) from None
-
-
-def _uploaded(table: bytes, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.frombuffer(table, np.uint8).copy()).to(device)

@@ -1,0 +1,81 @@
+"""Places for faults on a device, which launches strike and restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from faultsim.errors import FaultError
+from faultsim.ops._native import native
+from faultsim.ops.grid import on_stream
+from faultsim.ops.words import native_words
+
+Table = npt.NDArray[np.int64]
+_NONE = np.zeros((7, 0), dtype=np.int64)
+_EMPTY = 0xFF  # every byte of a slot without a fault
+
+
+class FaultSlots:
+    """Places on a device for faults, uploaded ahead of the launches that strike and restore.
+
+    A CUDA graph can hold these launches, and strikes what the slots hold when it is replayed: one
+    graph serves one trial after another.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor], size: int, device: torch.device) -> None:
+        """Makes slots without faults.
+
+        Args:
+            tensors: Those that may be struck, at their places now; others only keep their numbers.
+            size: Number of slots.
+            device: Of the tensors that are struck.
+        """
+        self.size = size
+        self._device = device
+        self._words = [native_words(tensor) for tensor in tensors]
+        self._tensors = _uploaded(native().patch_tables(self._words, _NONE)[0], device)
+        self._saved = torch.empty(size, dtype=torch.int64, device=device)
+        self._faults = torch.full((size, native().patch_fault_bytes), _EMPTY, dtype=torch.uint8)
+        self._faults = self._faults.to(device)
+        self._used = 0
+        places = [part.data_ptr() for part in (self._tensors, self._faults)]
+        make = native().CudaPatch if device.type == "cuda" else native().GridPatch
+        self._native = make(*places, size, self._saved.data_ptr())
+
+    def load(self, table: Table) -> None:
+        """Fills the slots, in the order of the device's current stream; none may be struck.
+
+        Args:
+            table: (7, n) int64 of at most ``size`` faults; sites are positions in the tensors.
+
+        Raises:
+            FaultError: An index outside its tensor.
+        """
+        faults = np.frombuffer(checked(native().patch_tables, self._words, table)[1], np.uint8)
+        n = table.shape[1]
+        rows = np.full((max(n, self._used), self._faults.shape[1]), _EMPTY, dtype=np.uint8)
+        rows[:n] = faults.reshape(-1, rows.shape[1])
+        self._faults[: len(rows)].copy_(torch.from_numpy(rows))
+        self._used = n
+
+    def strike(self) -> None:
+        on_stream(self._device, self._native.strike)
+
+    def restore(self) -> None:
+        on_stream(self._device, self._native.restore)
+
+
+def checked(make: Callable[..., Any], words: list[Any], table: Table) -> Any:
+    """What a native function makes of faults; raises FaultError for an index outside its tensor."""
+    try:
+        return make(words, np.ascontiguousarray(table))
+    except IndexError as error:
+        raise FaultError(str(error)) from None
+
+
+def _uploaded(table: bytes, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(table, np.uint8).copy()).to(device)
