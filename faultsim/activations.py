@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
@@ -18,6 +19,7 @@ from faultsim.formats import FORMATS
 from faultsim.ops import apply_
 from faultsim.transient import ROOT, TransientFaults, arguments_of, batch_of, golden_pass
 
+Ints = npt.NDArray[np.int64]
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 
 
@@ -126,7 +128,7 @@ class ActivationFaults(TransientFaults):
         shape = tuple(tensor.shape[1:] if site.per_sample else tensor.shape)
         if shape != site.shape:
             return tensor
-        rows, index = self._strikes(site, faults, len(tensor) if site.per_sample else 1)
+        rows, index = strikes(site, faults, len(tensor) if site.per_sample else 1, self.offset)
         struck = tensor.clone()
         for number, op in enumerate(OPS):
             chosen = faults.op[rows] == number
@@ -137,14 +139,25 @@ class ActivationFaults(TransientFaults):
         self._mark(name, rows)
         return struck
 
-    def _strikes(self, site: Site, faults: FaultSet, batch: int) -> tuple[Any, Any]:
-        """Rows of ``faults`` and row-major positions in the whole output, pairwise."""
-        if not site.per_sample:
-            return np.arange(len(faults)), faults.index
-        sample = faults.sample - self.offset
-        every = faults.sample < 0
-        rows, samples = np.nonzero(every[:, None] | (sample[:, None] == np.arange(batch)))
-        return rows, samples * site.numel + faults.index[rows]
-
     def remove(self) -> None:
         self._hooks.remove()
+
+
+def strikes(site: Site, faults: FaultSet, batch: int, offset: int) -> tuple[Ints, Ints]:
+    """What the faults of one site strike in one forward pass.
+
+    Args:
+        site: An activation.
+        faults: Of that site.
+        batch: Samples that pass through.
+        offset: Number of the first of them.
+
+    Returns:
+        Rows of ``faults`` and row-major positions in the whole output, pairwise.
+    """
+    if not site.per_sample:
+        return np.arange(len(faults)), faults.index
+    sample = faults.sample - offset
+    every = faults.sample < 0
+    rows, samples = np.nonzero(every[:, None] | (sample[:, None] == np.arange(batch)))
+    return rows, samples * site.numel + faults.index[rows]

@@ -17,8 +17,9 @@ from faultsim.injector import Injector
 from faultsim.judge import Golden, judge
 from faultsim.models import model_digest
 from faultsim.ops import check_device_flag
+from faultsim.ops.grid import on_grid
 from faultsim.perturb import Perturbation, perturb_split
-from faultsim.replay import Prefix
+from faultsim.replay import CapturedTrials, Prefix
 from faultsim.trial import Outcome, Trial
 
 
@@ -107,7 +108,7 @@ class Bench:
     def _recorded(self, part: Split, positive: int | None) -> Golden:
         prefix = self._prefix(part)
         logits = self.logits_of(part, self.model if prefix is None else prefix.record)
-        return Golden(part, logits, positive, prefix)
+        return Golden(part, logits, positive, prefix, self._captured(prefix))
 
     def _prefix(self, part: Split) -> Prefix | None:
         if not self.replay:
@@ -121,6 +122,12 @@ class Bench:
         """Whether the model can be cut, so that trials need not run all of it."""
         prefix = self.golden(split).prefix
         return prefix is not None and len(prefix.cuts) > 0
+
+    def _captured(self, prefix: Prefix | None) -> CapturedTrials | None:
+        place = torch.empty(0, device=self.device)
+        if prefix is None or not on_grid(place):
+            return None
+        return CapturedTrials(self.model, prefix, place.device)
 
     def golden_outcome(self, split: str) -> Outcome:
         """The golden run as a trial without faults."""
@@ -150,7 +157,7 @@ class Bench:
         clean = self.clean(trial.split).first(trial.images)
         if self.attack.adapts:
             part = self._attacked(clean, trial.faults)
-            golden = replace(clean, split=part, logits=self.logits_of(part), prefix=None)
+            golden = Golden(part, self.logits_of(part), clean.positive)
         outcome = judge(self._logits(golden, trial.faults), golden, with_auc=reports)
         if not reports:
             return outcome
@@ -225,10 +232,28 @@ class Bench:
         return logits
 
     def _logits(self, golden: Golden, faults: FaultSet) -> torch.Tensor:
-        """Under faults, on the images of a golden run."""
+        """Under faults, on the images of a golden run, on the CPU."""
+        batches = self._images_of(golden)
+        rows = golden.captured.run(faults, batches) if golden.captured else None
+        rows = rows or self._injected(golden, faults, batches)
+        logits = torch.cat([each.cpu() for each in rows])
+        if self.device.type == "cuda":  # awaited just now
+            check_device_flag(self.device)
+        return logits
+
+    def _images_of(self, golden: Golden) -> list[torch.Tensor]:
+        """The batches, on the device."""
+        batches = torch.split(golden.split.images, self.batch_size)
+        if golden.prefix is None:
+            return [images.to(self.device) for images in batches]
+        return [golden.prefix.images(number, images) for number, images in enumerate(batches)]
+
+    def _injected(
+        self, golden: Golden, faults: FaultSet, batches: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
         rows, injector = [], Injector(self.model, faults)
         with injector, torch.no_grad():
-            for number, (images, _) in enumerate(self._batches(golden.split)):
+            for number, images in enumerate(batches):
                 try:
                     rows.append(self._forward(golden, number, images, faults).cpu())
                 except (FaultSimError, MemoryError, torch.OutOfMemoryError):
@@ -237,9 +262,7 @@ class Bench:
                     nothing = (len(images), golden.logits.shape[1])
                     rows.append(golden.logits.new_full(nothing, torch.nan))
                 injector.advance(len(images))
-            if self.device.type == "cuda":  # awaited just now, for the logits
-                check_device_flag(self.device)
-        return torch.cat(rows)
+        return rows
 
     def _forward(
         self, golden: Golden, number: int, images: torch.Tensor, faults: FaultSet

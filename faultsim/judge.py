@@ -9,7 +9,7 @@ import torch
 from faultsim import metrics
 from faultsim.data import Split
 from faultsim.formats import FORMATS
-from faultsim.replay import Prefix
+from faultsim.replay import CapturedTrials, Prefix
 from faultsim.trial import Outcome
 
 
@@ -22,12 +22,14 @@ class Golden:
         logits: (n, classes), on the CPU.
         positive: The diseased class of a binary set, None of others.
         prefix: The golden values inside the model, where trials may begin.
+        captured: The trials of a CUDA device.
     """
 
     split: Split
     logits: torch.Tensor
     positive: int | None = None
     prefix: Prefix | None = None
+    captured: CapturedTrials | None = None
 
     def first(self, n: int | None) -> Golden:
         """The run on the first ``n`` images, all for None."""

@@ -62,6 +62,10 @@ class FaultSlots:
         self._faults[: len(rows)].copy_(torch.from_numpy(rows))
         self._used = n
 
+    def clear(self) -> None:
+        """Empties the slots; none may be struck."""
+        self.load(_NONE)
+
     def strike(self) -> None:
         on_stream(self._device, self._native.strike)
 

@@ -1,5 +1,6 @@
-"""Trials that run only what their faults can reach."""
+"""Trials that run only what their faults can reach, on a CUDA device as graphs."""
 
+from faultsim.replay.captured import CapturedTrials
 from faultsim.replay.prefix import Prefix
 
-__all__ = ["Prefix"]
+__all__ = ["CapturedTrials", "Prefix"]

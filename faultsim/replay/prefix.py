@@ -10,18 +10,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from faultsim import trees
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.replay.cuts import choose_cuts
 from faultsim.replay.forwards import Forward, open_modules, other_forwards
 from faultsim.replay.trace import trace_calls
-from faultsim.replay.values import Unkept, absent, can_be_kept, copied
+from faultsim.replay.values import Absent, Unkept, absent, can_be_kept, copied
 
 MEMORY = 1 << 30
 """Bytes that the golden values of one split may take."""
 
 SAMPLE = 8
 """Images of the pass in which a model is watched."""
+
+WHOLE = 0
+"""The cut before which nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,29 @@ class Kept:
 
     Attributes:
         shape: Of the images.
+        images: Themselves, on the device; None where all of the split's would take too much room.
         outputs: By position of the call.
+        logits: The golden output.
     """
 
     shape: torch.Size
+    images: torch.Tensor | None
     outputs: dict[int, Any]
+    logits: torch.Tensor
 
     def copy(self, position: int) -> Any:
         """A copy, which the model may change in place."""
         if position not in self.outputs:
             raise Unkept
         return copied(self.outputs[position])
+
+    def take(self, other: Kept) -> None:
+        """Overwrites every value by that of another batch of the same size, in place."""
+        for position, output in self.outputs.items():
+            fresh = trees.tensors(other.outputs[position])
+            for tensor, value in zip(trees.tensors(output), fresh, strict=True):
+                if not isinstance(tensor, Absent):
+                    tensor.untyped_storage().copy_(value.untyped_storage(), non_blocking=True)
 
 
 class Prefix:
@@ -67,10 +83,12 @@ class Prefix:
         self._model = model
         self._modules = open_modules(model)
         self._batches: list[Kept | None] = []
+        self._device = images.device
+        self._holds_images = images[0].nbytes * total <= MEMORY
         sample = images[:SAMPLE]
         self._calls = trace_calls(model, sample)
         self.cuts = choose_cuts(self._calls, MEMORY / total * len(sample))
-        self._skipped = {cut: self._positions(cut) for cut in self.cuts}
+        self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *self.cuts)}
         self.cuts = self._exact(sample)
 
     def _positions(self, cut: int) -> dict[str, list[int]]:
@@ -99,13 +117,13 @@ class Prefix:
 
     def _repeats(self, golden: torch.Tensor, sample: torch.Tensor, kept: Kept, cut: int) -> bool:
         try:
-            return same_bits(golden, self._run(sample, kept, cut))
+            return same_bits(golden, self.forward(sample, kept, cut))
         except (Unkept, Exception):
             return False
 
     def record(self, images: torch.Tensor) -> torch.Tensor:
         """The golden output for the next batch; keeps what crosses the cuts."""
-        kept = Kept(images.shape, {})
+        outputs: dict[int, Any] = {}
         names: list[str] = []
 
         def around(name: str, forward: Forward) -> Forward:
@@ -114,7 +132,7 @@ class Prefix:
                 names.append(name)
                 output = forward(*args, **kwargs)
                 if position < len(self._calls.calls):
-                    self._keep(kept.outputs, position, output)
+                    self._keep(outputs, position, output)
                 return output
 
             return recorded
@@ -122,7 +140,9 @@ class Prefix:
         with other_forwards(self._modules, around):
             output: torch.Tensor = self._model(images)
         usual = names == [call.module for call in self._calls.calls]
-        self._batches.append(kept if usual else None)
+        held = images if self._holds_images else None
+        kept = Kept(images.shape, held, outputs, copied(output)) if usual else None
+        self._batches.append(kept)
         return output
 
     def _keep(self, outputs: dict[int, Any], position: int, output: Any) -> None:
@@ -134,27 +154,54 @@ class Prefix:
         elif any(call.skipped(cut) for cut in self.cuts):
             outputs[position] = absent(output)
 
+    def kept(self, number: int, images: torch.Tensor) -> Kept | None:
+        """The golden values of a batch, by its number in the order recorded.
+
+        None if it is of fewer images than were recorded: in a smaller batch, each might be rounded
+        otherwise. None too if the batch took another way through the model than the pass watched.
+        """
+        kept = self._batches[number]
+        return kept if kept is not None and kept.shape == images.shape else None
+
+    def images(self, number: int, images: torch.Tensor) -> torch.Tensor:
+        """A batch on the device, where it may have stayed since it was recorded."""
+        kept = self.kept(number, images)
+        return images.to(self._device) if kept is None or kept.images is None else kept.images
+
+    def cut(self, faults: FaultSet) -> int:
+        """The last cut before any of the faults."""
+        reach = self._calls.reach(faults)
+        return max(cut for cut in (WHOLE, *self.cuts) if cut <= reach)
+
+    def copy(self, kept: Kept, cut: int) -> Kept:
+        """A copy of what a run from ``cut`` on is handed."""
+        positions = [position for calls in self._skipped[cut].values() for position in calls]
+        outputs = {at: kept.copy(at) for at in positions if at in kept.outputs}
+        return Kept(kept.shape, None, outputs, kept.logits)
+
     def run(self, number: int, images: torch.Tensor, faults: FaultSet) -> torch.Tensor:
         """The output for a batch while faults are armed.
 
         Args:
-            number: Of the batch, in the order they were recorded.
-            images: The batch. Of fewer images all of the model is run: in a smaller batch, each
-                might be rounded otherwise.
+            number: Of the batch, in the order recorded.
+            images: The batch.
             faults: What is armed.
         """
-        kept = self._batches[number]
-        reach = self._calls.reach(faults)
-        cut = max((cut for cut in self.cuts if cut <= reach), default=None)
-        if kept is not None and cut is not None and kept.shape == images.shape:
+        kept = self.kept(number, images)
+        if kept is not None:
             try:
-                return self._run(images, kept, cut)
+                return self.forward(images, kept, self.cut(faults))
             except (Unkept, Exception):  # an error of the model's own will be met again
                 pass
         output: torch.Tensor = self._model(images)
         return output
 
-    def _run(self, images: torch.Tensor, kept: Kept, cut: int) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, kept: Kept, cut: int) -> torch.Tensor:
+        """The output of a run that begins at a cut.
+
+        Raises:
+            Unkept: A value is read that the golden run did not read.
+        """
         skipped = self._skipped[cut]
 
         def around(name: str, forward: Forward) -> Forward:

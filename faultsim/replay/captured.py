@@ -1,0 +1,153 @@
+"""Trials on a CUDA device as graphs: strike, run from the cut on, restore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from faultsim.activations import strikes
+from faultsim.fault import Site
+from faultsim.faults import FaultSet
+from faultsim.formats import FORMATS
+from faultsim.ops import FaultSlots
+from faultsim.ops.slots import Table
+from faultsim.replay.prefix import Kept, Prefix, same_bits
+from faultsim.replay.static import StaticTrial
+from faultsim.replay.values import Unkept
+from faultsim.tensors import named_weights
+
+SLOTS = 4096
+"""Faults that one trial may have in the weights."""
+
+MOST = 64
+"""Graphs that are held at a time."""
+
+
+class CapturedTrials:
+    """Runs trials of a model on one device by replaying graphs.
+
+    A graph holds all of a trial for one batch, and reads the faults from slots in device memory. It
+    is captured once for each cut, size of batch and set of struck outputs, and must repeat the
+    golden output before it is used. A model that cannot be captured, because it waits for values of
+    the device, say, is not tried again.
+
+    Attributes:
+        works: Whether graphs can still be used.
+    """
+
+    def __init__(self, model: nn.Module, prefix: Prefix, device: torch.device) -> None:
+        """Prepares the slots.
+
+        Args:
+            model: On ``device``.
+            prefix: The golden values of one split.
+            device: A CUDA device, with its index; the CPU where kernels are rehearsed.
+        """
+        self.works = True
+        self._model, self._prefix = model, prefix
+        weights = named_weights(model, integers=True)
+        self._weights = {
+            name: (position, tensor.detach())
+            for position, (name, tensor) in enumerate(
+                (n, t) for n, t in weights if t.dtype in FORMATS and t.device == device
+            )
+        }
+        self._slots = FaultSlots([tensor for _, tensor in self._weights.values()], SLOTS, device)
+        self._trials: dict[tuple[int, torch.Size, frozenset[str]], StaticTrial] = {}
+
+    def run(self, faults: FaultSet, batches: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
+        """The output for each batch under the faults; nothing is waited for.
+
+        Args:
+            faults: At most :data:`SLOTS` in weights, and what they strike in activations.
+            batches: In the order in which the prefix recorded them.
+
+        Returns:
+            None where graphs cannot run the trial; the model is as before.
+        """
+        table = self._table(faults)
+        if table is None:
+            return None
+        trials = self._static(faults, batches)
+        if trials is None:
+            return None
+        self._slots.load(table)
+        try:
+            return self._replayed(faults, batches, trials)
+        except Exception:  # a rehearsal's: a graph has nothing that could raise
+            return None
+
+    def _table(self, faults: FaultSet) -> Table | None:
+        """The weight faults, with positions in the slots; None if they do not fit."""
+        part = faults.of_kind("weights")
+        kinds = {site.kind for site in faults.sites}
+        if len(part) > SLOTS or not kinds <= {"weights", "activations"}:
+            return None
+        if not all(map(self._knows, part.sites)):
+            return None
+        table: Table = part.table.copy()
+        positions = np.array([self._weights[site.name][0] for site in part.sites], dtype=np.int64)
+        table[0] = positions[table[0]]
+        return table
+
+    def _knows(self, site: Site) -> bool:
+        if site.name not in self._weights:
+            return False
+        _, weight = self._weights[site.name]
+        return weight.dtype == site.format.dtype and weight.shape == site.shape
+
+    def _static(
+        self, faults: FaultSet, batches: Sequence[torch.Tensor]
+    ) -> list[tuple[StaticTrial, Kept]] | None:
+        """The graph of each batch, and the golden values it is to hold."""
+        cut = self._prefix.cut(faults)
+        sites = frozenset(site.name for site in faults.sites if site.kind == "activations")
+        found = []
+        for number, images in enumerate(batches):
+            kept = self._prefix.kept(number, images)
+            trial = self._captured(images, kept, cut, sites) if kept and self.works else None
+            if kept is None or trial is None:
+                return None
+            found.append((trial, kept))
+        return found
+
+    def _captured(
+        self, images: torch.Tensor, kept: Kept, cut: int, sites: frozenset[str]
+    ) -> StaticTrial | None:
+        key = cut, images.shape, sites
+        if key in self._trials:
+            self._trials[key] = self._trials.pop(key)  # the one used last comes last
+            return self._trials[key]
+        if len(self._trials) == MOST:
+            del self._trials[next(iter(self._trials))]
+        try:
+            self._slots.clear()
+            trial = StaticTrial(self._model, self._prefix, self._slots, images, kept, cut, sites)
+            self.works = same_bits(trial.replay(images, kept), kept.logits)
+        except (Unkept, Exception):
+            self.works = False
+        if self.works:
+            self._trials[key] = trial
+        return self._trials.get(key)
+
+    def _replayed(
+        self,
+        faults: FaultSet,
+        batches: Sequence[torch.Tensor],
+        trials: list[tuple[StaticTrial, Kept]],
+    ) -> list[torch.Tensor] | None:
+        rows, offset = [], 0
+        struck = {s.name: (s, part) for s, part in faults.by_site() if s.kind == "activations"}
+        fired = {name: np.zeros(len(part), bool) for name, (_, part) in struck.items()}
+        for images, (trial, kept) in zip(batches, trials, strict=True):
+            for name, (site, part) in struck.items():
+                chosen, index = strikes(site, part, len(images), offset)
+                if not trial.load(site, part[chosen], index):
+                    return None
+                fired[name][chosen] = True
+            rows.append(trial.replay(images, kept))
+            offset += len(images)
+        return rows if all(each.all() for each in fired.values()) else None
