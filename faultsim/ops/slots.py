@@ -53,8 +53,10 @@ class FaultSlots:
             table: (7, n) int64 of at most ``size`` faults; sites are positions in the tensors.
 
         Raises:
-            FaultError: An index outside its tensor.
+            FaultError: More faults than slots, or an index outside its tensor; nothing is loaded.
         """
+        if table.shape[1] > self.size:
+            raise FaultError(f"{table.shape[1]} faults do not fit into {self.size} slots")
         faults = np.frombuffer(checked(native().patch_tables, self._words, table)[1], np.uint8)
         n = table.shape[1]
         rows = np.full((max(n, self._used), self._faults.shape[1]), _EMPTY, dtype=np.uint8)

@@ -62,7 +62,7 @@ class StaticTrial:
         self._sites = sites
         self._images = images.clone()
         self._kept, self._holds = prefix.copy(kept, cut), kept
-        self._logits = kept.logits
+        self._logits = torch.empty_like(kept.logits)
         self._graph = capture(self._work, images.device)
 
     def load(self, site: Site, faults: FaultSet, index: npt.NDArray[np.int64]) -> bool:
@@ -102,7 +102,7 @@ class StaticTrial:
         self._slots.strike()
         try:
             with torch.no_grad():
-                self._logits = self._prefix.forward(self._images, self._kept, self._cut)
+                self._logits.copy_(self._prefix.forward(self._images, self._kept, self._cut))
         finally:
             hooks.remove()
             for slots in (self._slots, *(output.slots for output in self._outputs.values())):

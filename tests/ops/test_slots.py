@@ -69,6 +69,8 @@ def test_an_index_outside_is_refused_and_nothing_loaded(pair):
     table = np.array([[0], [12], [1], [0], [0], [0], [0]])
     with pytest.raises(FaultError, match="index 12"):
         slots.load(table)
+    with pytest.raises(FaultError, match="4 faults do not fit into 3 slots"):
+        slots.load(np.repeat(table, 4, axis=1))
     slots.strike()
     assert all(map(torch.equal, tensors, golden))
     slots.restore()

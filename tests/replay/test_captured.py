@@ -14,7 +14,7 @@ from faultsim.data import Dataset, Split
 from faultsim.errors import InjectionError
 from faultsim.models.medmamba import medmamba
 from faultsim.ops.grid import on_grid
-from faultsim.replay import CapturedTrials, Prefix, captured
+from faultsim.replay import CapturedTrials, Prefix, captured, static
 from faultsim.replay.prefix import same_bits
 from faultsim.trial import Trial
 
@@ -129,6 +129,20 @@ def test_graphs_used_longest_ago_are_let_go(network, batches, monkeypatch):
     for layer in list(FaultSpace(network).layers().values())[::3] * 2:
         faults = layer.sample(1, seed=0)
         assert all_same(graphs.run(faults, batches), eager(network, faults, batches))
+        assert len(graphs._trials) <= 2
+
+
+def test_the_graph_used_last_stays(network, batches, monkeypatch):
+    monkeypatch.setattr(captured, "MOST", 3)
+    graphs, batch = graphs_of(network, batches), batches[:1]
+    space = FaultSpace(network, "activations", inputs=batches[0])
+    first, *others = [layer.sample(1, seed=0) for layer in space.layers().values()][:6]
+    graphs.run(first, batch)
+    kept = next(iter(graphs._trials.values()))
+    for faults in others:
+        graphs.run(faults, batch)
+        graphs.run(first, batch)
+    assert kept in graphs._trials.values()
 
 
 def test_what_does_not_fit_is_left_to_the_injector(network, batches, graphs, monkeypatch):
@@ -137,6 +151,9 @@ def test_what_does_not_fit_is_left_to_the_injector(network, batches, graphs, mon
     assert graphs.run(space.sample(4, seed=0), batches) is None
     assert graphs.run(space.sample(3, seed=0), batches) is not None
     assert graphs.run(space.sample(1, seed=0), [batches[0][:3]]) is None
+    monkeypatch.setattr(static, "SLOTS", 3)  # words: a fault strikes each of four samples
+    layer = FaultSpace(network, "activations", inputs=batches[0], include="head")
+    assert graphs.run(layer.sample(1, seed=0), batches) is None
     other = FaultSpace(nn.Linear(3, 3)).sample(1, seed=0)
     assert graphs.run(other, batches) is None
 
