@@ -14,9 +14,9 @@ from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.ops import FaultSlots
 from faultsim.ops.slots import Table
-from faultsim.replay.prefix import Kept, Prefix, same_bits
+from faultsim.replay.prefix import Prefix, same_bits
 from faultsim.replay.static import StaticTrial
-from faultsim.replay.values import Unkept
+from faultsim.replay.values import Kept, Unkept
 from faultsim.tensors import named_weights
 
 SLOTS = 4096

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from faultsim import trees
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.replay.cuts import choose_cuts
 from faultsim.replay.forwards import Forward, open_modules, other_forwards
 from faultsim.replay.trace import trace_calls
-from faultsim.replay.values import Absent, Unkept, absent, can_be_kept, copied
+from faultsim.replay.values import Kept, Unkept, absent, can_be_kept, copied
 
 MEMORY = 1 << 30
 """Bytes that the golden values of one split may take."""
@@ -26,37 +24,6 @@ SAMPLE = 8
 
 WHOLE = 0
 """The cut before which nothing runs."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What calls of modules returned for one batch: copies, or stand-ins where nobody reads it.
-
-    Attributes:
-        shape: Of the images.
-        images: Themselves, on the device; None where all of the split's would take too much room.
-        outputs: By position of the call.
-        logits: The golden output.
-    """
-
-    shape: torch.Size
-    images: torch.Tensor | None
-    outputs: dict[int, Any]
-    logits: torch.Tensor
-
-    def copy(self, position: int) -> Any:
-        """A copy, which the model may change in place."""
-        if position not in self.outputs:
-            raise Unkept
-        return copied(self.outputs[position])
-
-    def take(self, other: Kept) -> None:
-        """Overwrites every value by that of another batch of the same size, in place."""
-        for position, output in self.outputs.items():
-            fresh = trees.tensors(other.outputs[position])
-            for tensor, value in zip(trees.tensors(output), fresh, strict=True):
-                if not isinstance(tensor, Absent):
-                    tensor.untyped_storage().copy_(value.untyped_storage(), non_blocking=True)
 
 
 class Prefix:

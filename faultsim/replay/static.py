@@ -13,8 +13,8 @@ from faultsim.activations import OutputHooks
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import FaultSlots
 from faultsim.replay.graph import capture
-from faultsim.replay.prefix import Kept, Prefix
-from faultsim.replay.values import copied
+from faultsim.replay.prefix import Prefix
+from faultsim.replay.values import Kept, copied
 from faultsim.transient import module_of
 
 SLOTS = 4096

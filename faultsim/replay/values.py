@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -83,3 +84,34 @@ def _span(tensor: torch.Tensor) -> int:
     """Words from the first to the last, those between that are not the tensor's included."""
     steps = zip(tensor.shape, tensor.stride(), strict=True)
     return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What calls of modules returned for one batch: copies, or stand-ins where nobody reads it.
+
+    Attributes:
+        shape: Of the images.
+        images: Themselves, on the device; None where all of the split's would take too much room.
+        outputs: By position of the call.
+        logits: The golden output.
+    """
+
+    shape: torch.Size
+    images: torch.Tensor | None
+    outputs: dict[int, Any]
+    logits: torch.Tensor
+
+    def copy(self, position: int) -> Any:
+        """A copy, which the model may change in place."""
+        if position not in self.outputs:
+            raise Unkept
+        return copied(self.outputs[position])
+
+    def take(self, other: Kept) -> None:
+        """Overwrites every value by that of another batch of the same size, in place."""
+        for position, output in self.outputs.items():
+            fresh = trees.tensors(other.outputs[position])
+            for tensor, value in zip(trees.tensors(output), fresh, strict=True):
+                if not isinstance(tensor, Absent):
+                    tensor.untyped_storage().copy_(value.untyped_storage(), non_blocking=True)

@@ -108,6 +108,7 @@ void patches_on_a_grid(uint64_t shuffle) {
   faults.insert(faults.end(), {{34, 2, 0, Op::flip}, {20, 2, 1, Op::stuck_at_1}});
   faults.push_back({30, 4, 2, Op::stuck_at_0});
   sort_by_word(tensors, faults);
+  faults.insert(faults.end(), 2, {-1, -1, -1, Op::flip});  // slots without a fault
   std::vector<int64_t> saved(faults.size());
   GridPatch<HostGrid> patch(
       {tensors.data(), faults.data(), static_cast<int64_t>(faults.size()), saved.data()});
