@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,16 +9,14 @@ from torch import nn
 
 from faultsim import metrics
 from faultsim.data import Dataset, Split
-from faultsim.data.dataset import BINARY
-from faultsim.errors import ConfigError, FaultSimError, InjectionError
+from faultsim.errors import FaultSimError, InjectionError
 from faultsim.faults import FaultSet
+from faultsim.golden import Golden, GoldenRuns
 from faultsim.injector import Injector
-from faultsim.judge import Golden, judge
+from faultsim.judge import judge
 from faultsim.models import model_digest
 from faultsim.ops import check_device_flag
-from faultsim.ops.grid import on_grid
 from faultsim.perturb import Perturbation, perturb_split
-from faultsim.replay import CapturedTrials, Prefix
 from faultsim.trial import Outcome, Trial
 
 
@@ -70,8 +67,7 @@ class Bench:
         self.attack = attack
         self.replay = replay
         self.digest = model_digest(model)
-        self._limit = limit
-        self._clean: dict[str, Golden] = {}
+        self._runs = GoldenRuns(self.model, data, batch_size, limit, self.device, replay)
         self._golden: dict[str, Golden] = {}
 
     def golden(self, split: str) -> Golden:
@@ -92,42 +88,17 @@ class Bench:
                 batch_size=self.batch_size,
                 device=self.device,
             )
-            self._golden[split] = self._recorded(part, clean.positive)
+            self._golden[split] = self._runs.of(part)
         return self._golden[split]
 
     def clean(self, split: str) -> Golden:
-        """The golden run on the images as they are."""
-        if split not in self._clean:
-            part = self.data.split(split).first(self._limit)
-            if not len(part):
-                raise ConfigError(f"{self.data.name} has no {split} images")
-            positive = self.data.positive if self.data.task == BINARY else None
-            self._clean[split] = self._recorded(part, positive)
-        return self._clean[split]
-
-    def _recorded(self, part: Split, positive: int | None) -> Golden:
-        prefix = self._prefix(part)
-        logits = self.logits_of(part, self.model if prefix is None else prefix.record)
-        return Golden(part, logits, positive, prefix, self._captured(prefix))
-
-    def _prefix(self, part: Split) -> Prefix | None:
-        if not self.replay:
-            return None
-        try:
-            return Prefix(self.model, part.images[: self.batch_size].to(self.device), len(part))
-        except Exception:  # the golden run meets it again, and says what it is
-            return None
+        """The golden run on the images as they are; errors as :meth:`golden`."""
+        return self._runs.clean(split)
 
     def replays(self, split: str) -> bool:
         """Whether the model can be cut, so that trials need not run all of it."""
         prefix = self.golden(split).prefix
         return prefix is not None and len(prefix.cuts) > 0
-
-    def _captured(self, prefix: Prefix | None) -> CapturedTrials | None:
-        place = torch.empty(0, device=self.device)
-        if prefix is None or not on_grid(place):
-            return None
-        return CapturedTrials(self.model, prefix, place.device)
 
     def golden_outcome(self, split: str) -> Outcome:
         """The golden run as a trial without faults."""
@@ -172,7 +143,7 @@ class Bench:
         Args:
             faults: Armed meanwhile.
         """
-        images, labels = self._batches(self.golden("val").split)[0]
+        images, labels = self._runs.batches(self.golden("val").split)[0]
         leaves = {n: p for n, p in self.model.named_parameters() if p.is_floating_point()}
         before = {name: leaf.requires_grad for name, leaf in leaves.items()}
         try:
@@ -192,44 +163,9 @@ class Bench:
         if model_digest(self.model) != self.digest:
             raise InjectionError("the model changed during the campaign: its digest differs")
 
-    def _batches(self, part: Split) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        size = self.batch_size
-        pairs = zip(torch.split(part.images, size), torch.split(part.labels, size), strict=True)
-        return [(images.to(self.device), labels.to(self.device)) for images, labels in pairs]
-
-    def logits_of(
-        self, part: Split, forward: Callable[[torch.Tensor], torch.Tensor] | None = None
-    ) -> torch.Tensor:
-        """(n, classes) without faults, on the CPU.
-
-        Args:
-            part: Images, and labels that the output must suit.
-            forward: What runs the model on a batch, None for the model itself.
-
-        Raises:
-            ConfigError: The model fails, or does not give a row of logits an image.
-        """
-        rows = []
-        with torch.no_grad():
-            for images, labels in self._batches(part):
-                try:
-                    logits = (forward or self.model)(images)
-                except Exception as error:
-                    shape = tuple(images.shape)
-                    raise ConfigError(
-                        f"the model fails on images of shape {shape}: {error}".split("\n")[0]
-                    ) from error
-                if not isinstance(logits, torch.Tensor) or logits.shape[:1] != labels.shape[:1]:
-                    raise ConfigError("the model must return a tensor of logits, a row an image")
-                rows.append(logits.cpu())
-        logits = torch.cat(rows)
-        few = logits.ndim != 2 or logits.shape[1] < self.data.num_classes
-        if few or (self.data.multi_label and logits.shape[1] > self.data.num_classes):
-            raise ConfigError(
-                f"the model's output is {tuple(logits.shape)}, but {self.data.name} has "
-                f"{self.data.num_classes} {'labels' if self.data.multi_label else 'classes'}"
-            )
-        return logits
+    def logits_of(self, part: Split) -> torch.Tensor:
+        """(n, classes) without faults, on the CPU; errors as :meth:`golden`."""
+        return self._runs.logits_of(part)
 
     def _logits(self, golden: Golden, faults: FaultSet) -> torch.Tensor:
         """Under faults, on the images of a golden run, on the CPU."""
@@ -278,7 +214,7 @@ class Bench:
         generator = torch.Generator().manual_seed(self.attack.seed)
         changed, injector = [], Injector(self.model, faults)
         with injector:
-            for images, labels in self._batches(clean.split):
+            for images, labels in self._runs.batches(clean.split):
                 try:
                     images = self.attack.perturbation(self.model, images, labels, generator)
                 except (FaultSimError, MemoryError, torch.OutOfMemoryError):

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from faultsim import metrics
-from faultsim.data import Split
 from faultsim.formats import FORMATS
-from faultsim.replay import CapturedTrials, Prefix
+from faultsim.golden import Golden
 from faultsim.trial import Outcome
-
-
-@dataclass(frozen=True)
-class Golden:
-    """The fault-free run on one split.
-
-    Attributes:
-        split: Images and labels.
-        logits: (n, classes), on the CPU.
-        positive: The diseased class of a binary set, None of others.
-        prefix: The golden values inside the model, where trials may begin.
-        captured: The trials of a CUDA device.
-    """
-
-    split: Split
-    logits: torch.Tensor
-    positive: int | None = None
-    prefix: Prefix | None = None
-    captured: CapturedTrials | None = None
-
-    def first(self, n: int | None) -> Golden:
-        """The run on the first ``n`` images, all for None."""
-        return replace(self, split=self.split.first(n), logits=self.logits[:n])
 
 
 def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Outcome:

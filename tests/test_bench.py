@@ -14,7 +14,8 @@ from faultsim.bench import Bench
 from faultsim.data import Dataset, Split
 from faultsim.errors import ConfigError, InjectionError
 from faultsim.faults import Fault, Site
-from faultsim.judge import Golden, judge
+from faultsim.golden import Golden
+from faultsim.judge import judge
 from faultsim.trial import Outcome, Trial
 
 GOLDEN = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [0.0, 1.0], [1.0, 0.0]])

@@ -74,7 +74,7 @@ def test_reproduce_runs_the_whole_model(tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("replayed")
 
-    monkeypatch.setattr("faultsim.bench.Prefix", never)
+    monkeypatch.setattr("faultsim.golden.Prefix", never)
     assert reproduce(tmp_path / "a", 0).differences == []
 
 

@@ -18,7 +18,8 @@ from medmnist.info import INFO
 from faultsim.data import load_data
 from faultsim.data.medmnist import NAMES, SIZES
 from faultsim.errors import ConfigError
-from faultsim.judge import Golden, judge
+from faultsim.golden import Golden
+from faultsim.judge import judge
 from faultsim.metrics import probabilities
 
 TORCHVISION = "torchvision.datasets.utils"
