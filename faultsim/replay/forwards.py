@@ -17,26 +17,26 @@ def open_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The modules below ``model`` whose calls can be seen, by the first of their names.
 
     Modules that are compiled or scripted, or that run as replicas, are closed, and so is all below
-    them.
+    them; a model in which a compiled function is kept is closed whole, for it may call any module.
     """
-    found: dict[str, nn.Module] = {}
-    seen = {id(model)}
-
-    def walk(module: nn.Module, prefix: str) -> None:
-        for name, child in module.named_children():
-            if id(child) not in seen and not _closed(child):
-                seen.add(id(child))
-                found[prefix + name] = child
-                walk(child, f"{prefix}{name}.")
-
-    if not _closed(model):
-        walk(model, "")
-    return found
+    modules = list(model.modules())
+    if any(map(_keeps_compiled, modules)):
+        return {}
+    closed = {id(inner) for module in modules if _is_closed(module) for inner in module.modules()}
+    named = model.named_modules()
+    return {name: module for name, module in named if name and id(module) not in closed}
 
 
-def _closed(module: nn.Module) -> bool:
+def _is_closed(module: nn.Module) -> bool:
     compiled = getattr(module, "_compiled_call_impl", None) is not None
     return compiled or "_orig_mod" in module._modules or isinstance(module, _CLOSED)
+
+
+def _keeps_compiled(module: nn.Module) -> bool:
+    if "_orig_mod" in module._modules:  # such a module keeps itself, and is closed alone
+        return False
+    kept = (value for name, value in vars(module).items() if name != "_compiled_call_impl")
+    return any(hasattr(value, "_torchdynamo_orig_callable") for value in kept)
 
 
 @contextmanager
@@ -45,17 +45,28 @@ def other_forwards(
 ) -> Iterator[None]:
     """Gives every module the ``forward`` that ``around(name, its own)`` returns.
 
-    Hooks of the modules run as ever, and models that look for hooks see no new ones.
+    Hooks of the modules run as ever, and models that look for hooks, or at the signature of a
+    ``forward``, see nothing new.
     """
     before: list[tuple[dict[str, Any], Forward | None]] = []
+    live = [True]
     try:
         for name, module in modules.items():
             own = module.__dict__  # past nn.Module's slow __setattr__
             before.append((own, own.get("forward")))
-            own["forward"] = around(name, module.forward)
+            own["forward"] = _while(live, around(name, module.forward), module.forward)
         yield
     finally:
+        live.clear()  # at once: an interrupt may leave some of them behind
         for own, forward in reversed(before):
             own.pop("forward", None)
             if forward is not None:
                 own["forward"] = forward
+
+
+def _while(live: list[bool], other: Forward, forward: Forward) -> Forward:
+    def either(*args: Any, **kwargs: Any) -> Any:
+        return (other if live else forward)(*args, **kwargs)
+
+    either.__wrapped__ = forward  # type: ignore[attr-defined]
+    return either

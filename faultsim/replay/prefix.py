@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import nn
 
+from faultsim import trees
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.replay.cuts import choose_cuts
 from faultsim.replay.forwards import Forward, open_modules, other_forwards
-from faultsim.replay.trace import trace_calls
-from faultsim.replay.values import Kept, Unkept, absent, can_be_kept, copied
+from faultsim.replay.trace import watch
+from faultsim.replay.values import Absent, Kept, Unkept, absent, can_be_kept, copied
 
 MEMORY = 1 << 30
 """Bytes that the golden values of one split may take."""
@@ -52,11 +55,16 @@ class Prefix:
         self._batches: list[Kept | None] = []
         self._device = images.device
         self._holds_images = images[0].nbytes * total <= MEMORY
-        sample = images[:SAMPLE]
-        self._calls = trace_calls(model, sample)
-        self.cuts = choose_cuts(self._calls, MEMORY / total * len(sample))
-        self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *self.cuts)}
-        self.cuts = self._exact(sample)
+        self.cuts: list[int] = []
+        sample = images[:SAMPLE].clone()  # a model may change its images
+        devices = [] if images.is_cpu else [images.device]
+        with torch.no_grad(), torch.random.fork_rng(devices):
+            golden = self._model(sample)  # first, for a model may keep what it computes once
+            _, self._calls = watch(model, self._modules, sample)
+            cuts = choose_cuts(self._calls, MEMORY / total * len(sample))
+            self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *cuts)}
+            self.cuts = cuts
+            self.cuts = self._exact(golden, sample)
 
     def _positions(self, cut: int) -> dict[str, list[int]]:
         """By module, the calls that a run from ``cut`` on skips."""
@@ -66,20 +74,18 @@ class Prefix:
                 found[call.module].append(position)
         return dict(found)
 
-    def _exact(self, sample: torch.Tensor) -> list[int]:
+    def _exact(self, golden: torch.Tensor, sample: torch.Tensor) -> list[int]:
         """The cuts from which a golden run gives the golden output.
 
         Other images go through the model before, and the last cut comes first: what a module that
         is skipped left behind for others would show.
         """
-        with torch.no_grad():
-            golden = self.record(sample)
-            kept = self._batches.pop()
-            if kept is None:
-                return []
-            self._model(sample.flip(0, -1))
-            last_first = reversed(self.cuts)
-            exact = [cut for cut in last_first if self._repeats(golden, sample, kept, cut)]
+        watched = self.record(sample)
+        kept = self._batches.pop()
+        if kept is None or not same_bits(golden, watched):
+            return []
+        self._model(sample.flip(0, -1))
+        exact = [cut for cut in self.cuts[::-1] if self._repeats(golden, sample, kept, cut)]
         return exact[::-1]
 
     def _repeats(self, golden: torch.Tensor, sample: torch.Tensor, kept: Kept, cut: int) -> bool:
@@ -89,32 +95,32 @@ class Prefix:
             return False
 
     def record(self, images: torch.Tensor) -> torch.Tensor:
-        """The golden output for the next batch; keeps what crosses the cuts."""
+        """The golden output for the next batch; keeps what crosses the cuts.
+
+        A batch that takes another way through the model than the one watched first is never cut.
+        """
         outputs: dict[int, Any] = {}
-        names: list[str] = []
-
-        def around(name: str, forward: Forward) -> Forward:
-            def recorded(*args: Any, **kwargs: Any) -> Any:
-                position = len(names)
-                names.append(name)
-                output = forward(*args, **kwargs)
-                if position < len(self._calls.calls):
-                    self._keep(outputs, position, output)
-                return output
-
-            return recorded
-
-        with other_forwards(self._modules, around):
-            output: torch.Tensor = self._model(images)
-        usual = names == [call.module for call in self._calls.calls]
+        usual, output = self._watched(images, outputs) if self.cuts else (True, None)
+        if output is None:
+            output = self._model(images)
         held = images if self._holds_images else None
         kept = Kept(images.shape, held, outputs, copied(output)) if usual else None
         self._batches.append(kept)
         return output
 
+    def _watched(
+        self, images: torch.Tensor, outputs: dict[int, Any]
+    ) -> tuple[bool, torch.Tensor | None]:
+        """Whether the way is the usual one, and the output; None if it cannot be watched."""
+        try:
+            output, calls = watch(self._model, self._modules, images, partial(self._keep, outputs))
+        except Exception:  # an error of the model's own will be met again
+            return False, None
+        return calls.same_way(self._calls), output
+
     def _keep(self, outputs: dict[int, Any], position: int, output: Any) -> None:
-        call = self._calls.calls[position]
-        if not can_be_kept(output):
+        call = self._calls.calls[position] if position < len(self._calls.calls) else None
+        if call is None or not can_be_kept(output):
             return
         if any(call.needed(cut) for cut in self.cuts):
             outputs[position] = copied(output)
@@ -176,13 +182,29 @@ class Prefix:
 
             def replayed(*args: Any, **kwargs: Any) -> Any:
                 position = next(left, None)
-                return forward(*args, **kwargs) if position is None else kept.copy(position)
+                if position is None:
+                    return forward(*args, **kwargs)
+                return self._handed(kept, position, (args, kwargs))
 
             return replayed
 
         with other_forwards({name: self._modules[name] for name in skipped}, around):
             output: torch.Tensor = self._model(images)
         return output
+
+    def _handed(self, kept: Kept, position: int, given: Any) -> Any:
+        """What a call that is skipped returns: of its arguments one, where it did so before."""
+        call = self._calls.calls[position]
+        if call.argument is None:
+            return kept.copy(position)
+        argument = next(islice(trees.tensors(given), call.argument, None), None)
+        if argument is None:
+            raise Unkept
+        if not call.writes:
+            return argument
+        return (
+            kept.copy(position) if isinstance(argument, Absent) else kept.into(argument, position)
+        )
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -10,7 +10,7 @@ import torch
 from faultsim import trees
 
 _LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
-_PLAIN = (int, float, str, bool, type(None), tuple, list, dict)
+_CONSTANTS = (int, float, str, bool, type(None))
 
 
 class Unkept(BaseException):
@@ -23,7 +23,8 @@ class Unkept(BaseException):
 class Absent(torch.Tensor):
     """Has the shape, dtype and device of a tensor whose value nobody is expected to read.
 
-    Any operation on it raises :class:`Unkept`; who reads its memory past torch finds NaN.
+    Any operation on it raises :class:`Unkept`; who reads its memory past torch finds NaN, or 0
+    where there is none.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -44,16 +45,25 @@ class Absent(torch.Tensor):
 
 
 def can_be_kept(tree: Any) -> bool:
-    """Whether a module's output is made of plain tensors and constants alone."""
+    """Whether a module's output is made of plain tensors and constants alone.
+
+    A list or mapping without a tensor is none, for whoever holds it may fill it.
+    """
     if isinstance(tree, torch.Tensor):
-        plain = type(tree) in (torch.Tensor, torch.nn.Parameter)
-        return (
-            plain
-            and tree.layout == torch.strided
-            and not (tree.is_complex() or tree.is_neg() or tree.is_quantized)
-        )
-    items = trees.items(tree)
-    return all(map(can_be_kept, items.values())) if items else isinstance(tree, _PLAIN)
+        return _is_plain(tree)
+    if isinstance(tree, _CONSTANTS):
+        return True
+    parts = trees.items(tree)
+    if not parts and not isinstance(tree, tuple):
+        return False
+    mutable = not isinstance(tree, tuple) and next(trees.tensors(tree), None) is None
+    return not mutable and all(map(can_be_kept, parts.values()))
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    usual = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.layout == torch.strided
+    odd = tensor.is_nested or tensor.is_complex() or tensor.is_neg() or tensor.is_quantized
+    return usual and not odd and tensor.grad_fn is None
 
 
 def copied(tree: Any) -> Any:
@@ -107,6 +117,13 @@ class Kept:
         if position not in self.outputs:
             raise Unkept
         return copied(self.outputs[position])
+
+    def into(self, argument: torch.Tensor, position: int) -> torch.Tensor:
+        """The value written into the tensor that the call returned."""
+        value = self.outputs.get(position)
+        if value is None or isinstance(value, Absent):
+            raise Unkept
+        return argument.copy_(value)
 
     def take(self, other: Kept) -> None:
         """Overwrites every value by that of another batch of the same size, in place."""

@@ -13,8 +13,9 @@ from torch import nn
 from faultsim import FaultSet, FaultSpace, inject
 from faultsim.errors import InjectionError
 from faultsim.models.medmamba import medmamba
-from faultsim.replay import Prefix, cuts
+from faultsim.replay import Prefix
 from faultsim.replay.calls import Calls
+from faultsim.replay.cuts import possible_cuts
 from faultsim.replay.prefix import same_bits
 
 Output = torch.Tensor | str
@@ -25,8 +26,7 @@ def cut_everywhere(monkeypatch):
     """Cuts wherever a model can be cut, so that no test hangs on the clock."""
 
     def choose(calls: Calls, room: float) -> list[int]:
-        ends = sorted(call.exit for call in calls.calls)
-        return [tick for tick in ends if cuts.is_possible(calls, tick)]
+        return possible_cuts(calls)
 
     monkeypatch.setattr("faultsim.replay.prefix.choose_cuts", choose)
 

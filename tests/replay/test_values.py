@@ -47,6 +47,9 @@ def test_stand_ins_show_their_kind_and_nothing_else():
 
 def test_only_plain_tensors_and_constants_can_be_kept():
     tensor = torch.rand(2)
-    assert can_be_kept((tensor, {"n": 3, "none": None, "empty": ()}))
-    for other in (object(), torch.rand(2, dtype=torch.complex64), torch.eye(2).to_sparse(), len):
-        assert not can_be_kept([tensor, other])
+    assert can_be_kept((tensor, {"n": 3, "none": None, "empty": (), "more": [tensor]}))
+    nested = torch.nested.nested_tensor([tensor, tensor[:1]])
+    odd = (nested, torch.rand(2, dtype=torch.complex64), torch.eye(2).to_sparse(), object(), len)
+    graph = (tensor.requires_grad_() * 2,)
+    for other in (*odd, *graph, [], {}, [3], {"n": 3}):  # who holds a list may fill it
+        assert not can_be_kept([torch.rand(2), other])
