@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 import pytest
@@ -248,6 +249,187 @@ class Opening(nn.Module):
         return self.head(y.inside.add_(1) if isinstance(y, Box) else y)
 
 
+class Publishing(nn.Module):
+    """A layer leaves a figure of its weight, as quantisers do, for a later one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.scaled, self.head = nn.Linear(8, 8), Scaled(), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.scaled(self.first(x))) * self.scaled.scale)
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.scale = self.weight.abs().amax()
+        return x @ self.weight / self.scale
+
+
+class Counting(nn.Module):
+    """Every pass changes a buffer in place, and a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.mean, self.head = nn.Linear(8, 8), Mean(), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.mean(self.first(x))
+        return self.head(x - self.mean.last + self.mean.shapes[-1].mean())
+
+
+class Mean(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(8), persistent=False)
+        self.shapes: list[torch.Tensor] = [torch.zeros(8)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.last.copy_(x.mean(0))
+        self.shapes[-1] = x[0] * 2
+        return x
+
+
+class Bounding(nn.Module):
+    """Bounds a value in place where both it and the result are read; only large values change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.bound = nn.Linear(8, 8), nn.Hardtanh(-1.5, 1.5, inplace=True)
+        self.mix, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        z = self.bound(y)
+        return self.head(torch.tanh(self.mix(z)) + y)
+
+
+class Ranger(nn.Module):
+    """Clamps a value in place of which another module has returned a view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.flat, self.clamp = nn.Linear(8, 8), nn.Flatten(), Clamp()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        view = self.flat(y.unsqueeze(1))
+        self.clamp(y)
+        return self.head(view)
+
+
+class Clamp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("high", torch.tensor(1.0))
+
+    def forward(self, x: torch.Tensor) -> None:
+        x.clamp_(max=self.high)
+
+
+class Filling(nn.Module):
+    """Fills a container that a layer has returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = Holding(), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        held = self.first(x)
+        if "y" not in held["cache"]:
+            held["cache"]["y"] = self.second(held["x"])
+        return self.head(held["cache"]["y"])
+
+
+class Holding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> dict[str, object]:
+        return {"x": self.layer(x), "cache": {}}
+
+
+class Recursing(nn.Module):
+    """Modules that call themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.head = nn.Linear(8, 8), Again(), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.again(self.first(x), 3))
+
+
+class Again(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor, depth: int) -> torch.Tensor:
+        return torch.tanh(self.layer(self(x, depth - 1) if depth else x))
+
+
+class Nesting(nn.Module):
+    """Runs the same modules in the same order, but inside others, by the scale of the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shared = nn.Linear(8, 8)
+        self.outer, self.shared, self.head = Outer(shared), shared, nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inside = bool(x.abs().mean() > 1)
+        y = self.outer(x, inside)
+        return self.head(torch.tanh(y if inside else self.shared(y)))
+
+
+class Outer(nn.Module):
+    def __init__(self, shared: nn.Module) -> None:
+        super().__init__()
+        self.own, self.inner = nn.Linear(8, 8), shared
+
+    def forward(self, x: torch.Tensor, inside: bool) -> torch.Tensor:
+        x = torch.relu(self.own(x))
+        return self.inner(x) if inside else x
+
+
+class Peeking(nn.Module):
+    """Reads the last layer's weight first, for large images only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.abs().mean() > 1:
+            x = x + self.head.weight.sum()
+        return self.head(torch.tanh(self.first(x)))
+
+
+class Asking(nn.Module):
+    """Looks at the signature of a module's forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.scaling, self.head = nn.Linear(8, 8), Scaling(), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        asks = "scale" in inspect.signature(self.scaling.forward).parameters
+        return self.head(self.scaling(x, scale=3.0) if asks else self.scaling(x))
+
+
+class Scaling(nn.Module):
+    def forward(self, x: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return x * scale
+
+
 NETWORKS = (
     InPlace,
     Tied,
@@ -261,6 +443,15 @@ NETWORKS = (
     Seeded,
     Varying,
     Opening,
+    Publishing,
+    Counting,
+    Bounding,
+    Ranger,
+    Filling,
+    Recursing,
+    Nesting,
+    Peeking,
+    Asking,
 )
 
 
