@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-from faultsim.activations import strikes
 from faultsim.fault import Site
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
@@ -18,12 +18,19 @@ from faultsim.replay.prefix import Prefix, same_bits
 from faultsim.replay.static import StaticTrial
 from faultsim.replay.values import Kept, Unkept
 from faultsim.tensors import named_weights
+from faultsim.weights import struck_weight
 
-SLOTS = 4096
+WEIGHT_SLOTS = 4096
 """Faults that one trial may have in the weights."""
+
+PATIENCE = 3
+"""Trials in the same outputs after which a graph of these is captured; capturing costs a few."""
 
 MOST = 64
 """Graphs that are held at a time."""
+
+
+_Key = tuple[int, torch.Size, frozenset[str]]
 
 
 class CapturedTrials:
@@ -31,8 +38,8 @@ class CapturedTrials:
 
     A graph holds all of a trial for one batch, and reads the faults from slots in device memory. It
     is captured once for each cut, size of batch and set of struck outputs, and must repeat the
-    golden output before it is used. A model that cannot be captured, because it waits for values of
-    the device, say, is not tried again.
+    golden output before it is used. What cannot be captured, because it waits for values of the
+    device, say, is not tried again.
 
     Attributes:
         works: Whether graphs can still be used.
@@ -47,29 +54,27 @@ class CapturedTrials:
             device: A CUDA device, with its index; the CPU where kernels are rehearsed.
         """
         self.works = True
-        self._model, self._prefix = model, prefix
-        weights = named_weights(model, integers=True)
-        self._weights = {
-            name: (position, tensor.detach())
-            for position, (name, tensor) in enumerate(
-                (n, t) for n, t in weights if t.dtype in FORMATS and t.device == device
-            )
-        }
-        self._slots = FaultSlots([tensor for _, tensor in self._weights.values()], SLOTS, device)
-        self._trials: dict[tuple[int, torch.Size, frozenset[str]], StaticTrial] = {}
+        self._model, self._prefix, self._device = model, prefix, device
+        named = named_weights(model, integers=True)
+        here = [(n, t.detach()) for n, t in named if t.dtype in FORMATS and t.device == device]
+        self._weights = {name: (at, tensor) for at, (name, tensor) in enumerate(here)}
+        self._slots = FaultSlots([tensor for _, tensor in here], WEIGHT_SLOTS, device)
+        self._trials: dict[_Key, StaticTrial] = {}
+        self._asked: Counter[_Key] = Counter()
+        self._refused: set[_Key] = set()
 
     def run(self, faults: FaultSet, batches: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
-        """The output for each batch under the faults; nothing is waited for.
+        """The output for each batch under the faults, on the device; no output is waited for.
 
         Args:
-            faults: At most :data:`SLOTS` in weights, and what they strike in activations.
+            faults: At most :data:`WEIGHT_SLOTS` in weights, and what they strike in activations.
             batches: In the order in which the prefix recorded them.
 
         Returns:
             None where graphs cannot run the trial; the model is as before.
         """
         table = self._table(faults)
-        if table is None:
+        if table is None or torch.is_autocast_enabled(self._device.type):  # its casts go stale
             return None
         trials = self._static(faults, batches)
         if trials is None:
@@ -77,14 +82,14 @@ class CapturedTrials:
         self._slots.load(table)
         try:
             return self._replayed(faults, batches, trials)
-        except Exception:  # a rehearsal's: a graph has nothing that could raise
+        except Exception:  # of a rehearsal, or batches that differ in their memory
             return None
 
     def _table(self, faults: FaultSet) -> Table | None:
         """The weight faults, with positions in the slots; None if they do not fit."""
         part = faults.of_kind("weights")
         kinds = {site.kind for site in faults.sites}
-        if len(part) > SLOTS or not kinds <= {"weights", "activations"}:
+        if len(part) > WEIGHT_SLOTS or not kinds <= {"weights", "activations"}:
             return None
         if not all(map(self._knows, part.sites)):
             return None
@@ -96,8 +101,8 @@ class CapturedTrials:
     def _knows(self, site: Site) -> bool:
         if site.name not in self._weights:
             return False
-        _, weight = self._weights[site.name]
-        return weight.dtype == site.format.dtype and weight.shape == site.shape
+        weight = struck_weight(self._model, site)  # raises if it does not fit, as an injector does
+        return weight.data_ptr() == self._weights[site.name][1].data_ptr()
 
     def _static(
         self, faults: FaultSet, batches: Sequence[torch.Tensor]
@@ -121,17 +126,23 @@ class CapturedTrials:
         if key in self._trials:
             self._trials[key] = self._trials.pop(key)  # the one used last comes last
             return self._trials[key]
+        self._asked[key] += 1
+        if key in self._refused or (sites and self._asked[key] < PATIENCE):
+            return None
         if len(self._trials) == MOST:
             del self._trials[next(iter(self._trials))]
         try:
             self._slots.clear()
             trial = StaticTrial(self._model, self._prefix, self._slots, images, kept, cut, sites)
-            self.works = same_bits(trial.replay(images, kept), kept.logits)
+            exact = same_bits(trial.replay(images, kept), kept.logits)
         except (Unkept, Exception):
-            self.works = False
-        if self.works:
-            self._trials[key] = trial
-        return self._trials.get(key)
+            exact = False
+        if not exact:
+            self._refused.add(key)
+            self.works = bool(sites)  # a model without struck outputs is the same for every cut
+            return None
+        self._trials[key] = trial
+        return trial
 
     def _replayed(
         self,
@@ -144,10 +155,10 @@ class CapturedTrials:
         fired = {name: np.zeros(len(part), bool) for name, (_, part) in struck.items()}
         for images, (trial, kept) in zip(batches, trials, strict=True):
             for name, (site, part) in struck.items():
-                chosen, index = strikes(site, part, len(images), offset)
-                if not trial.load(site, part[chosen], index):
+                rows_struck = trial.load(site, part, offset)
+                if rows_struck is None:
                     return None
-                fired[name][chosen] = True
+                fired[name][rows_struck] = True
             rows.append(trial.replay(images, kept))
             offset += len(images)
         return rows if all(each.all() for each in fired.values()) else None

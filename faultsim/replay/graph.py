@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ def capture(work: Work, device: torch.device) -> Graph:
     """Captures what ``work`` launches on a device.
 
     Args:
-        work: Done once before, so that libraries allocate what they keep, then captured.
+        work: Done twice before, so that libraries allocate what they keep, then captured.
         device: Where it runs; on the CPU the work is rehearsed.
 
     Raises:
@@ -42,18 +43,39 @@ def capture(work: Work, device: torch.device) -> Graph:
 
 
 def _captured(work: Work, device: torch.device) -> Graph:
-    current, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    current, aside = torch.cuda.current_stream(), _stream(device)
     aside.wait_stream(current)
     with torch.cuda.stream(aside):
         work()
+        with (
+            _no_waiting()
+        ):  # a capture that fails would leave torch's allocator in the middle of it
+            work()
     current.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with (
-        torch.cuda.stream(current),  # brings the stream back even if the capture fails
-        torch.cuda.graph(graph, pool=_pool(device), stream=aside),
-    ):
+    capture = torch.cuda.graph(
+        graph, pool=_pool(device), stream=aside, capture_error_mode="thread_local"
+    )
+    with torch.cuda.stream(current), capture:  # the former brings the stream back in any case
         work()
     return graph
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Raises where the host waits for the device."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Beside the current one; always the same, for it keeps memory of its own."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @cache

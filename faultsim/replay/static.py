@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from faultsim.activations import OutputHooks
+from faultsim.activations import Ints, OutputHooks, strikes
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import FaultSlots
 from faultsim.replay.graph import capture
 from faultsim.replay.prefix import Prefix
-from faultsim.replay.values import Kept, copied
+from faultsim.replay.values import Kept
 from faultsim.transient import module_of
 
-SLOTS = 4096
-"""Words that one trial may strike in a module's output."""
+OUTPUT_SLOTS = 4096
+"""Words that one trial may strike in a module's output, for one batch."""
 
 
 @dataclass
@@ -61,35 +60,40 @@ class StaticTrial:
         self._outputs: dict[str, _Output] = {}
         self._sites = sites
         self._images = images.clone()
-        self._kept, self._holds = prefix.copy(kept, cut), kept
+        self._kept = prefix.copy(kept, cut)
+        self._holds: Kept | None = kept
         self._logits = torch.empty_like(kept.logits)
         self._graph = capture(self._work, images.device)
 
-    def load(self, site: Site, faults: FaultSet, index: npt.NDArray[np.int64]) -> bool:
+    def load(self, site: Site, faults: FaultSet, offset: int) -> Ints | None:
         """Makes the next replay strike a module's output.
 
         Args:
             site: The output.
-            faults: One for each word.
-            index: Row-major positions in the whole output, pairwise.
+            faults: Of that site.
+            offset: Number of the batch's first sample.
 
         Returns:
-            False if the model has no such output, or it has no slots for so many faults.
+            Rows of the faults that strike this batch; None if the model has no such output, or it
+            has no slots for so many.
         """
         output = self._outputs.get(site.name)
-        if output is None or len(faults) > output.slots.size:
-            return False
-        shape = output.tensor.shape[1:] if site.per_sample else output.tensor.shape
-        if output.tensor.dtype != site.format.dtype or shape != site.shape:
-            return False
-        table = faults.table.copy()
+        if output is None or output.tensor.dtype != site.format.dtype:
+            return None
+        if site.shape != (output.tensor.shape[1:] if site.per_sample else output.tensor.shape):
+            return None
+        rows, index = strikes(site, faults, len(output.tensor) if site.per_sample else 1, offset)
+        if len(rows) > output.slots.size:
+            return None
+        table = faults[rows].table.copy()
         table[0], table[1] = 0, index
         output.slots.load(table)
-        return True
+        return rows
 
     def replay(self, images: torch.Tensor, kept: Kept) -> torch.Tensor:
         """The output for a batch under what the slots hold, on the device; does not wait for it."""
         if kept is not self._holds:
+            self._holds = None  # until all of it is there
             self._images.copy_(images)
             self._kept.take(kept)
             self._holds = kept
@@ -97,23 +101,25 @@ class StaticTrial:
         return self._logits.clone()
 
     def _work(self) -> None:
-        modules = {module_of(site) for site in self._sites}
-        hooks = OutputHooks(self._model, self._visit, modules)
-        self._slots.strike()
-        try:
-            with torch.no_grad():
-                self._logits.copy_(self._prefix.forward(self._images, self._kept, self._cut))
-        finally:
-            hooks.remove()
-            for slots in (self._slots, *(output.slots for output in self._outputs.values())):
-                slots.restore()
+        with ExitStack() as undo, torch.no_grad():
+            if self._sites:
+                modules = {module_of(site) for site in self._sites}
+                undo.callback(OutputHooks(self._model, self._visit, modules).remove)
+            undo.callback(self._restore_outputs)
+            undo.callback(self._slots.restore)
+            self._slots.strike()
+            self._logits.copy_(self._prefix.forward(self._images, self._kept, self._cut))
+
+    def _restore_outputs(self) -> None:
+        for output in self._outputs.values():
+            output.slots.restore()
 
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._sites:
             return tensor
         if name not in self._outputs:  # while warming up: a capture must not upload anything
-            place = copied(tensor)
-            self._outputs[name] = _Output(place, FaultSlots([place], SLOTS, place.device))
+            place = tensor.clone()
+            self._outputs[name] = _Output(place, FaultSlots([place], OUTPUT_SLOTS, place.device))
         output = self._outputs[name]
         output.tensor.copy_(tensor)
         output.slots.strike()

@@ -34,6 +34,11 @@ class Convolving(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch):
+    monkeypatch.setattr(captured, "PATIENCE", 1)
+
+
 @pytest.fixture(params=["convolving", "medmamba"])
 def network(request, device) -> nn.Module:
     torch.manual_seed(0)
@@ -147,15 +152,87 @@ def test_the_graph_used_last_stays(network, batches, monkeypatch):
 
 def test_what_does_not_fit_is_left_to_the_injector(network, batches, graphs, monkeypatch):
     space = FaultSpace(network)
-    monkeypatch.setattr(captured, "SLOTS", 3)
+    monkeypatch.setattr(captured, "WEIGHT_SLOTS", 3)
     assert graphs.run(space.sample(4, seed=0), batches) is None
     assert graphs.run(space.sample(3, seed=0), batches) is not None
     assert graphs.run(space.sample(1, seed=0), [batches[0][:3]]) is None
-    monkeypatch.setattr(static, "SLOTS", 3)  # words: a fault strikes each of four samples
+    monkeypatch.setattr(static, "OUTPUT_SLOTS", 3)  # words: a fault strikes each of four samples
     layer = FaultSpace(network, "activations", inputs=batches[0], include="head")
     assert graphs.run(layer.sample(1, seed=0), batches) is None
     other = FaultSpace(nn.Linear(3, 3)).sample(1, seed=0)
     assert graphs.run(other, batches) is None
+
+
+def test_a_batch_that_could_not_be_copied_is_copied_again(network, batches, graphs, monkeypatch):
+    faults = FaultSpace(network, include="head").sample(1, seed=0)
+    assert all_same(graphs.run(faults, batches[:1]), eager(network, faults, batches[:1]))
+
+    def fail(*_):
+        raise RuntimeError("storages of different sizes")
+
+    with monkeypatch.context() as context:
+        context.setattr("faultsim.replay.values.Kept.take", fail)
+        assert graphs.run(faults, batches) is None
+    assert all_same(graphs.run(faults, batches), eager(network, faults, batches))
+
+
+def test_graphs_of_struck_outputs_wait_until_they_pay(network, batches, graphs, monkeypatch):
+    monkeypatch.setattr(captured, "PATIENCE", 3)
+    layer = FaultSpace(network, "activations", inputs=batches[0], include="head")
+    taken = [graphs.run(layer.sample(1, seed=seed), batches[:1]) for seed in range(4)]
+    assert [rows is not None for rows in taken] == [False, False, True, True]
+
+
+def test_weights_that_have_moved_are_left_to_the_injector(network, batches, graphs):
+    faults = FaultSpace(network, include="head.weight").sample(1, seed=0)
+    assert graphs.run(faults, batches) is not None
+    network.head.weight.data = network.head.weight.data.clone()
+    assert graphs.run(faults, batches) is None
+
+
+def test_casts_that_an_autocast_keeps_are_not_captured(network, batches, graphs):
+    faults = FaultSpace(network, include="head").sample(1, seed=0)
+    with torch.autocast(batches[0].device.type, torch.bfloat16):
+        assert graphs.run(faults, batches) is None
+    assert graphs.run(faults, batches) is not None
+
+
+class Odd(nn.Module):
+    """Outputs that overlap themselves, and one of as many rows whatever the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.windows, self.prompt = nn.Linear(256, 8), Windows(), Prompt()
+        self.head = nn.Linear(18, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.windows(self.first(images.flatten(1))).flatten(1)
+        return self.head(x + self.prompt(x).mean(0))
+
+
+class Windows(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unfold(1, 3, 1)
+
+
+class Prompt(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.randn(4, 18))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rows * 2
+
+
+def test_outputs_of_any_layout_and_length(device, batches):
+    torch.manual_seed(0)
+    network = Odd().eval().to(device)
+    graphs = graphs_of(network, batches)
+    space = FaultSpace(network, "activations", inputs=batches[0])
+    for layer in space.layers().values():
+        for seed in range(4):
+            faults = layer.sample(1, seed=seed)
+            assert all_same(graphs.run(faults, batches), eager(network, faults, batches)), faults
 
 
 class Waiting(Convolving):
