@@ -47,9 +47,7 @@ def _captured(work: Work, device: torch.device) -> Graph:
     aside.wait_stream(current)
     with torch.cuda.stream(aside):
         work()
-        with (
-            _no_waiting()
-        ):  # a capture that fails would leave torch's allocator in the middle of it
+        with _no_waiting():  # torch's allocator does not recover from a capture that fails
             work()
     current.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()

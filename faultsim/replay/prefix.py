@@ -20,7 +20,7 @@ from faultsim.replay.trace import watch
 from faultsim.replay.values import Absent, Kept, Unkept, absent, can_be_kept, copied
 
 MEMORY = 1 << 30
-"""Bytes that the golden values of one split may take."""
+"""Bytes that the golden values of one split may take; its images may take as many on a device."""
 
 SAMPLE = 8
 """Images of the pass in which a model is watched."""
@@ -33,10 +33,10 @@ class Prefix:
     """The golden values at the cuts of a model, for the batches of one split.
 
     A fault cannot change what runs before it, so a run may begin at the last cut before: the
-    modules that ended by then return what they returned in the golden run. A value that was not
-    kept, because nobody was to read it, stops the run when it is read, and all of it is run
-    instead; so every output is bit-identical to that of the whole model, for the same images in
-    the same batch.
+    modules that ended by then return what they returned in the golden run. Where that is seen to
+    differ from running them, there is no cut; a value that was not kept, because nobody was to read
+    it, stops the run when it is read, and all of the model is run instead. So outputs are those of
+    the whole model, bit by bit, for the same images in the same batch.
 
     Attributes:
         cuts: Ticks of the pass, ascending; a model that cannot be cut has none.
