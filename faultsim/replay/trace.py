@@ -41,12 +41,13 @@ def watch(
     Returns:
         The output, and what was seen.
     """
-    tracer = _Tracer(dict(_storages(model)), modules, images, seen)
+    weights = dict(_storages(model))  # now, for a model may replace some
+    tracer = _Tracer(weights, modules, images, seen)
     with torch.no_grad(), other_forwards(modules, tracer.around), tracer:
         output: torch.Tensor = model(images)
     tracer.read(output)
     calls = tuple(opened.closed() for opened in tracer.opened)
-    reads, seconds = dict(_first_reads(model, tracer)), tuple(tracer.seconds)
+    reads, seconds = dict(_first_reads(weights, tracer)), tuple(tracer.seconds)
     return output, Calls(calls, reads, seconds, tracer.spoils_images)
 
 
@@ -225,20 +226,19 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _first_reads(model: nn.Module, tracer: _Tracer) -> Iterator[tuple[str, int]]:
+def _first_reads(weights: dict[str, int], tracer: _Tracer) -> Iterator[tuple[str, int]]:
     """The first operator that read a weight, or the first call of its owner if that is earlier.
 
     A kernel outside torch's dispatcher may read it too, but only who owns the weight passes it on.
     """
     entered = {call.module: call.enter for call in reversed(tracer.opened)}
-    storages = dict(_storages(model))
     first = dict(tracer.reads)
-    for name, storage in storages.items():
+    for name, storage in weights.items():
         owner = name.rpartition(".")[0]
         while owner and owner not in entered:
             owner = owner.rpartition(".")[0]
         first[storage] = min(first[storage], entered.get(owner, 0))
-    for name, storage in storages.items():
+    for name, storage in weights.items():
         yield name, first[storage]
 
 

@@ -430,6 +430,30 @@ class Scaling(nn.Module):
         return x * scale
 
 
+class Sensing(nn.Module):
+    """Sees that it is watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.first(x)) + ("forward" in vars(self.first))
+
+
+class Shy(nn.Module):
+    """Fails if it is watched with large images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.abs().mean() > 1 and torch._C._len_torch_dispatch_stack():
+            raise RuntimeError("watched")
+        return self.head(torch.tanh(self.first(x)))
+
+
 NETWORKS = (
     InPlace,
     Tied,
@@ -452,6 +476,8 @@ NETWORKS = (
     Nesting,
     Peeking,
     Asking,
+    Sensing,
+    Shy,
 )
 
 

@@ -16,6 +16,7 @@ from faultsim.models.medmamba import medmamba
 from faultsim.replay import Prefix
 from faultsim.replay.calls import Calls
 from faultsim.replay.cuts import possible_cuts
+from faultsim.replay.forwards import open_modules, other_forwards
 from faultsim.replay.prefix import same_bits
 
 Output = torch.Tensor | str
@@ -218,3 +219,19 @@ def test_batches_that_cannot_be_watched_run_whole(vectors):
 class Packing(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.nested.nested_tensor(list(x.unsqueeze(1)))
+
+
+def test_models_that_can_be_cut_are(network, vectors):
+    cuts = len(prefix_of(network, vectors).cuts)
+    some = {"InPlace": 5, "Bounding": 4, "Asking": 3, "Tied": 8, "Deciding": 4, "Publishing": 1}
+    assert cuts == some.get(type(network).__name__, cuts)
+
+
+def test_what_an_interrupt_leaves_behind_does_nothing(vectors):
+    model = stack()
+    with other_forwards(open_modules(model), lambda name, forward: lambda *_: torch.zeros(6, 8)):
+        left = [module.forward for module in model]
+        assert not model(vectors).any()
+    for module, forward in zip(model, left, strict=True):
+        module.forward = forward  # as if they had not been taken away
+    assert torch.equal(model(vectors), stack()(vectors))

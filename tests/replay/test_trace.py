@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import pytest
 import torch
@@ -158,3 +159,149 @@ def test_compiled_and_replicated_modules_are_closed():
     model = nn.Sequential(nn.Linear(4, 4), compiled, inside, nn.DataParallel(nn.ReLU()))
     assert set(open_modules(model)) == {"0"}
     assert open_modules(compiled) == {}
+    model = nn.Sequential(nn.Linear(4, 4))
+    model.fast = torch.compile(model[0].forward)  # it may call any module, past what is seen
+    assert open_modules(model) == {}
+    shared = nn.Linear(4, 4)
+    assert open_modules(nn.ModuleList([shared, torch.compile(shared)])) == {}
+
+
+def exits(calls: Calls, *names: str) -> list[int]:
+    return sorted(call.exit for call in calls.calls if call.module in names)
+
+
+class InPlace(nn.Module):
+    """In place on a module's output, and on a value of the root's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.drop = nn.Linear(4, 4), nn.Linear(4, 4), nn.Dropout()
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.drop(self.act(self.one(x)))
+        return self.act(self.two(x) + x)
+
+
+def test_what_a_call_does_to_its_argument():
+    calls = trace_calls(InPlace().eval(), torch.rand(2, 4))
+    said = [(call.module, call.argument, call.writes) for call in calls.calls]
+    assert said[:3] == [("one", None, False), ("act", 0, True), ("drop", 0, False)]
+    assert said[3:] == [("two", None, False), ("act", 0, True)]
+    assert all(call.spoilt == NEVER for call in calls.calls)
+    assert possible_cuts(calls) == exits(calls, "one", "act", "drop", "two")
+
+
+class Ranging(nn.Module):
+    """The second layer returns a view of what the first did, which the third changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.view, self.zero = nn.Linear(4, 4), nn.Flatten(), Zero()
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.one(x)
+        view = self.view(x.unsqueeze(1))
+        self.zero(x)
+        return self.head(view)
+
+
+class Zero(nn.Module):
+    def forward(self, x: torch.Tensor) -> None:
+        x.mul_(0)
+
+
+def test_a_value_that_another_call_changes_cannot_cross():
+    calls = trace_calls(Ranging(), torch.rand(2, 4))
+    one, view, zero, head = calls.calls
+    assert view.spoilt == zero.exit
+    assert head.spoilt == NEVER
+    assert set(one.storages) == set(view.storages)
+    assert possible_cuts(calls) == [one.exit]  # the root reads it in any run
+
+
+class Stateful(nn.Module):
+    def __init__(self, change) -> None:
+        super().__init__()
+        self.change, self.cache, self.table, self.size = change, [0], {"a": 1}, 3
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.change(self)
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "stateless"),
+    [
+        (lambda m: None, True),
+        (lambda m: setattr(m, "size", 3), True),
+        (lambda m: setattr(m, "size", 4), False),
+        (lambda m: setattr(m, "seen", 1), False),
+        (lambda m: m.count.add_(1), False),
+        (lambda m: setattr(m, "count", torch.zeros(1)), False),
+        (lambda m: m.cache.append(1), False),
+        (lambda m: m.cache.__setitem__(0, "new"), False),
+        (lambda m: m.table.update(a=[]), False),
+    ],
+)
+def test_nothing_is_skipped_after_a_module_that_keeps_something(change, stateless):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(Stateful(change)), nn.Linear(4, 4))
+    calls = trace_calls(model, torch.rand(2, 4))
+    ends = [call.exit for call in calls.calls]
+    assert possible_cuts(calls) == (sorted(ends) if stateless else ends[:1])
+
+
+def test_images_that_are_changed_or_returned():
+    class Centred(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.relu(x.sub_(1))
+
+    images = torch.rand(2, 1, 4)
+    assert possible_cuts(trace_calls(nn.Sequential(Centred(), nn.Linear(4, 4)), images)) == []
+    flat = trace_calls(nn.Sequential(nn.Flatten(), nn.Linear(4, 4)), images)
+    assert possible_cuts(flat) == exits(flat, "1")
+
+
+def test_values_that_share_memory_do_not_cross_together():
+    class Halves(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (x * 2).chunk(2, dim=-1)
+
+    class Adding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.halves, self.head = Halves(), nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            one, other = self.halves(x)
+            return self.head(one + other)
+
+    calls = trace_calls(Adding(), torch.rand(2, 4))
+    assert possible_cuts(calls) == []
+
+
+def test_memory_that_is_used_again_is_not_shared():
+    calls = trace_calls(nn.Sequential(*(nn.Linear(4, 4) for _ in range(9))), torch.rand(2, 4))
+    assert len({call.storages for call in calls.calls}) == 9
+    assert len(possible_cuts(calls)) == 9
+
+
+def test_a_module_that_calls_itself_is_not_met_running_first():
+    class Again(nn.Module):
+        def forward(self, x: torch.Tensor, depth: int = 2) -> torch.Tensor:
+            return self(x * 2, depth - 1) + 1 if depth else x * 3
+
+    calls = trace_calls(nn.Sequential(Again(), nn.ReLU()), torch.rand(2, 4))
+    assert possible_cuts(calls) == sorted({calls.calls[0].exit, calls.calls[-1].exit})
+    assert calls.reach(at("0", "activations")) == min(exits(calls, "0"))
+
+
+def test_another_way_is_told_from_the_same():
+    calls = trace_calls(InPlace().eval(), torch.rand(2, 4))
+    assert calls.same_way(trace_calls(InPlace().eval(), torch.rand(5, 4)))
+    assert not calls.same_way(replace(calls, first_reads=calls.first_reads | {"one.bias": 7}))
+    assert not calls.same_way(replace(calls, spoils_images=True))
+    other = (replace(calls.calls[0], last=99), *calls.calls[1:])
+    assert not calls.same_way(replace(calls, calls=other))
