@@ -16,27 +16,24 @@ _CLOSED = (torch.jit.ScriptModule, nn.DataParallel, nn.parallel.DistributedDataP
 def open_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The modules below ``model`` whose calls can be seen, by the first of their names.
 
-    Modules that are compiled or scripted, or that run as replicas, are closed, and so is all below
-    them; a model in which a compiled function is kept is closed whole, for it may call any module.
+    Modules that are scripted, or that run as replicas, are closed, and so is all below them. None
+    can be seen where anything is compiled: it may call any module past its ``forward``, and would
+    be compiled anew, to other last bits, for being watched.
     """
     modules = list(model.modules())
-    if any(map(_keeps_compiled, modules)):
+    if any(map(_is_compiled, modules)):
         return {}
-    closed = {id(inner) for module in modules if _is_closed(module) for inner in module.modules()}
+    replicas = [module for module in modules if isinstance(module, _CLOSED)]
+    closed = {id(inner) for module in replicas for inner in module.modules()}
     named = model.named_modules()
     return {name: module for name, module in named if name and id(module) not in closed}
 
 
-def _is_closed(module: nn.Module) -> bool:
-    compiled = getattr(module, "_compiled_call_impl", None) is not None
-    return compiled or "_orig_mod" in module._modules or isinstance(module, _CLOSED)
-
-
-def _keeps_compiled(module: nn.Module) -> bool:
-    if "_orig_mod" in module._modules:  # such a module keeps itself, and is closed alone
-        return False
-    kept = (value for name, value in vars(module).items() if name != "_compiled_call_impl")
-    return any(hasattr(value, "_torchdynamo_orig_callable") for value in kept)
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether it is compiled, or keeps a compiled function."""
+    kept = vars(module).values()
+    functions = any(hasattr(value, "_torchdynamo_orig_callable") for value in kept)
+    return "_orig_mod" in module._modules or functions
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from torch import nn
 from faultsim import trees
 from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
+from faultsim.replay.calls import Calls
 from faultsim.replay.cuts import choose_cuts
 from faultsim.replay.forwards import Forward, open_modules, other_forwards
 from faultsim.replay.trace import watch
@@ -56,11 +57,17 @@ class Prefix:
         self._device = images.device
         self._holds_images = images[0].nbytes * total <= MEMORY
         self.cuts: list[int] = []
+        self._calls = Calls((), {}, (0.0,))
+        self._skipped: dict[int, dict[str, list[int]]] = {WHOLE: {}}
+        if self._modules:
+            self._watch(images, total)
+
+    def _watch(self, images: torch.Tensor, total: int) -> None:
         sample = images[:SAMPLE].clone()  # a model may change its images
         devices = [] if images.is_cpu else [images.device]
         with torch.no_grad(), torch.random.fork_rng(devices):
             golden = self._model(sample)  # first, for a model may keep what it computes once
-            _, self._calls = watch(model, self._modules, sample)
+            _, self._calls = watch(self._model, self._modules, sample)
             cuts = choose_cuts(self._calls, MEMORY / total * len(sample))
             self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *cuts)}
             self.cuts = cuts

@@ -177,9 +177,25 @@ def test_replicated_models_run_whole(vectors):
     agree(half, FaultSpace(half), [vectors], trials=3)
 
 
+def test_a_model_that_cannot_be_seen_is_not_run_for_nothing(vectors):
+    class Alone(nn.Linear):
+        runs = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            Alone.runs += 1
+            return super().forward(x)
+
+    model = Alone(8, 3).eval()
+    prefix = Prefix(model, vectors, 6)
+    assert Alone.runs == 0
+    prefix.record(vectors)
+    faults = FaultSpace(model).sample(1, seed=0)
+    assert same_bits(prefix.run(0, vectors, faults), model(vectors))
+
+
 def test_errors_of_the_model_are_its_own(vectors):
     with pytest.raises(RuntimeError, match="shapes"):
-        Prefix(nn.Linear(3, 3), vectors, 6)
+        Prefix(nn.Sequential(nn.Linear(3, 3)), vectors, 6)
 
 
 def test_random_numbers_and_images_are_as_before(vectors):

@@ -152,18 +152,22 @@ def test_what_cannot_be_copied_cannot_be_skipped():
     assert choose_cuts(calls, 1 << 20) == []
 
 
-def test_compiled_and_replicated_modules_are_closed():
-    compiled = torch.compile(nn.Sequential(nn.Linear(4, 4)))
-    inside = nn.Sequential(nn.Linear(4, 4))
-    inside.compile()
-    model = nn.Sequential(nn.Linear(4, 4), compiled, inside, nn.DataParallel(nn.ReLU()))
-    assert set(open_modules(model)) == {"0"}
-    assert open_modules(compiled) == {}
-    model = nn.Sequential(nn.Linear(4, 4))
-    model.fast = torch.compile(model[0].forward)  # it may call any module, past what is seen
-    assert open_modules(model) == {}
+def test_scripted_and_replicated_modules_are_closed():
     shared = nn.Linear(4, 4)
-    assert open_modules(nn.ModuleList([shared, torch.compile(shared)])) == {}
+    replicas = nn.DataParallel(nn.Sequential(shared))
+    assert set(open_modules(nn.Sequential(nn.Linear(4, 4), replicas, shared))) == {"0"}
+    assert open_modules(replicas) == {}
+
+
+def test_nothing_is_seen_where_anything_is_compiled():
+    linear = nn.Linear(4, 4)
+    compiled = nn.Sequential(nn.Linear(4, 4))
+    compiled.compile()
+    keeping = nn.Sequential(nn.Linear(4, 4))
+    keeping.fast = torch.compile(keeping[0].forward)
+    for inner in (torch.compile(nn.Sequential(linear)), compiled, keeping):
+        assert open_modules(inner) == {}
+        assert open_modules(nn.Sequential(linear, inner, nn.ReLU())) == {}
 
 
 def exits(calls: Calls, *names: str) -> list[int]:
