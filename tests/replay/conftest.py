@@ -438,7 +438,7 @@ class Sensing(nn.Module):
         self.first, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.first(x)) + ("forward" in vars(self.first))
+        return self.head(self.first(x)) + ("forward" in vars(self.head))
 
 
 class Shy(nn.Module):

@@ -196,6 +196,12 @@ def test_what_a_call_does_to_its_argument():
     assert possible_cuts(calls) == exits(calls, "one", "act", "drop", "two")
 
 
+def test_what_is_changed_inside_a_call_is_its_own_affair():
+    inner = nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True))
+    calls = trace_calls(nn.Sequential(inner, nn.Linear(4, 4)), torch.rand(2, 4))
+    assert possible_cuts(calls) == sorted(call.exit for call in calls.calls)
+
+
 class Ranging(nn.Module):
     """The second layer returns a view of what the first did, which the third changes."""
 
