@@ -111,6 +111,7 @@ class Prefix:
         if output is None:
             output = self._model(images)
         held = images if self._holds_images else None
+        usual = usual and can_be_kept(output)
         kept = Kept(images.shape, held, outputs, copied(output)) if usual else None
         self._batches.append(kept)
         return output
