@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -28,6 +28,13 @@ SAMPLE = 8
 
 WHOLE = 0
 """The cut before which nothing runs."""
+
+
+class _Seen(NamedTuple):
+    """What is kept of a pass, by position of the call."""
+
+    outputs: dict[int, Any]
+    absent: dict[int, Any]
 
 
 class Prefix:
@@ -106,34 +113,32 @@ class Prefix:
 
         A batch that takes another way through the model than the one watched first is never cut.
         """
-        outputs: dict[int, Any] = {}
-        usual, output = self._watched(images, outputs) if self.cuts else (True, None)
+        seen = _Seen({}, {})
+        usual, output = self._watched(images, seen) if self.cuts else (True, None)
         if output is None:
             output = self._model(images)
         held = images if self._holds_images else None
         usual = usual and can_be_kept(output)
-        kept = Kept(images.shape, held, outputs, copied(output)) if usual else None
+        kept = Kept(images.shape, held, *seen, copied(output)) if usual else None
         self._batches.append(kept)
         return output
 
-    def _watched(
-        self, images: torch.Tensor, outputs: dict[int, Any]
-    ) -> tuple[bool, torch.Tensor | None]:
+    def _watched(self, images: torch.Tensor, seen: _Seen) -> tuple[bool, torch.Tensor | None]:
         """Whether the way is the usual one, and the output; None if it cannot be watched."""
         try:
-            output, calls = watch(self._model, self._modules, images, partial(self._keep, outputs))
+            output, calls = watch(self._model, self._modules, images, partial(self._keep, seen))
         except Exception:  # an error of the model's own will be met again
             return False, None
         return calls.same_way(self._calls), output
 
-    def _keep(self, outputs: dict[int, Any], position: int, output: Any) -> None:
+    def _keep(self, seen: _Seen, position: int, output: Any) -> None:
         call = self._calls.calls[position] if position < len(self._calls.calls) else None
         if call is None or not can_be_kept(output):
             return
         if any(call.needed(cut) for cut in self.cuts):
-            outputs[position] = copied(output)
-        elif any(call.skipped(cut) for cut in self.cuts):
-            outputs[position] = absent(output)
+            seen.outputs[position] = copied(output)
+        if any(call.skipped(cut) for cut in self.cuts):
+            seen.absent[position] = absent(output)
 
     def kept(self, number: int, images: torch.Tensor) -> Kept | None:
         """The golden values of a batch, by its number in the order recorded.
@@ -157,8 +162,9 @@ class Prefix:
     def copy(self, kept: Kept, cut: int) -> Kept:
         """A copy of what a run from ``cut`` on is handed."""
         positions = [position for calls in self._skipped[cut].values() for position in calls]
-        outputs = {at: kept.copy(at) for at in positions if at in kept.outputs}
-        return Kept(kept.shape, None, outputs, kept.logits)
+        needed = [at for at in positions if self._calls.calls[at].needed(cut)]
+        outputs = {at: kept.copy(at) for at in needed if at in kept.outputs}
+        return Kept(kept.shape, None, outputs, kept.absent, kept.logits)
 
     def run(self, number: int, images: torch.Tensor, faults: FaultSet) -> torch.Tensor:
         """The output for a batch while faults are armed.
@@ -192,7 +198,7 @@ class Prefix:
                 position = next(left, None)
                 if position is None:
                     return forward(*args, **kwargs)
-                return self._handed(kept, position, (args, kwargs))
+                return self._handed(kept, position, cut, (args, kwargs))
 
             return replayed
 
@@ -200,19 +206,18 @@ class Prefix:
             output: torch.Tensor = self._model(images)
         return output
 
-    def _handed(self, kept: Kept, position: int, given: Any) -> Any:
+    def _handed(self, kept: Kept, position: int, cut: int, given: Any) -> Any:
         """What a call that is skipped returns: of its arguments one, where it did so before."""
         call = self._calls.calls[position]
-        if call.argument is None:
-            return kept.copy(position)
-        argument = next(islice(trees.tensors(given), call.argument, None), None)
-        if argument is None:
-            raise Unkept
-        if not call.writes:
-            return argument
-        return (
-            kept.copy(position) if isinstance(argument, Absent) else kept.into(argument, position)
-        )
+        if call.argument is not None:
+            argument = next(islice(trees.tensors(given), call.argument, None), None)
+            if argument is None:
+                raise Unkept
+            if not call.writes:
+                return argument
+            if not isinstance(argument, Absent):
+                return kept.into(argument, position)
+        return kept.copy(position) if call.needed(cut) else kept.stand_in(position)
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -82,8 +82,8 @@ def nbytes(tree: Any) -> int:
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    if isinstance(tensor, Absent) or not tensor.numel():
-        return tensor if isinstance(tensor, Absent) else tensor.clone()
+    if not tensor.numel():
+        return tensor.clone()
     before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
     start = tensor.storage_offset() - before
     memory = tensor.as_strided((before + _span(tensor),), (1,), start).clone()
@@ -103,13 +103,15 @@ class Kept:
     Attributes:
         shape: Of the images.
         images: Themselves, on the device; None where all of the split's would take too much room.
-        outputs: By position of the call.
+        outputs: By position of the call, copies.
+        absent: The same for all calls that are skipped: stand-ins, for where nobody reads it.
         logits: The golden output.
     """
 
     shape: torch.Size
     images: torch.Tensor | None
     outputs: dict[int, Any]
+    absent: dict[int, Any]
     logits: torch.Tensor
 
     def copy(self, position: int) -> Any:
@@ -118,17 +120,21 @@ class Kept:
             raise Unkept
         return copied(self.outputs[position])
 
+    def stand_in(self, position: int) -> Any:
+        """What may be passed on, but not read."""
+        if position not in self.absent:
+            raise Unkept
+        return self.absent[position]
+
     def into(self, argument: torch.Tensor, position: int) -> torch.Tensor:
         """The value written into the tensor that the call returned."""
-        value = self.outputs.get(position)
-        if value is None or isinstance(value, Absent):
+        if position not in self.outputs:
             raise Unkept
-        return argument.copy_(value)
+        return argument.copy_(self.outputs[position])
 
     def take(self, other: Kept) -> None:
         """Overwrites every value by that of another batch of the same size, in place."""
         for position, output in self.outputs.items():
             fresh = trees.tensors(other.outputs[position])
             for tensor, value in zip(trees.tensors(output), fresh, strict=True):
-                if not isinstance(tensor, Absent):
-                    tensor.untyped_storage().copy_(value.untyped_storage(), non_blocking=True)
+                tensor.untyped_storage().copy_(value.untyped_storage(), non_blocking=True)

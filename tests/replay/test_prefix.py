@@ -269,6 +269,18 @@ def test_models_are_cut_wherever_they_can_be(network, vectors):
     assert len(prefix_of(network, vectors).cuts) == CUTS[type(network).__name__]
 
 
+@pytest.mark.parametrize("start", range(3))
+def test_a_cut_does_not_hang_on_the_others(network, vectors, monkeypatch, start):
+    prefix = prefix_of(network, vectors)
+
+    def third(calls: Calls, room: float) -> list[int]:
+        return possible_cuts(calls)[start::3]
+
+    monkeypatch.setattr("faultsim.replay.prefix.choose_cuts", third)
+    expected = [cut for cut in third(prefix._calls, 0) if cut in prefix.cuts]
+    assert prefix_of(network, vectors).cuts == expected
+
+
 def test_what_an_interrupt_leaves_behind_does_nothing(vectors):
     model = stack()
     with other_forwards(open_modules(model), lambda name, forward: lambda *_: torch.zeros(6, 8)):

@@ -42,7 +42,6 @@ def test_stand_ins_show_their_kind_and_nothing_else():
     for read in (torch.relu, torch.Tensor.max, torch.Tensor.contiguous, lambda t: t + 1):
         with pytest.raises(Unkept):
             read(stand_in)
-    assert copied(stand_in) is stand_in
 
 
 def test_only_plain_tensors_and_constants_can_be_kept():
