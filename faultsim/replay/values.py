@@ -53,11 +53,8 @@ def can_be_kept(tree: Any) -> bool:
         return _is_plain(tree)
     if isinstance(tree, _CONSTANTS):
         return True
-    parts = trees.items(tree)
-    if not parts and not isinstance(tree, tuple):
-        return False
-    mutable = not isinstance(tree, tuple) and next(trees.tensors(tree), None) is None
-    return not mutable and all(map(can_be_kept, parts.values()))
+    known = isinstance(tree, tuple) or next(trees.tensors(tree), None) is not None
+    return known and all(map(can_be_kept, trees.items(tree).values()))
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
