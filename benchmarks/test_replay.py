@@ -10,7 +10,7 @@ import torch
 from benchmarks.resnet20 import resnet20
 from faultsim import FaultSpace, inject
 from faultsim.models.medmamba import medmamba
-from faultsim.replay import Prefix
+from faultsim.run.replay import Prefix
 
 PAIRS = 100
 MODELS = {

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from faultsim import FaultSpace
-from faultsim.bench import Bench
 from faultsim.data import Dataset, Split
 from faultsim.devices import reproducibly
 from faultsim.models.medmamba import medmamba
 from faultsim.ops.grid import check_device
-from faultsim.trial import Trial
+from faultsim.run.bench import Bench
+from faultsim.run.trial import Trial
 
 TRIALS, PAIRS, BATCH = 200, 100, 32
 

@@ -7,13 +7,13 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from faultsim.activations import ActivationFaults
 from faultsim.errors import InjectionError
 from faultsim.faults import FaultSet
 from faultsim.ops import Patch
-from faultsim.states import StateFaults
-from faultsim.transient import TransientFaults
-from faultsim.weights import Holder
+from faultsim.targets.activations import ActivationFaults
+from faultsim.targets.states import StateFaults
+from faultsim.targets.transient import TransientFaults
+from faultsim.targets.weights import Holder
 
 TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
 _ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()

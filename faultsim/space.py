@@ -14,8 +14,8 @@ from faultsim.errors import FaultError, FormatError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS, BitSpec
 from faultsim.ops import sample_bit_errors, sample_uniform
-from faultsim.tensors import named_weights
-from faultsim.transient import module_of
+from faultsim.targets.tensors import named_weights
+from faultsim.targets.transient import module_of
 
 TARGETS = ("weights", "activations", "states")
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
@@ -72,11 +72,11 @@ class FaultSpace:
             if target == "weights":
                 sites += self._weight_sites(model, integers)
             elif target == "activations":
-                from faultsim.activations import activation_sites
+                from faultsim.targets.activations import activation_sites
 
                 sites += activation_sites(model, inputs)
             elif target == "states":
-                from faultsim.states import state_sites
+                from faultsim.targets.states import state_sites
 
                 sites += state_sites(model, inputs)
             else:

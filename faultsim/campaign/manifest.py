@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from faultsim.bench import Bench
+from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig
 from faultsim.data.dataset import SPLITS
+from faultsim.run.bench import Bench
+from faultsim.run.trial import Outcome
 from faultsim.space import FaultSpace
-from faultsim.trial import Outcome
-from faultsim.versions import versions
 
 
 def manifest_of(

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from faultsim.campaign.journal import read_manifest, read_trials
+from faultsim.campaign.subject import make_bench, make_space
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
-from faultsim.subject import make_bench, make_space
-from faultsim.trial import Outcome, Trial
+from faultsim.run.trial import Outcome, Trial
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,19 @@ from typing import Any
 
 from torch import nn
 
-from faultsim.bench import Bench
 from faultsim.campaign.damaging import damaging
 from faultsim.campaign.journal import Journal, fresh_directory
 from faultsim.campaign.manifest import manifest_of
+from faultsim.campaign.subject import make_bench, make_space
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
 from faultsim.data import Dataset
 from faultsim.devices import reproducibly
 from faultsim.errors import JournalError
 from faultsim.faults import FaultSet
+from faultsim.run.bench import Bench
+from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule import SCHEDULES, Context, Trials
-from faultsim.subject import make_bench, make_space
-from faultsim.trial import Outcome, Trial
 
 Line = dict[str, Any]
 

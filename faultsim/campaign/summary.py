@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from faultsim.run.trial import DIAGNOSIS, Outcome
 from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
-from faultsim.trial import DIAGNOSIS, Outcome
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
 INTERPLAY = ("faults_alone", "excess")

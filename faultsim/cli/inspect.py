@@ -11,8 +11,8 @@ from faultsim.cli.commands import Inspect
 
 def run(command: Inspect) -> int:
     """Prints one row a tensor."""
+    from faultsim.campaign.subject import load_subject
     from faultsim.space import FaultSpace
-    from faultsim.subject import load_subject
 
     model, data = load_subject(command)
     space = FaultSpace(

@@ -20,8 +20,8 @@ from faultsim.cli.commands import (
     Train,
 )
 from faultsim.config import checked_settings
+from faultsim.config.toml import read_toml
 from faultsim.errors import ConfigError, FaultSimError
-from faultsim.tomlfile import read_toml
 
 MODULES = {
     Campaign: "faultsim.cli.campaign",

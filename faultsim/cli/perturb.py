@@ -21,7 +21,7 @@ WIDE = 100  # of a terminal with room for that
 
 def run(command: Perturb) -> int:
     """Evaluates each setting under a progress bar and prints the table."""
-    from faultsim.robustness import run_perturbations
+    from faultsim.study.perturbations import run_perturbations
 
     console = Console()
     config = PerturbConfig(**{f.name: getattr(command, f.name) for f in fields(PerturbConfig)})

@@ -13,7 +13,7 @@ from faultsim.cli.perturb import show_perturbations
 from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.cli.tables import show_cells
 from faultsim.config import StudyConfig
-from faultsim.robustness import PerturbResult
+from faultsim.study.perturbations import PerturbResult
 
 if TYPE_CHECKING:
     from faultsim.campaign import CampaignResult

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
+from faultsim.run.trial import Outcome
 from faultsim.stats import Estimate
-from faultsim.trial import Outcome
 
 MOST_ROWS = 40
 LABEL = 14  # characters of a long name that stay on one line; rich adds the padding

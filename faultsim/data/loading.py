@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from faultsim.config.importing import call_factory
 from faultsim.data.dataset import SPLITS, Dataset, Split, count_classes, labels_of
 from faultsim.data.digits import load_digits
 from faultsim.data.folder import load_folder
 from faultsim.data.medmnist import NAMES, load_medmnist, load_medmnist_file
 from faultsim.errors import ConfigError
-from faultsim.importing import call_factory
 
 
 def load_data(spec: str, root: str | Path | None = None, size: int | None = None) -> Dataset:

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from faultsim.config.importing import call_factory
 from faultsim.errors import ConfigError
-from faultsim.importing import call_factory
 from faultsim.models.medmamba import VARIANTS, medmamba
 
 SHIPPED = Path(__file__).parent / "checkpoints"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 
 from faultsim.errors import FaultError
-from faultsim.fault import OPS
 from faultsim.formats import FORMATS, signed
+from faultsim.ops.words import OPS
 
 
 class StateFault(NamedTuple):

@@ -16,13 +16,15 @@ import numpy.typing as npt
 import torch
 
 from faultsim.errors import FaultError, InjectionError
-from faultsim.fault import OPS
 from faultsim.formats import FORMATS, signed
 from faultsim.ops._native import native
 from faultsim.ops.grid import check_device, device_flag, launch, on_grid
 
 Index = int | Sequence[int] | npt.NDArray[Any] | torch.Tensor
 Patterns = Index
+
+OPS = ("flip", "stuck-at-0", "stuck-at-1", "replace")
+"""Corruption operators: XOR, AND NOT and OR with the mask, and replacement by the operand."""
 
 
 def flip_(tensor: torch.Tensor, index: Index, mask: Patterns) -> torch.Tensor:

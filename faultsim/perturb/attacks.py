@@ -10,8 +10,8 @@ from torch import nn
 
 from faultsim.data.dataset import labels_of
 from faultsim.errors import ConfigError
-from faultsim.metrics import loss
 from faultsim.perturb.images import check_amount, check_images, draw_like
+from faultsim.workload.metrics import loss
 
 
 def fgsm(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, eps: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.fault import Site
+from faultsim.faults.fault import Site
 from faultsim.formats import bits_of
 
 Line = Mapping[str, Any]

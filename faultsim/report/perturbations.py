@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from faultsim.errors import JournalError
-from faultsim.robustness import RECORD
 from faultsim.stats import Estimate
+from faultsim.study.perturbations import RECORD
 
 MEASURES = ("accuracy", "auc", "sensitivity", "specificity")
 

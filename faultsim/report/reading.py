@@ -10,7 +10,7 @@ from typing import Any
 from faultsim.campaign.journal import MANIFEST, SUMMARY, TRIALS, read_manifest, read_trials
 from faultsim.errors import JournalError
 from faultsim.report.campaigns import Line, RecordedCampaign
-from faultsim.trial import Outcome
+from faultsim.run.trial import Outcome
 
 NEEDED: Mapping[str, Sequence[str]] = {
     "config": ("mode", "data", "seed", "target", "flips", "ber", "bits", "op", "direction"),

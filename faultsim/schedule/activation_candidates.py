@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import torch
 
-from faultsim import metrics
-from faultsim.activations import OutputHooks
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.ops import rank_bits
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.transient import Hooks
+from faultsim.targets.activations import OutputHooks
+from faultsim.targets.transient import Hooks
+from faultsim.workload import metrics
 
 
 def activation_candidates(

@@ -13,7 +13,7 @@ from faultsim.formats import mask_of
 from faultsim.ops import RankedBits, rank_bits
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.weights import struck_weight
+from faultsim.targets.weights import struck_weight
 
 RANKED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 GLOBAL = 48  # best bits over all tensors

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from faultsim.bench import Bench
 from faultsim.config import CampaignConfig
+from faultsim.run.bench import Bench
+from faultsim.run.trial import Outcome, Trial
 from faultsim.space import FaultSpace
-from faultsim.trial import Outcome, Trial
 
 Trials = Generator[Trial, Outcome, None]
 

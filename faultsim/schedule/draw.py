@@ -53,7 +53,7 @@ def _directed(context: Context, faults: FaultSet) -> FaultSet:
 
 def _words(context: Context, faults: FaultSet) -> npt.NDArray[np.int64]:
     from faultsim.ops import read_words
-    from faultsim.weights import struck_weight
+    from faultsim.targets.weights import struck_weight
 
     words = np.zeros(len(faults), dtype=np.int64)
     for number, site in enumerate(faults.sites):

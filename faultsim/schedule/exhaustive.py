@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from faultsim.errors import ConfigError
+from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.space import FaultSpace
-from faultsim.trial import Trial
 
 LARGEST = 1_000_000
 

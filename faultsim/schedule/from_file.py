@@ -6,8 +6,8 @@ from pathlib import Path
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Plan, Trials
-from faultsim.trial import Trial
 
 
 def from_file(context: Context) -> Plan:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_bit_errors, draw_flips
 from faultsim.space import FaultSpace
-from faultsim.trial import Trial
 
 TRIALS = 100
 

@@ -15,7 +15,7 @@ from faultsim.schedule.activation_candidates import outputs_and_gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.states import ScanHooks
+from faultsim.targets.states import ScanHooks
 
 AT_ONCE = 1 << 25  # words of states that are ranked together
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule.activation_candidates import activation_candidates
 from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_flips
 from faultsim.schedule.state_candidates import state_candidates
 from faultsim.space import FaultSpace
-from faultsim.trial import Outcome, Trial
 
 TRIALS = 10
 PROBE = 32  # validation images on which every candidate is tried

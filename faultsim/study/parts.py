@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from faultsim.campaign import CampaignResult, run_campaign
 from faultsim.campaign.journal import MANIFEST
+from faultsim.campaign.subject import make_bench
 from faultsim.config import CampaignConfig, Evaluation, PerturbConfig, StudyConfig
 from faultsim.errors import ConfigError
 from faultsim.perturb import Perturbation, expand
-from faultsim.robustness import RECORD, PerturbResult, run_perturbations
+from faultsim.study.perturbations import RECORD, PerturbResult, run_perturbations
 from faultsim.study.plan import PERTURBATIONS, Plan
-from faultsim.subject import make_bench
 
 Settings = dict[str, Any]
 

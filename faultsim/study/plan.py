@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from faultsim.config import CampaignConfig, StudyConfig, checked_settings, fits
+from faultsim.config.toml import read_toml, underscored
 from faultsim.errors import ConfigError
-from faultsim.tomlfile import read_toml, underscored
 
 SMALL = Path(__file__).with_name("small.toml")
 REAL = Path(__file__).with_name("real.toml")

@@ -17,12 +17,12 @@ from faultsim.campaign.journal import (
     fresh_directory,
     write_json,
 )
+from faultsim.campaign.versions import versions
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
-from faultsim.robustness import RECORD, PerturbResult
 from faultsim.study.parts import names_of, parts_of
+from faultsim.study.perturbations import RECORD, PerturbResult
 from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
-from faultsim.versions import versions
 
 STUDY = "study.json"
 

@@ -12,10 +12,10 @@ from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.data.dataset import BINARY, SPLITS
 from faultsim.data.medmnist import set_of
-from faultsim.evaluation import Figures
 from faultsim.stats import Estimate
 from faultsim.training.recipe import command
 from faultsim.training.trainer import Epoch
+from faultsim.workload.evaluation import Figures
 
 TEMPLATE = """\
 # {model} for {data}

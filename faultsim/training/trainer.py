@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from faultsim import metrics
-from faultsim.augment import AUGMENTATIONS
 from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
-from faultsim.evaluation import evaluate
+from faultsim.training.augment import AUGMENTATIONS
 from faultsim.training.recipe import balanced_weights, learning_rate
+from faultsim.workload import metrics
+from faultsim.workload.evaluation import evaluate
 
 
 @dataclass(frozen=True)

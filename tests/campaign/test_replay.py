@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from faultsim import CampaignConfig, FaultSpace, run_campaign
-from faultsim.bench import Attack, Bench
 from faultsim.campaign import reproduce
 from faultsim.data import Dataset, Split
 from faultsim.errors import ConfigError
 from faultsim.models.medmamba import medmamba
 from faultsim.perturb import Perturbation
-from faultsim.trial import Trial
+from faultsim.run.bench import Attack, Bench
+from faultsim.run.trial import Trial
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_reproduce_runs_the_whole_model(tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("replayed")
 
-    monkeypatch.setattr("faultsim.golden.Prefix", never)
+    monkeypatch.setattr("faultsim.run.golden.Prefix", never)
     assert reproduce(tmp_path / "a", 0).differences == []
 
 

@@ -114,7 +114,7 @@ def test_recorded_trials_are_not_run_again(run, monkeypatch):
     def never(*args):
         raise AssertionError("ran a recorded trial")
 
-    monkeypatch.setattr("faultsim.bench.Bench.run", never)
+    monkeypatch.setattr("faultsim.run.bench.Bench.run", never)
     assert run(resume=True).directory == directory
 
 
@@ -122,7 +122,7 @@ def test_recorded_trials_are_not_run_again(run, monkeypatch):
 def test_interrupt_keeps_what_is_recorded_and_restores_the_model(
     run, model, bits_of_model, monkeypatch, when
 ):
-    from faultsim.bench import Bench
+    from faultsim.run.bench import Bench
 
     before, whole = bits_of_model(model), read(run("whole").directory)
     real, calls = Bench._logits, 0

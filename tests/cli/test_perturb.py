@@ -103,7 +103,7 @@ def interrupted(*args: object, **more: object) -> None:
 def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
     flags = ("perturb", "--attack", "fgsm", "gaussian-noise:sigma=0.1")
     with monkeypatch.context() as patch:
-        patch.setattr("faultsim.robustness.perturb_split", interrupted)
+        patch.setattr("faultsim.study.perturbations.perturb_split", interrupted)
         code, out, err = run(*flags)
     assert code == 130
     assert f"--resume --out {tmp_path / 'out'}" in out.replace("\n", "")
@@ -124,7 +124,7 @@ def test_a_study_names_its_parts_and_prints_what_they_found(run, tmp_path, monke
     (tmp_path / "plan.toml").write_text(PLAN)
     flags = ("study", "--settings", str(tmp_path / "plan.toml"))
     with monkeypatch.context() as patch:
-        patch.setattr("faultsim.bench.Bench.run", interrupted)
+        patch.setattr("faultsim.run.bench.Bench.run", interrupted)
         code, out, _ = run(*flags)
     assert code == 130
     assert f"--resume --out {tmp_path / 'out'}" in out.replace("\n", "")

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
 from faultsim.cli.tables import golden_lines, show_result
+from faultsim.run.trial import Outcome
 from faultsim.stats import Estimate
-from faultsim.trial import Outcome
 
 SHARE = Estimate(0.125, 0.0625, 0.25, 9, "")
 GOLDEN = Outcome(156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, 0.875, 0.75, 0.5, 0, 0)

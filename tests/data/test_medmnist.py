@@ -18,9 +18,9 @@ from medmnist.info import INFO
 from faultsim.data import load_data
 from faultsim.data.medmnist import NAMES, SIZES
 from faultsim.errors import ConfigError
-from faultsim.golden import Golden
-from faultsim.judge import judge
-from faultsim.metrics import probabilities
+from faultsim.run.golden import Golden
+from faultsim.run.judge import judge
+from faultsim.workload.metrics import probabilities
 
 TORCHVISION = "torchvision.datasets.utils"
 

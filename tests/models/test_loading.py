@@ -9,9 +9,9 @@ from torch import nn
 
 from faultsim.data import load_data
 from faultsim.errors import ConfigError
-from faultsim.evaluation import evaluate
 from faultsim.models import load_model, medmamba, model_digest
 from faultsim.models.loading import SHIPPED
+from faultsim.workload.evaluation import evaluate
 
 
 def make(num_classes: int) -> nn.Module:

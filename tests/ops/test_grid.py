@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from faultsim import ops
 from faultsim.errors import FaultError, InjectionError
-from faultsim.fault import OPS
 from faultsim.ops._native import native
 from faultsim.ops.grid import device_flag, rehearsed
-from faultsim.ops.words import native_words
+from faultsim.ops.words import OPS, native_words
 
 CPU = torch.device("cpu")
 SHUFFLES = [0, 1, 2]

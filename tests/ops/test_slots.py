@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultsim.errors import FaultError
-from faultsim.fault import OPS, Site
-from faultsim.faults import FaultSet
+from faultsim.faults import OPS, FaultSet, Site
 from faultsim.ops import FaultSlots, Patch
 
 SITES = [Site("a", "weights", "float32", (3, 4)), Site("b", "weights", "float64", (5,))]

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, strategies
 
 from faultsim.errors import FaultError
-from faultsim.fault import OPS
 from faultsim.ops import SelectiveScan, StateFault, selective_scan
 from faultsim.ops.scan_reference import (
     hidden_states,
@@ -16,6 +15,7 @@ from faultsim.ops.scan_reference import (
     state_gradients,
 )
 from faultsim.ops.state_fault import packed
+from faultsim.ops.words import OPS
 
 BATCH, DIM, STATES, LENGTH, GROUPS = 2, 6, 3, 70, 2  # the length is more than a tile
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from faultsim import ops
 from faultsim.errors import FaultError, FormatError, InjectionError
-from faultsim.fault import OPS
 from faultsim.formats import FORMATS, signed
+from faultsim.ops.words import OPS
 
 DTYPES = list(FORMATS)
 OPERATORS = {

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from faultsim.errors import ConfigError
-from faultsim.metrics import accuracy, loss
 from faultsim.perturb import fgsm, pgd
+from faultsim.workload.metrics import accuracy, loss
 
 ROUNDING = 6e-8
 TWENTY_STEPS = {"eps": 1 / 255, "step": 0.25 / 255, "steps": 20}

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from faultsim import CampaignConfig, FaultSpace
-from faultsim.bench import Bench
 from faultsim.errors import ConfigError, FaultError
+from faultsim.run.bench import Bench
+from faultsim.run.trial import Trial
 from faultsim.schedule import SCHEDULES, Context
-from faultsim.trial import Trial
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from faultsim import metrics
 from faultsim.cli.main import parse
 from faultsim.config import TrainConfig
 from faultsim.errors import ConfigError
 from faultsim.training.recipe import balanced_weights, command, learning_rate, recipe
+from faultsim.workload import metrics
 
 
 def test_the_defaults_are_the_published_recipe():

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from faultsim import metrics
 from faultsim.data import Split
 from faultsim.errors import ConfigError
-from faultsim.evaluation import evaluate
 from faultsim.models import medmamba, model_digest
 from faultsim.training import train
 from faultsim.training.recipe import balanced_weights
+from faultsim.workload import metrics
+from faultsim.workload.evaluation import evaluate
 
 
 def test_a_model_learns(fresh, dataset, quick):

@@ -1,0 +1,21 @@
+"""Settings as dataclasses without torch, and where they come from: TOML, import paths."""
+
+from faultsim.config.campaign import ATTACKS, CampaignConfig, Mode
+from faultsim.config.perturb import PerturbConfig
+from faultsim.config.study import StudyConfig
+from faultsim.config.subject import Evaluation, Subject
+from faultsim.config.tables import checked_settings, fits
+from faultsim.config.train import TrainConfig
+
+__all__ = [
+    "ATTACKS",
+    "CampaignConfig",
+    "Evaluation",
+    "Mode",
+    "PerturbConfig",
+    "StudyConfig",
+    "Subject",
+    "TrainConfig",
+    "checked_settings",
+    "fits",
+]

@@ -1,0 +1,82 @@
+"""The settings of a campaign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faultsim.config.subject import Evaluation
+from faultsim.errors import ConfigError
+
+Mode = Literal["random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file"]
+
+ATTACKS = ("fgsm", "pgd")
+"""Perturbations that look at the model."""
+
+
+@dataclass(frozen=True)
+class CampaignConfig(Evaluation):
+    """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
+
+    mode: Mode = "worst-case"
+    """How faults are chosen."""
+    target: Literal["weights", "activations", "states"] = "weights"
+    """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
+    flips: tuple[int, ...] = (1, 2, 4)
+    """Bits struck in a trial; each number is a cell of its own."""
+    trials: int | None = None
+    """Trials in each cell; by default 100 for random, 20 a layer or bit, 10 beside worst-case."""
+    ber: float | None = None
+    """Bit-error rate, instead of flips (random, layer-wise and bit-wise)."""
+    bits: str = "all"
+    """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
+    op: Literal["flip", "stuck-at-0", "stuck-at-1"] = "flip"
+    """What happens to a struck bit."""
+    direction: Literal["0to1", "1to0"] | None = None
+    """Strike only bits that are 0, or only bits that are 1."""
+    allow_nonfinite: bool = False
+    """Let the worst-case search use flips that make a word or an output infinite or NaN."""
+    include: tuple[str, ...] = ()
+    """Name patterns of the tensors to strike; a module's name takes all below it."""
+    exclude: tuple[str, ...] = ()
+    """Name patterns of tensors to leave alone."""
+    faults: str | None = None
+    """The fault file of from-file."""
+    perturb: str | None = None
+    """Perturb the images too: fgsm, pgd:eps=1/255,steps=20, gaussian-noise:severity=3, ..."""
+    attack_model: Literal["golden", "faulty"] = "golden"
+    """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
+    replay: bool = True
+    """Let a trial run only what its faults can reach, or else all: slower, with equal outcomes."""
+    out: str | None = None
+    """Campaign directory; a new one under runs/ unless given."""
+    resume: bool = False
+    """Go on with the campaign in --out."""
+
+    def __post_init__(self) -> None:
+        """Refuses settings that no model could make sense of.
+
+        Raises:
+            ConfigError: One line that names the setting.
+        """
+        super().__post_init__()
+        if self.trials is not None and self.trials < 1:
+            raise ConfigError(f"--trials must be at least 1, not {self.trials}")
+        if not self.flips or min(self.flips) < 1:
+            raise ConfigError("--flips needs one or more numbers of at least 1")
+        if self.ber is not None and not 0 <= self.ber <= 1:
+            raise ConfigError(f"--ber must lie between 0 and 1, not {self.ber}")
+        if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
+            raise ConfigError(f"--ber does not go with --mode {self.mode}")
+        if (self.mode == "from-file") != (self.faults is not None):
+            raise ConfigError("--mode from-file and --faults FILE go together")
+        if self.resume and self.out is None:
+            raise ConfigError("--resume needs --out, the directory to go on with")
+        if self.attack_model == "faulty" and (self.perturb or "").split(":")[0] not in ATTACKS:
+            raise ConfigError("--attack-model faulty needs --perturb with an attack: fgsm or pgd")
+        if self.direction is not None and self.target != "weights":
+            raise ConfigError(
+                f"--direction needs --target weights: {self.target} have no value yet"
+            )
+        if self.direction is not None and self.op != "flip":
+            raise ConfigError(f"--direction goes with --op flip; {self.op} implies one")

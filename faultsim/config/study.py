@@ -1,0 +1,47 @@
+"""The settings of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faultsim.config.subject import check_seed_and_threads
+from faultsim.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """The whole study of one model over several data sets, part by part."""
+
+    data: tuple[str, ...] = ()
+    """Data sets, named as in a campaign; without any, a small version on the embedded digits."""
+    settings: str | None = None
+    """TOML file of what is done; by default a small version for digits, else the real one."""
+    model: str = "medmamba-n"
+    """medmamba-n, -t, -s, -b, or package.module:factory."""
+    checkpoint: str | None = None
+    """As in a campaign; {data} in it stands for the name of the data set."""
+    data_root: str | None = None
+    """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
+    size: int | None = None
+    """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
+    seed: int = 0
+    """Key of the random streams."""
+    threads: int = 0
+    """Threads of torch; 0 leaves its default."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs."""
+    out: str | None = None
+    """Directory of the study; a new one under runs/ unless given."""
+    resume: bool = False
+    """Go on with the study in --out."""
+
+    def __post_init__(self) -> None:
+        """Refuses settings that no study could use.
+
+        Raises:
+            ConfigError: One line that names the setting.
+        """
+        check_seed_and_threads(self.seed, self.threads)
+        if self.resume and self.out is None:
+            raise ConfigError("--resume needs --out, the directory to go on with")

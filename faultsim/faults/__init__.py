@@ -1,0 +1,7 @@
+"""A fault, a set of them, and their file."""
+
+from faultsim.faults.fault import Fault, Site
+from faultsim.faults.faultset import FaultSet
+from faultsim.ops.words import OPS
+
+__all__ = ["OPS", "Fault", "FaultSet", "Site"]

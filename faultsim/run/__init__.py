@@ -1,0 +1,1 @@
+"""Golden runs, trials and what they did; engines that run them."""

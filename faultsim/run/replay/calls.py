@@ -1,0 +1,105 @@
+"""The module calls of a golden forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from faultsim.faults import FaultSet, Site
+from faultsim.targets.transient import module_of
+
+NEVER = 1 << 62
+"""Later than any tick."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a module. Times are ticks: whenever a call begins or ends, there is one.
+
+    Attributes:
+        module: Its qualified name.
+        enter: When it begins.
+        exit: When it ends.
+        outer: When the call around it ends.
+        last: When the last of the calls that read its output ends.
+        bytes: Memory of its output; None where that cannot be copied.
+        stateless: Whether it left the module as it was.
+        argument: Which of the tensors it is given it returns, as the same object; None for others.
+        writes: Whether it changed that argument in place.
+        spoilt: When a call that changed its output in place, and does not return it, ends.
+        storages: One number for each tensor of its output, equal where memory is shared; 0 is that
+            of the images. Empty for what returns an argument.
+    """
+
+    module: str
+    enter: int
+    exit: int
+    outer: int
+    last: int
+    bytes: int | None
+    stateless: bool = True
+    argument: int | None = None
+    writes: bool = False
+    spoilt: int = NEVER
+    storages: tuple[int, ...] = ()
+
+    def skipped(self, cut: int) -> bool:
+        """Whether a run that starts at the tick ``cut`` meets this call and need not run it."""
+        return self.exit <= cut < self.outer
+
+    def needed(self, cut: int) -> bool:
+        """Whether such a run reads its output."""
+        return self.skipped(cut) and cut < self.last
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A golden forward pass.
+
+    Attributes:
+        calls: In the order they begin.
+        first_reads: By name of a weight, the tick from which on its value may matter.
+        seconds: The time of each tick.
+        spoils_images: Whether the model changed its images in place.
+    """
+
+    calls: tuple[Call, ...]
+    first_reads: dict[str, int]
+    seconds: tuple[float, ...]
+    spoils_images: bool = False
+
+    def same_way(self, other: Calls) -> bool:
+        """Whether another batch took the same way through the model."""
+        return (
+            self.first_reads == other.first_reads
+            and self.spoils_images == other.spoils_images
+            and [replace(call, bytes=0) for call in self.calls]
+            == [replace(call, bytes=0) for call in other.calls]
+        )
+
+    def reach(self, faults: FaultSet) -> int:
+        """The tick before which none of the faults can have an effect; 0 where that is unknown."""
+        return min(map(self._reach, faults.sites), default=NEVER)
+
+    def _reach(self, site: Site) -> int:
+        if site.kind == "weights":
+            return self.first_reads.get(site.name, 0)
+        ends = self._ends if site.kind == "activations" else self._begins
+        return ends.get(module_of(site.name), 0)
+
+    # Of the first call of each module: hooks count the calls, and none of them may be missed.
+
+    @cached_property
+    def _begins(self) -> dict[str, int]:
+        return self._firsts(lambda call: call.enter)
+
+    @cached_property
+    def _ends(self) -> dict[str, int]:
+        return self._firsts(lambda call: call.exit)
+
+    def _firsts(self, tick: Callable[[Call], int]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for call in self.calls:
+            found[call.module] = min(tick(call), found.get(call.module, NEVER))
+        return found

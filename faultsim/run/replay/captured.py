@@ -1,0 +1,164 @@
+"""Trials on a CUDA device as graphs: strike, run from the cut on, restore."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from faultsim.faults import FaultSet
+from faultsim.faults.fault import Site
+from faultsim.formats import FORMATS
+from faultsim.ops import FaultSlots
+from faultsim.ops.slots import Table
+from faultsim.run.replay.prefix import Prefix, same_bits
+from faultsim.run.replay.static import StaticTrial
+from faultsim.run.replay.values import Kept, Unkept
+from faultsim.targets.tensors import named_weights
+from faultsim.targets.weights import struck_weight
+
+WEIGHT_SLOTS = 4096
+"""Faults that one trial may have in the weights."""
+
+PATIENCE = 3
+"""Trials in the same outputs after which a graph of these is captured; capturing costs a few."""
+
+MOST = 64
+"""Graphs that are held at a time."""
+
+
+_Key = tuple[int, torch.Size, frozenset[str]]
+
+
+class CapturedTrials:
+    """Runs trials of a model on one device by replaying graphs.
+
+    A graph holds all of a trial for one batch, and reads the faults from slots in device memory. It
+    is captured once for each cut, size of batch and set of struck outputs, and must repeat the
+    golden output before it is used. What cannot be captured, because it waits for values of the
+    device, say, is not tried again.
+
+    Attributes:
+        works: Whether graphs can still be used.
+    """
+
+    def __init__(self, model: nn.Module, prefix: Prefix, device: torch.device) -> None:
+        """Prepares the slots.
+
+        Args:
+            model: On ``device``.
+            prefix: The golden values of one split.
+            device: A CUDA device, with its index; the CPU where kernels are rehearsed.
+        """
+        self.works = True
+        self._model, self._prefix, self._device = model, prefix, device
+        named = named_weights(model, integers=True)
+        here = [(n, t.detach()) for n, t in named if t.dtype in FORMATS and t.device == device]
+        self._weights = {name: (at, tensor) for at, (name, tensor) in enumerate(here)}
+        self._slots = FaultSlots([tensor for _, tensor in here], WEIGHT_SLOTS, device)
+        self._trials: dict[_Key, StaticTrial] = {}
+        self._asked: Counter[_Key] = Counter()
+        self._refused: set[_Key] = set()
+
+    def run(self, faults: FaultSet, batches: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
+        """The output for each batch under the faults, on the device; no output is waited for.
+
+        Args:
+            faults: At most :data:`WEIGHT_SLOTS` in weights, and what they strike in activations.
+            batches: In the order in which the prefix recorded them.
+
+        Returns:
+            None where graphs cannot run the trial; the model is as before.
+        """
+        table = self._table(faults)
+        if table is None or torch.is_autocast_enabled(self._device.type):  # its casts go stale
+            return None
+        trials = self._static(faults, batches)
+        if trials is None:
+            return None
+        self._slots.load(table)
+        try:
+            return self._replayed(faults, batches, trials)
+        except Exception:  # of a rehearsal, or batches that differ in their memory
+            return None
+
+    def _table(self, faults: FaultSet) -> Table | None:
+        """The weight faults, with positions in the slots; None if they do not fit."""
+        part = faults.of_kind("weights")
+        kinds = {site.kind for site in faults.sites}
+        if len(part) > WEIGHT_SLOTS or not kinds <= {"weights", "activations"}:
+            return None
+        if not all(map(self._knows, part.sites)):
+            return None
+        table: Table = part.table.copy()
+        positions = np.array([self._weights[site.name][0] for site in part.sites], dtype=np.int64)
+        table[0] = positions[table[0]]
+        return table
+
+    def _knows(self, site: Site) -> bool:
+        if site.name not in self._weights:
+            return False
+        weight = struck_weight(self._model, site)  # raises if it does not fit, as an injector does
+        return weight.data_ptr() == self._weights[site.name][1].data_ptr()
+
+    def _static(
+        self, faults: FaultSet, batches: Sequence[torch.Tensor]
+    ) -> list[tuple[StaticTrial, Kept]] | None:
+        """The graph of each batch, and the golden values it is to hold."""
+        cut = self._prefix.cut(faults)
+        sites = frozenset(site.name for site in faults.sites if site.kind == "activations")
+        found = []
+        for number, images in enumerate(batches):
+            kept = self._prefix.kept(number, images)
+            trial = self._captured(images, kept, cut, sites) if kept and self.works else None
+            if kept is None or trial is None:
+                return None
+            found.append((trial, kept))
+        return found
+
+    def _captured(
+        self, images: torch.Tensor, kept: Kept, cut: int, sites: frozenset[str]
+    ) -> StaticTrial | None:
+        key = cut, images.shape, sites
+        if key in self._trials:
+            self._trials[key] = self._trials.pop(key)  # the one used last comes last
+            return self._trials[key]
+        self._asked[key] += 1
+        if key in self._refused or (sites and self._asked[key] < PATIENCE):
+            return None
+        if len(self._trials) == MOST:
+            del self._trials[next(iter(self._trials))]
+        try:
+            self._slots.clear()
+            trial = StaticTrial(self._model, self._prefix, self._slots, images, kept, cut, sites)
+            exact = same_bits(trial.replay(images, kept), kept.logits)
+        except (Unkept, Exception):
+            exact = False
+        if not exact:
+            self._refused.add(key)
+            self.works = bool(sites)  # a model without struck outputs is the same for every cut
+            return None
+        self._trials[key] = trial
+        return trial
+
+    def _replayed(
+        self,
+        faults: FaultSet,
+        batches: Sequence[torch.Tensor],
+        trials: list[tuple[StaticTrial, Kept]],
+    ) -> list[torch.Tensor] | None:
+        rows, offset = [], 0
+        struck = {s.name: (s, part) for s, part in faults.by_site() if s.kind == "activations"}
+        fired = {name: np.zeros(len(part), bool) for name, (_, part) in struck.items()}
+        for images, (trial, kept) in zip(batches, trials, strict=True):
+            for name, (site, part) in struck.items():
+                rows_struck = trial.load(site, part, offset)
+                if rows_struck is None:
+                    return None
+                fired[name][rows_struck] = True
+            rows.append(trial.replay(images, kept))
+            offset += len(images)
+        return rows if all(each.all() for each in fired.values()) else None

@@ -1,0 +1,107 @@
+"""Where a forward pass is cut, so that few values cross from the golden part before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
+
+from faultsim.run.replay.calls import NEVER, Call, Calls
+from faultsim.run.replay.trace import IMAGES
+
+MOST = 16
+
+
+def choose_cuts(calls: Calls, room: float) -> list[int]:
+    """Ticks that divide the time of the pass about evenly, ascending; fewer where room is short.
+
+    Args:
+        calls: A golden pass.
+        room: Bytes for the values that cross the cuts, of as many images as ``calls`` has seen.
+    """
+    possible, crossing = possible_cuts(calls), _crossing(calls)
+    count, cuts = MOST, _spread(calls, possible, crossing, MOST)
+    while cuts and _memory(calls, cuts) > room:
+        count //= 2
+        cuts = _spread(calls, possible, crossing, count)
+    return cuts
+
+
+def _spread(calls: Calls, possible: list[int], crossing: Sequence[int], count: int) -> list[int]:
+    """In each of ``count`` equal spans of time the cut that is crossed by the least memory."""
+    start, end = calls.seconds[0], calls.seconds[-1]
+    borders = [start + (end - start) * i / count for i in range(count + 1)] if count else []
+    cuts = []
+    for low, high in pairwise(borders):
+        within = [tick for tick in possible if low < calls.seconds[tick] <= high]
+        if within:
+            cuts.append(min(within, key=lambda tick: (crossing[tick], -tick)))
+    return cuts
+
+
+def possible_cuts(calls: Calls) -> list[int]:
+    """Where a run may begin: what is skipped before has left nothing but what can be handed on.
+
+    Not after a call that changed its module, which the skipped call would not change; nor where
+    what is handed on cannot be copied, is changed in place by a call that is skipped, or shares
+    memory with the images or another value, as copies would not.
+    """
+    forbidden = [*_one_by_one(calls), *_sharing(calls.calls), *_out_of_order(calls.calls)]
+    if calls.spoils_images:
+        forbidden.append((0, NEVER))
+    counts = _sums(calls, ((start, end, 1) for start, end in forbidden))
+    ends = sorted({call.exit for call in calls.calls})
+    return [tick for tick in ends if not counts[tick]]
+
+
+Span = tuple[int, int]  # from the first tick up to, but without, the second
+
+
+def _one_by_one(calls: Calls) -> Iterable[Span]:
+    for call in calls.calls:
+        if not call.stateless:
+            yield call.exit, NEVER
+        if call.bytes is None:
+            yield call.exit, call.outer
+        yield max(call.exit, call.spoilt), _until(call)
+
+
+def _until(call: Call) -> int:
+    return min(call.outer, call.last)
+
+
+def _sharing(calls: Iterable[Call]) -> Iterable[Span]:
+    """Where two values in one storage would be handed on."""
+    ends: defaultdict[int, int] = defaultdict(int, {IMAGES: NEVER})
+    for call in sorted(calls, key=lambda call: call.exit):
+        for storage in call.storages:
+            yield call.exit, min(_until(call), ends[storage])
+            ends[storage] = max(ends[storage], _until(call))
+
+
+def _out_of_order(calls: Iterable[Call]) -> Iterable[Span]:
+    """Where a module that calls itself would be met running before it is met skipped."""
+    running: defaultdict[str, int] = defaultdict(int)
+    for call in calls:
+        yield call.exit, min(call.outer, running[call.module])
+        running[call.module] = max(running[call.module], call.exit)
+
+
+def _crossing(calls: Calls) -> list[int]:
+    """Bytes that cross a cut at each tick."""
+    needed = ((call.exit, _until(call), call.bytes or 0) for call in calls.calls)
+    return _sums(calls, needed)
+
+
+def _sums(calls: Calls, spans: Iterable[tuple[int, int, int]]) -> list[int]:
+    """At each tick, the sum of the weights of the spans that hold it."""
+    steps = [0] * (len(calls.seconds) + 1)
+    for start, end, weight in spans:
+        if start < end:
+            steps[start] += weight
+            steps[min(end, len(calls.seconds))] -= weight
+    return list(accumulate(steps))
+
+
+def _memory(calls: Calls, cuts: Sequence[int]) -> int:
+    return sum(call.bytes or 0 for call in calls.calls if any(call.needed(cut) for cut in cuts))

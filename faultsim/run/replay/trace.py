@@ -1,0 +1,257 @@
+"""Watches a golden forward pass: which module calls which, and who reads and changes what."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from faultsim import trees
+from faultsim.run.replay.calls import NEVER, Call, Calls
+from faultsim.run.replay.forwards import Forward, other_forwards
+from faultsim.run.replay.state import changed, state_of
+from faultsim.run.replay.values import can_be_kept, nbytes
+
+IMAGES = 0
+"""Number of the images' storage."""
+
+
+def watch(
+    model: nn.Module,
+    modules: Mapping[str, nn.Module],
+    images: torch.Tensor,
+    seen: Callable[[int, Any], None] = lambda position, output: None,
+) -> tuple[torch.Tensor, Calls]:
+    """Runs the model once, without gradients.
+
+    Args:
+        model: Any module.
+        modules: Those below it whose calls are watched.
+        images: One batch.
+        seen: Called with the position of each call and its output, when it ends.
+
+    Returns:
+        The output, and what was seen.
+    """
+    weights = dict(_storages(model))  # now, for a model may replace some
+    tracer = _Tracer(weights, modules, images, seen)
+    with torch.no_grad(), other_forwards(modules, tracer.around), tracer:
+        output: torch.Tensor = model(images)
+    tracer.read(output)
+    calls = tuple(opened.closed() for opened in tracer.opened)
+    reads, seconds = dict(_first_reads(weights, tracer)), tuple(tracer.seconds)
+    return output, Calls(calls, reads, seconds, tracer.spoils_images)
+
+
+@dataclass(eq=False)
+class _Opened:
+    """A call while it is watched."""
+
+    module: str
+    enter: int
+    parent: _Opened | None = None
+    exit: int = NEVER
+    bytes: int | None = None
+    stateless: bool = True
+    argument: int | None = None
+    storages: tuple[int, ...] = ()
+    readers: list[_Opened] = field(default_factory=list)
+    values: list[_Value] = field(default_factory=list)
+
+    def closed(self) -> Call:
+        writes = [write for value in self.values for write in value.writes]
+        spoilers = [w.call for v in self.values for w in v.writes if self._is_spoilt(v, w)]
+        return Call(
+            self.module,
+            self.enter,
+            self.exit,
+            outer=self.parent.exit if self.parent else NEVER,
+            last=max((reader.exit for reader in self.readers), default=0),
+            bytes=self.bytes,
+            stateless=self.stateless,
+            argument=self.argument,
+            writes=any(self in write.call.around() for write in writes),
+            spoilt=min((call.exit for call in spoilers), default=NEVER),
+            storages=() if self.argument is not None else self.storages,
+        )
+
+    def around(self) -> list[_Opened]:
+        """This call and those around it, the innermost first."""
+        return [self, *(self.parent.around() if self.parent else ())]
+
+    def _is_spoilt(self, value: _Value, write: _Write) -> bool:
+        """Whether a run that skips the writer would not see what it wrote."""
+        chain = write.call.around()
+        if write.tick < self.exit or self.parent not in chain:
+            return False  # or after the call around it, where nobody is handed its output
+        below = chain[: chain.index(self.parent)]
+        return not all(call in value.returned and call.argument is not None for call in below)
+
+
+@dataclass(eq=False)
+class _Value:
+    """A tensor that a call was given or returned: all that returned it, and all that changed it."""
+
+    returned: list[_Opened] = field(default_factory=list)
+    writes: list[_Write] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Write:
+    tick: int
+    call: _Opened
+
+
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees modules through their ``forward``, operators through torch's dispatcher.
+
+    What a module is given counts as read by it: it may read memory past the dispatcher.
+
+    Attributes:
+        opened: The calls, in the order they begin.
+        seconds: The time of each tick.
+        reads: By storage of a weight, the tick of the first operator that read it.
+        spoils_images: Whether anything wrote to the images.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, int],
+        modules: Mapping[str, nn.Module],
+        images: torch.Tensor,
+        seen: Callable[[int, Any], None],
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.opened: list[_Opened] = []
+        self.seconds = [time.perf_counter()]
+        self.reads = dict.fromkeys(weights.values(), NEVER)
+        self.spoils_images = False
+        self._watching = True
+        self._modules, self._seen, self._images = modules, seen, _storage(images)
+        self._inside = _Opened("", 0)
+        self._values: Any = WeakTensorKeyDictionary()
+        self._sharing: defaultdict[int, list[Any]] = defaultdict(list)
+        self._number: dict[int, int] = {self._images: IMAGES}
+        self._numbers = 1
+
+    def around(self, name: str, forward: Forward) -> Forward:
+        module = self._modules[name]
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            call, position = _Opened(name, self._tick(), self._inside), len(self.opened)
+            self.opened.append(call)
+            self._inside = call
+            self._values_of((args, kwargs))
+            self.read((args, kwargs))
+            before = state_of(module)
+            output = forward(*args, **kwargs)
+            call.stateless = not changed(before, state_of(module))
+            call.exit, self._inside = self._tick(), call.parent or call
+            self._note(call, (args, kwargs), output)
+            self._watching = False  # what is done with the output is not the model's doing
+            self._seen(position, output)
+            self._watching = True
+            return output
+
+        return watched
+
+    def _tick(self) -> int:
+        self.seconds.append(time.perf_counter())
+        return len(self.seconds) - 1
+
+    def _note(self, call: _Opened, given: Any, output: Any) -> None:
+        call.bytes = nbytes(output) if can_be_kept(output) else None
+        if isinstance(output, torch.Tensor):
+            same = (at for at, tensor in enumerate(trees.tensors(given)) if tensor is output)
+            call.argument = next(same, None)
+        call.values = self._values_of(output)
+        call.storages = tuple(self._number[_storage(t)] for t in trees.tensors(output))
+        for value in call.values:
+            value.returned.append(call)
+
+    def _values_of(self, tree: Any) -> list[_Value]:
+        found = []
+        for tensor in trees.tensors(tree):
+            if tensor not in self._values:
+                self._number_storage(_storage(tensor))
+                self._values[tensor] = _Value()
+                self._sharing[_storage(tensor)].append(weakref.ref(tensor))
+            found.append(self._values[tensor])
+        return found
+
+    def _number_storage(self, storage: int) -> None:
+        """Anew unless a tensor that was seen before lives on in this memory."""
+        if storage != self._images and next(self._living(storage), None) is None:
+            self._sharing[storage].clear()
+            self._number[storage], self._numbers = self._numbers, self._numbers + 1
+
+    def _living(self, storage: int) -> Iterator[torch.Tensor]:
+        for reference in self._sharing.get(storage, ()):
+            tensor = reference()
+            if tensor is not None and _storage(tensor) == storage:
+                yield tensor
+
+    def read(self, tree: Any) -> None:
+        """Notes that the call that is under way reads some tensors."""
+        for tensor in trees.tensors(tree):
+            if tensor in self._values:
+                for producer in self._values[tensor].returned:
+                    producer.readers.append(self._inside)
+            if self.reads.get(_storage(tensor), 0) == NEVER:
+                self.reads[_storage(tensor)] = len(self.seconds) - 1
+
+    def _write(self, tree: Any) -> None:
+        for tensor in trees.tensors(tree):
+            self.spoils_images |= _storage(tensor) == self._images
+            for other in self._living(_storage(tensor)):
+                self._values[other].writes.append(_Write(len(self.seconds) - 1, self._inside))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not self._watching:
+            return func(*args, **kwargs)
+        self.read((args, kwargs))
+        result = func(*args, **kwargs)
+        for at, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                self._write(args[at] if at < len(args) else kwargs.get(argument.name))
+        return result
+
+
+def _first_reads(weights: dict[str, int], tracer: _Tracer) -> Iterator[tuple[str, int]]:
+    """The first operator that read a weight, or the first call of its owner if that is earlier.
+
+    A kernel outside torch's dispatcher may read it too, but only who owns the weight passes it on.
+    """
+    entered = {call.module: call.enter for call in reversed(tracer.opened)}
+    first = dict(tracer.reads)
+    for name, storage in weights.items():
+        owner = name.rpartition(".")[0]
+        while owner and owner not in entered:
+            owner = owner.rpartition(".")[0]
+        first[storage] = min(first[storage], entered.get(owner, 0))
+    for name, storage in weights.items():
+        yield name, first[storage]
+
+
+def _storages(model: nn.Module) -> Iterator[tuple[str, int]]:
+    """Every name of every weight, with its storage."""
+    for name, tensor in model.named_parameters(remove_duplicate=False):
+        yield name, _storage(tensor)
+    for name, buffer in model.named_buffers(remove_duplicate=False):
+        yield name, _storage(buffer)
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # sparse and such
+        return 0

@@ -1,0 +1,174 @@
+"""How good a classifier is: quickly after each epoch, with intervals at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from faultsim.data import Dataset, Split
+from faultsim.data.dataset import BINARY
+from faultsim.stats import CONFIDENCE, Estimate, bootstrap_mean, paired_change, wilson
+from faultsim.workload import metrics
+
+RESAMPLES = 1000
+BOOTSTRAP = "bootstrap over images"
+
+Array = npt.NDArray[np.floating[Any] | np.integer[Any]]
+Figures = dict[str, Estimate | None]
+"""Estimates by name; None where one is undefined."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model reaches on a split.
+
+    Attributes:
+        loss: Mean loss, without class weights.
+        accuracy: As MedMNIST's evaluator defines it.
+        auc: Likewise; None where it is undefined.
+    """
+
+    loss: float
+    accuracy: float
+    auc: float | None
+
+
+@torch.no_grad()
+def logits_of(model: nn.Module, split: Split, batch_size: int = 256) -> torch.Tensor:
+    """(n, classes) on the CPU, in eval mode, wherever the model is."""
+    device = next(model.parameters()).device
+    model.eval()
+    batches = torch.split(split.images, batch_size)
+    return torch.cat([model(images.to(device)).cpu() for images in batches])
+
+
+def evaluate(model: nn.Module, split: Split) -> Scores:
+    """Loss, accuracy and AUC on a split, in eval mode."""
+    logits = logits_of(model, split)
+    loss = float(metrics.loss(logits, split.labels))
+    return Scores(loss, metrics.accuracy(logits, split.labels), _auc(logits, split.labels))
+
+
+def assess(model: nn.Module, data: Dataset, split: str) -> Figures:
+    """What a model reaches on a split, with 95 % intervals over its images.
+
+    Args:
+        model: Images in [0, 1] to logits.
+        data: The data set.
+        split: ``val`` or ``test``; not empty.
+
+    Returns:
+        See :meth:`Predictions.figures`.
+    """
+    part = data.split(split)
+    return Predictions(logits_of(model, part), part.labels, data).figures()
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of some images; resamples are drawn once, the same for all predictions.
+
+    Attributes:
+        logits: (n, classes), n at least 1.
+        labels: (n,) or (n, classes), of images of ``data``.
+        data: The set, for its task and positive class.
+    """
+
+    logits: torch.Tensor
+    labels: torch.Tensor
+    data: Dataset
+
+    def figures(self) -> Figures:
+        """What they are worth, with 95 % intervals over the images.
+
+        Returns:
+            By name: ``accuracy`` (Wilson; a bootstrap where there are several labels), ``AUC``
+            (bootstrap) and, of a binary set, ``sensitivity`` and ``specificity``, the shares of the
+            positive and of the other images that are told right (Wilson).
+        """
+        auc = None if self.auc is None else self._interval(self.auc, self._areas)
+        if self.data.multi_label:
+            return {"accuracy": _mean(self._right.double().mean(dim=1)), "AUC": auc}
+        right = self._right[:, 0]
+        figures = {"accuracy": _share(right), "AUC": auc}
+        if self.data.task == BINARY:
+            sick = self.labels == self.data.positive
+            figures |= {"sensitivity": _share(right[sick]), "specificity": _share(right[~sick])}
+        return figures
+
+    def changes(self, before: Predictions) -> Figures:
+        """How much they gain on others of the same images, image by image: negative is a loss.
+
+        Returns:
+            ``accuracy`` (Newcombe's interval for paired shares; a bootstrap of paired differences
+            where there are several labels) and ``AUC`` (a bootstrap that resamples both alike).
+        """
+        if self.data.multi_label:
+            gained = self._right.double() - before._right.double()
+            accuracy = _mean(gained.mean(dim=1))
+        else:
+            accuracy = paired_change(before._right[:, 0].tolist(), self._right[:, 0].tolist())
+        auc = None
+        if self.auc is not None and before.auc is not None:
+            auc = self._interval(self.auc - before.auc, self._areas - before._areas)
+        return {"accuracy": accuracy, "AUC": auc}
+
+    @cached_property
+    def auc(self) -> float | None:
+        """None where it is undefined."""
+        return _auc(self.logits, self.labels)
+
+    @cached_property
+    def _right(self) -> torch.Tensor:
+        return metrics.hits(self.logits, self.labels)
+
+    @cached_property
+    def _areas(self) -> npt.NDArray[np.float64]:
+        """AUC of every resample of the images; NaN where a class is missing."""
+        n = len(self.labels)
+        probabilities = metrics.probabilities(self.logits, self.labels.ndim == 2)
+        scores, truth = metrics.one_against_rest(probabilities, self.labels)
+        rows = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+        with np.errstate(invalid="ignore"):
+            return np.array([_mean_area(scores[r], truth[r]) for r in rows])
+
+    def _interval(self, value: float, drawn: npt.NDArray[np.float64]) -> Estimate:
+        """The percentile bootstrap; resamples that lack a class are left out."""
+        drawn, n = drawn[np.isfinite(drawn)], len(self.labels)
+        if not len(drawn):
+            return Estimate(value, None, None, n, "no resample has every class")
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        return Estimate(value, float(low), float(high), n, BOOTSTRAP)
+
+
+def _mean(values: torch.Tensor) -> Estimate:
+    mean = bootstrap_mean(values.tolist())
+    return replace(mean, method=mean.method.replace("trials", "images"))
+
+
+def _share(right: torch.Tensor) -> Estimate | None:
+    return wilson(int(right.sum()), len(right)) if len(right) else None
+
+
+def _auc(logits: torch.Tensor, labels: torch.Tensor) -> float | None:
+    return metrics.auc(metrics.probabilities(logits, labels.ndim == 2), labels)
+
+
+def _mean_area(scores: Array, truth: Array) -> float:
+    """The AUC by ranks (Mann and Whitney, 1947), a hundred times as fast as scikit-learn's.
+
+    Args:
+        scores: (n, columns).
+        truth: (n, columns) of 0 and 1; a column of one value makes the result NaN.
+    """
+    from scipy.stats import rankdata
+
+    positives = truth.sum(axis=0)
+    excess = (rankdata(scores, axis=0) * truth).sum(axis=0) - positives * (positives + 1) / 2
+    return float((excess / (positives * (len(truth) - positives))).mean())
