@@ -78,9 +78,9 @@ def _line(epoch: Epoch, epochs: int) -> str:
 def _finish(
     model: nn.Module, data: Dataset, config: TrainConfig, best: Epoch, console: Console
 ) -> None:
+    from faultsim.data.evaluation import assess
     from faultsim.training import model_card, save_checkpoint
     from faultsim.training.state import replacing
-    from faultsim.workload.evaluation import assess
 
     path = Path(config.out)
     card = path.with_suffix(".md")

@@ -16,11 +16,11 @@ from faultsim.campaign.subject import make_bench
 from faultsim.campaign.versions import versions
 from faultsim.config import PerturbConfig
 from faultsim.data import Dataset
+from faultsim.data.evaluation import Figures, Predictions
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.perturb import Perturbation, expand, perturb_split
 from faultsim.run.bench import Bench
-from faultsim.workload.evaluation import Figures, Predictions
 
 RECORD = "perturb.json"
 Row = dict[str, Any]

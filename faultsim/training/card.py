@@ -11,11 +11,11 @@ from torch import nn
 from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.data.dataset import BINARY, SPLITS
+from faultsim.data.evaluation import Figures
 from faultsim.data.medmnist import set_of
 from faultsim.stats import Estimate
 from faultsim.training.recipe import command
 from faultsim.training.trainer import Epoch
-from faultsim.workload.evaluation import Figures
 
 TEMPLATE = """\
 # {model} for {data}

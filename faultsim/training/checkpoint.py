@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from faultsim.config import TrainConfig
+from faultsim.data.evaluation import Figures
 from faultsim.errors import ConfigError
 from faultsim.stats import Estimate
 from faultsim.training.recipe import recipe
 from faultsim.training.state import replacing
-from faultsim.workload.evaluation import Figures
 
 
 def save_checkpoint(

@@ -12,12 +12,12 @@ from torch import nn
 
 from faultsim.config import TrainConfig
 from faultsim.data import Dataset
+from faultsim.data.evaluation import evaluate
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
 from faultsim.training.augment import AUGMENTATIONS
 from faultsim.training.recipe import balanced_weights, learning_rate
 from faultsim.workload import metrics
-from faultsim.workload.evaluation import evaluate
 
 
 @dataclass(frozen=True)

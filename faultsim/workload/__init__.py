@@ -1,1 +1,1 @@
-"""What a model's outputs mean: figures, and their intervals over samples."""
+"""What the outputs of a model mean: figures of a run."""

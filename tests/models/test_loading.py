@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from faultsim.data import load_data
+from faultsim.data.evaluation import evaluate
 from faultsim.errors import ConfigError
 from faultsim.models import load_model, medmamba, model_digest
 from faultsim.models.loading import SHIPPED
-from faultsim.workload.evaluation import evaluate
 
 
 def make(num_classes: int) -> nn.Module:

@@ -10,9 +10,9 @@ from safetensors import safe_open
 
 from faultsim.cli import main
 from faultsim.data import load_data
+from faultsim.data.evaluation import assess
 from faultsim.models import load_model
 from faultsim.models.loading import SHIPPED
-from faultsim.workload.evaluation import assess
 
 SETS = ("breastmnist", "pneumoniamnist", "retinamnist")
 EVERY = ("digits", *SETS)

@@ -13,11 +13,11 @@ from torch import nn
 
 from faultsim.config import PerturbConfig
 from faultsim.data import Split
+from faultsim.data.evaluation import Predictions
 from faultsim.errors import ConfigError, JournalError
 from faultsim.perturb import perturb_split, pgd
 from faultsim.study.perturbations import run_perturbations
 from faultsim.workload import metrics
-from faultsim.workload.evaluation import Predictions
 
 ATTACKS = ("pgd:eps=0.1,step=0.05,steps=2", "gaussian-noise:sigma=0.3")
 

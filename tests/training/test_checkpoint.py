@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from safetensors import safe_open
 
+from faultsim.data.evaluation import assess
 from faultsim.errors import ConfigError
 from faultsim.models import model_digest
 from faultsim.models.loading import read_checkpoint
 from faultsim.training import Epoch, model_card, save_checkpoint
 from faultsim.training.card import source_of
-from faultsim.workload.evaluation import assess
 
 BEST = Epoch(7, 1e-3, 0.1, 0.2, 0.9, 0.95)
 

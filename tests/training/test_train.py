@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from faultsim.data import Split
+from faultsim.data.evaluation import evaluate
 from faultsim.errors import ConfigError
 from faultsim.models import medmamba, model_digest
 from faultsim.training import train
 from faultsim.training.recipe import balanced_weights
 from faultsim.workload import metrics
-from faultsim.workload.evaluation import evaluate
 
 
 def test_a_model_learns(fresh, dataset, quick):

@@ -11,7 +11,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 from torch import nn
 
 from faultsim.data import Dataset, Split
-from faultsim.workload.evaluation import Predictions, _mean_area, assess, evaluate
+from faultsim.data.evaluation import Predictions, _mean_area, assess, evaluate
 
 
 class Logits(nn.Module):
