@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from faultsim.injector import inject as inject
     from faultsim.models import load_model as load_model
     from faultsim.space import FaultSpace as FaultSpace
+    from faultsim.workload import Batch as Batch
+    from faultsim.workload import Task as Task
+    from faultsim.workload import Workload as Workload
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Batch": "faultsim.workload",
     "CampaignConfig": "faultsim.campaign",
     "Fault": "faultsim.faults",
     "FaultSet": "faultsim.faults",
@@ -36,13 +40,19 @@ _HOMES = {
     "FaultSpace": "faultsim.space",
     "Injector": "faultsim.injector",
     "Site": "faultsim.faults",
+    "Task": "faultsim.workload",
+    "Workload": "faultsim.workload",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
     "run_campaign": "faultsim.campaign",
 }
 
-_MODULES = ("ops", "perturb")
+_MODULES = {
+    "ops": "faultsim.ops",
+    "perturb": "faultsim.perturb",
+    "tasks": "faultsim.workload.tasks",
+}
 
 __all__ = sorted(_HOMES)
 
@@ -51,7 +61,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"faultsim.{name}")
+        value = importlib.import_module(_MODULES[name])
     else:
         raise AttributeError(f"module 'faultsim' has no attribute {name!r}")
     globals()[name] = value

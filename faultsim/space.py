@@ -46,6 +46,7 @@ class FaultSpace:
         *,
         inputs: Any = None,
         integers: bool = False,
+        run: Callable[[Any], Any] | None = None,
     ) -> None:
         """Lists the fault sites of ``model``.
 
@@ -60,6 +61,8 @@ class FaultSpace:
             exclude: Name patterns to leave out.
             inputs: A batch for one forward pass, which activations and states need.
             integers: Whether integer buffers are struck too.
+            run: How ``inputs`` go through the model; by default a tuple as its arguments, a
+                mapping as keywords.
 
         Raises:
             FaultError: A pattern that matches nothing, an unknown target, or an empty space.
@@ -74,11 +77,11 @@ class FaultSpace:
             elif target == "activations":
                 from faultsim.targets.activations import activation_sites
 
-                sites += activation_sites(model, inputs)
+                sites += activation_sites(model, inputs, run)
             elif target == "states":
                 from faultsim.targets.states import state_sites
 
-                sites += state_sites(model, inputs)
+                sites += state_sites(model, inputs, run)
             else:
                 raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
         if not sites and targets == ("states",):

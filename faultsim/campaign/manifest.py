@@ -9,16 +9,16 @@ import torch
 
 from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig
-from faultsim.data.dataset import SPLITS
-from faultsim.run.bench import Bench
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
 from faultsim.space import FaultSpace
+from faultsim.workload.workload import REPORTED, SEARCHED
 
 
 def manifest_of(
     config: CampaignConfig,
     live: list[str],
-    bench: Bench,
+    experiment: Experiment,
     space: FaultSpace,
     golden: Outcome,
     clean: Outcome | None,
@@ -27,29 +27,24 @@ def manifest_of(
 
     Args:
         config: The settings.
-        live: What was given as an object rather than by name: ``model``, ``data``.
-        bench: The model and its data.
+        live: What was given as an object rather than by name: ``model``, ``data``, ...
+        experiment: The workload.
         space: The bits that may be struck.
-        golden: The golden run on the test split.
+        golden: The golden run that results are compared with.
         clean: The same on images that are not perturbed, where others are.
     """
     settings = asdict(config)
-    settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
-    if bench.attack:
-        settings["perturb"] = str(bench.attack.perturbation)
+    settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
+    if experiment.attack:
+        settings["perturb"] = str(experiment.attack.perturbation)
     for transient in ("out", "resume", "replay"):
         del settings[transient]
+    splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     return {
         "config": settings,
         "live": live,
-        "model": {"digest": bench.digest},
-        "data": {
-            "name": bench.data.name,
-            "digest": bench.data.digest,
-            "task": bench.data.task,
-            "positive": bench.golden("test").positive,
-            "images": {split: len(bench.data.split(split)) for split in SPLITS},
-        },
+        "model": {"digest": experiment.digest},
+        "data": experiment.workload.record(splits),
         "space": {
             "tensors": len(space.sites),
             "bits": len(space),

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from faultsim.campaign.journal import read_manifest, read_trials
-from faultsim.campaign.subject import make_bench, make_space
+from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome, Trial
+from faultsim.workload import Workload
+from faultsim.workload.workload import REPORTED, SEARCHED
 
 
 @dataclass(frozen=True)
@@ -35,32 +39,63 @@ class Reproduction:
     differences: list[str]
 
 
-def reproduce(directory: str | Path, trial: int) -> Reproduction:
+def reproduce(
+    directory: str | Path,
+    trial: int,
+    *,
+    work: Workload | None = None,
+    model: nn.Module | None = None,
+    data: Any = None,
+) -> Reproduction:
     """Runs trial number ``trial`` of a campaign directory again, as it was recorded.
 
+    Args:
+        directory: Of the campaign.
+        trial: Its number, from 0.
+        work: The workload, of a campaign that was given one.
+        model: The model, of a campaign that was given one as an object.
+        data: The same for its data.
+
     Raises:
-        ConfigError: The campaign ran on a live model or data, or they are not there any more.
+        ConfigError: What the campaign was given as an object is not given, or what it named is
+            not there any more.
         JournalError: No such campaign or trial, or model or data have changed since.
     """
     manifest, lines = read_manifest(Path(directory)), read_trials(Path(directory))
     if not 0 <= trial < len(lines):
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
-    if manifest.get("live"):
-        raise ConfigError(f"{directory} ran on a live {manifest['live'][0]}; use run_campaign")
+    _check_live(directory, manifest.get("live") or [], {"work": work, "model": model, "data": data})
     config, line = _config(manifest), lines[trial]
     with reproducibly(config.threads):
-        bench = make_bench(config)
-        for part, digest in (("model", bench.digest), ("data", bench.data.digest)):
-            if digest != manifest[part]["digest"]:
-                raise JournalError(f"the {part} is not the one recorded: its digest differs")
-        sites = make_space(config, bench).sites
+        experiment = make_experiment(config, work or make_workload(config, model, data))
+        _check_digests(experiment, manifest)
+        sites = make_space(config, experiment).sites
         faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
         split = line["cell"].get("split", "test")
-        again = bench.run(Trial(faults, line["cell"], split, line["n"]))
+        again = experiment.run(Trial(faults, line["cell"], split, line["n"]))
     recorded = Outcome.from_json(line)
     was, now = recorded.to_json(), again.to_json()
-    described = [str(fault) for fault in faults.describe(bench.model)]
-    return Reproduction(described, recorded, again, [key for key in was if was[key] != now[key]])
+    described = [str(fault) for fault in faults.describe(experiment.workload.model)]
+    return Reproduction(
+        described, recorded, again, [key for key in was if was[key] != now.get(key)]
+    )
+
+
+def _check_live(directory: str | Path, live: list[str], given: dict[str, Any]) -> None:
+    for name in ("work", "model", "data"):
+        if name in live and given[name] is None:
+            raise ConfigError(
+                f"{directory} ran on a live {name}: give it again, reproduce(directory, trial, "
+                f"{name}=...)"
+            )
+
+
+def _check_digests(experiment: Experiment, manifest: dict[str, Any]) -> None:
+    splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
+    data = experiment.workload.record(splits)["digest"]
+    for part, digest in (("model", experiment.digest), ("data", data)):
+        if digest != manifest[part]["digest"]:
+            raise JournalError(f"the {part} is not the one recorded: its digest differs")
 
 
 def _config(manifest: dict[str, Any]) -> CampaignConfig:

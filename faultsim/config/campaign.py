@@ -36,6 +36,8 @@ class CampaignConfig(Evaluation):
     """Strike only bits that are 0, or only bits that are 1."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
+    allow_unsound: bool = False
+    """Run although the model without faults is not finite, or two passes of it differ."""
     include: tuple[str, ...] = ()
     """Name patterns of the tensors to strike; a module's name takes all below it."""
     exclude: tuple[str, ...] = ()

@@ -134,7 +134,7 @@ class Dataset:
         for name in SPLITS:
             part = self.split(name)
             digest.update(f"{name} {tuple(part.images.shape)}\n".encode())
-            digest.update(part.images.contiguous().numpy().data)
+            digest.update(part.images.detach().contiguous().numpy().data)
             digest.update(part.labels.contiguous().numpy().data)
         return digest.hexdigest()
 

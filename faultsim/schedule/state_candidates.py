@@ -11,7 +11,7 @@ from faultsim.faults import FaultSet, Site
 from faultsim.ops import rank_bits
 from faultsim.ops.scan_reference import hidden_states, state_gradients
 from faultsim.ops.state_fault import packed
-from faultsim.schedule.activation_candidates import outputs_and_gradients
+from faultsim.run.gradients import Gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
@@ -20,21 +20,24 @@ from faultsim.targets.states import ScanHooks
 AT_ONCE = 1 << 25  # words of states that are ranked together
 
 
-def state_candidates(context: Context, space: FaultSpace, committed: FaultSet) -> list[FaultSet]:
-    """Single faults by the largest |g · Δ| of any image in the first validation batch.
+def state_candidates(
+    context: Context, space: FaultSpace, committed: FaultSet, gradients: Gradients
+) -> list[FaultSet]:
+    """Single faults by the largest |g · Δ| of any sample in the first search batch.
 
-    The fault itself strikes every image. The best overall, then the best of each site.
+    The fault itself strikes every sample. The best overall, then the best of each site.
 
     Args:
         context: Settings and model.
         space: Bits to choose from.
         committed: Faults that the next one joins; armed meanwhile.
+        gradients: Of the loss.
     """
     taken = {(fault.tensor, fault.index, fault.step) for fault in committed}
     bits = dict(zip(space.sites, space.bits, strict=True))
     everywhere: list[Scored] = []
     best: list[Scored] = []
-    for sites, arguments, dy in _scans(context, committed):
+    for sites, arguments, dy in _scans(gradients, committed):
         ranked: dict[Site, list[Scored]] = {site: [] for site in sites if site in bits}
         for pieces in _pieces(arguments, dy):
             shares = zip(sites, *(piece.chunk(len(sites), dim=1) for piece in pieces), strict=True)
@@ -57,7 +60,7 @@ def _distinct(rows: list[Scored]) -> list[Scored]:
 
 
 def _scans(
-    context: Context, committed: FaultSet
+    gradients: Gradients, committed: FaultSet
 ) -> Iterator[tuple[list[Site], dict[str, Any], torch.Tensor]]:
     """Sites, arguments and the loss's gradient of the output of every scan of the batch."""
     seen: dict[str, tuple[list[Site], dict[str, Any]]] = {}
@@ -66,8 +69,7 @@ def _scans(
         seen[sites[0].name.partition(":")[0]] = sites, arguments
         return []
 
-    model = context.bench.model
-    outputs = outputs_and_gradients(context, committed, lambda: ScanHooks(model, visit))
+    outputs = gradients.of_outputs(committed, lambda model: ScanHooks(model, visit))
     for name, (sites, arguments) in seen.items():
         if name in outputs:
             yield sites, arguments, outputs[name][1]

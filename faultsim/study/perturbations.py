@@ -12,15 +12,18 @@ import torch
 from torch import nn
 
 from faultsim.campaign.journal import check_same, write_json
-from faultsim.campaign.subject import make_bench
+from faultsim.campaign.subject import images_of, make_experiment, make_workload
 from faultsim.campaign.versions import versions
 from faultsim.config import PerturbConfig
-from faultsim.data import Dataset
+from faultsim.data import Split
 from faultsim.data.evaluation import Figures, Predictions
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.perturb import Perturbation, expand, perturb_split
-from faultsim.run.bench import Bench
+from faultsim.run.engine import WholePass
+from faultsim.run.experiment import Experiment
+from faultsim.run.golden import Golden, golden_run
+from faultsim.workload.batch import read_batches
 
 RECORD = "perturb.json"
 Row = dict[str, Any]
@@ -43,7 +46,7 @@ def run_perturbations(
     config: PerturbConfig | None = None,
     *,
     model: nn.Module | None = None,
-    data: Dataset | None = None,
+    data: Any = None,
     progress: Callable[[str, int, int], None] = lambda setting, done, total: None,
 ) -> PerturbResult:
     """Evaluates the test split clean and under each perturbation.
@@ -62,14 +65,13 @@ def run_perturbations(
     """
     config = config or PerturbConfig()
     with reproducibly(config.threads):
-        bench = make_bench(config, model, data)
-        side = bench.data.test.images.shape[-1]
+        experiment = make_experiment(config, make_workload(config, model, data))
+        side = images_of(experiment.workload).test.images.shape[-1]
         wanted = [Perturbation.parse(one, side) for text in config.attack for one in expand(text)]
         path = Path(config.out) / RECORD if config.out else None
         live = [name for name, given in (("model", model), ("data", data)) if given is not None]
-        golden = bench.clean("test")
-        clean = Predictions(golden.logits, golden.split.labels, bench.data)
-        record = {**_header(config, bench, clean), "live": live, "rows": []}
+        clean = _predictions(experiment, experiment.clean("test"))
+        record = {**_header(config, experiment, clean), "live": live, "rows": []}
         if path is not None:
             record = _open(path, record, resume=config.resume)
         for number, perturbation in enumerate(wanted):
@@ -77,24 +79,29 @@ def run_perturbations(
             progress(setting, number, len(wanted))
             if setting in [row["setting"] for row in record["rows"]]:
                 continue
-            record["rows"].append(_row(perturbation, bench, clean, config.seed))
+            record["rows"].append(_row(perturbation, experiment, clean, config))
             if path is not None:
                 write_json(path, record)
     return PerturbResult(record, path)
 
 
-def _header(config: PerturbConfig, bench: Bench, clean: Predictions) -> dict[str, Any]:
+def _predictions(experiment: Experiment, golden: Golden) -> Predictions:
+    labels = torch.cat([batch.targets for batch in golden.batches])
+    return Predictions(torch.cat(list(golden.outputs)), labels, images_of(experiment.workload))
+
+
+def _header(config: PerturbConfig, experiment: Experiment, clean: Predictions) -> dict[str, Any]:
     settings = asdict(config)
-    settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
+    settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
     del settings["out"], settings["resume"]
-    n = len(clean.labels)
+    n, data = len(clean.labels), images_of(experiment.workload)
     return {
         "config": settings,
-        "model": {"digest": bench.digest},
+        "model": {"digest": experiment.digest},
         "data": {
-            "name": bench.data.name,
-            "digest": bench.data.digest,
-            "task": bench.data.task,
+            "name": data.name,
+            "digest": data.digest,
+            "task": data.task,
             "images": n,
         },
         "versions": versions(),
@@ -102,16 +109,23 @@ def _header(config: PerturbConfig, bench: Bench, clean: Predictions) -> dict[str
     }
 
 
-def _row(perturbation: Perturbation, bench: Bench, clean: Predictions, seed: int) -> Row:
+def _row(
+    perturbation: Perturbation, experiment: Experiment, clean: Predictions, config: PerturbConfig
+) -> Row:
+    workload, device = experiment.workload, experiment.device
+    batches = experiment.batches("test")
+    images = torch.cat([batch.inputs for batch in batches])
     part = perturb_split(
         perturbation,
-        bench.model,
-        bench.clean("test").split,
-        seed=seed,
-        batch_size=bench.batch_size,
-        device=bench.device,
+        workload.model,
+        Split(images, clean.labels),
+        seed=config.seed,
+        batch_size=config.batch_size,
+        device=device,
     )
-    found = Predictions(bench.logits_of(part), part.labels, bench.data)
+    perturbed = read_batches((part.images, part.labels), config.batch_size, None, whole=False)
+    run = golden_run(workload, perturbed, WholePass(workload, device))
+    found = _predictions(experiment, run)
     changes = found.changes(clean)
     return {
         "setting": str(perturbation),

@@ -17,7 +17,14 @@ from faultsim.errors import FaultError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
-from faultsim.targets.transient import ROOT, TransientFaults, arguments_of, batch_of, golden_pass
+from faultsim.targets.transient import (
+    ROOT,
+    Run,
+    TransientFaults,
+    arguments_of,
+    batch_of,
+    golden_pass,
+)
 
 Ints = npt.NDArray[np.int64]
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
@@ -78,7 +85,7 @@ class OutputHooks:
         self._restart()
 
 
-def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
+def activation_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> list[Site]:
     """The activations of one golden forward pass, in the order they are computed.
 
     An output whose leading dimension is that of ``inputs`` is indexed per sample; any other over
@@ -86,7 +93,8 @@ def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
 
     Args:
         model: Run as it is, without gradients.
-        inputs: One batch: a tensor, or a tuple of arguments.
+        inputs: One batch: a tensor, a tuple of arguments, or a mapping of keywords.
+        run: How it goes through the model; by default as its arguments.
 
     Raises:
         FaultError: No inputs were given.
@@ -102,7 +110,7 @@ def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
             sites.append(Site(name, "activations", FORMATS[tensor.dtype].name, shape, per_sample))
         return tensor
 
-    golden_pass(model, arguments, OutputHooks(model, visit))
+    golden_pass(model, inputs, OutputHooks(model, visit), run)
     return sites
 
 

@@ -13,7 +13,14 @@ from torch import nn
 from faultsim.errors import FaultError
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import SelectiveScan, StateFault
-from faultsim.targets.transient import ROOT, TransientFaults, arguments_of, batch_of, golden_pass
+from faultsim.targets.transient import (
+    ROOT,
+    Run,
+    TransientFaults,
+    arguments_of,
+    batch_of,
+    golden_pass,
+)
 
 Visit = Callable[[list[Site], dict[str, Any]], list[StateFault]]
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "delta_softplus")
@@ -71,12 +78,13 @@ def _sites(
     return [Site(part, "states", dtype, shape, per_sample, u.shape[2]) for part in names]
 
 
-def state_sites(model: nn.Module, inputs: Any) -> list[Site]:
+def state_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> list[Site]:
     """The hidden states of one golden forward pass, in the order they are computed.
 
     Args:
         model: Run as it is, without gradients.
-        inputs: One batch: a tensor, or a tuple of arguments.
+        inputs: One batch: a tensor, a tuple of arguments, or a mapping of keywords.
+        run: How it goes through the model; by default as its arguments.
 
     Raises:
         FaultError: No inputs were given.
@@ -87,7 +95,8 @@ def state_sites(model: nn.Module, inputs: Any) -> list[Site]:
         found.extend(sites)
         return []
 
-    golden_pass(model, arguments_of(inputs), ScanHooks(model, visit))
+    arguments_of(inputs)  # raises where there is none
+    golden_pass(model, inputs, ScanHooks(model, visit), run)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,11 +71,20 @@ class Hooks(Protocol):
     def remove(self) -> None: ...
 
 
-def golden_pass(model: nn.Module, arguments: tuple[Any, ...], hooks: Hooks) -> None:
+Run = Callable[[Any], Any]
+"""How a batch goes through a model."""
+
+
+def golden_pass(model: nn.Module, inputs: Any, hooks: Hooks, run: Run | None = None) -> None:
     """Runs the model once without gradients, for what its hooks see, and removes them."""
     try:
         with torch.no_grad():
-            model(*arguments)
+            if run is not None:
+                run(inputs)
+            elif isinstance(inputs, Mapping):
+                model(**inputs)
+            else:
+                model(*arguments_of(inputs))
     finally:
         hooks.remove()
 
@@ -90,6 +99,8 @@ def arguments_of(inputs: Any) -> tuple[Any, ...]:
         raise FaultError(
             "activations and states are found by a forward pass: give inputs=, a batch"
         )
+    if isinstance(inputs, Mapping):
+        return tuple(inputs.values())
     return inputs if isinstance(inputs, tuple) else (inputs,)
 
 

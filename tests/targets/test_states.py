@@ -10,11 +10,12 @@ from torch import nn
 
 from faultsim import CampaignConfig, FaultSet, FaultSpace, inject
 from faultsim.data import Dataset, Split
+from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError, FaultError, InjectionError
 from faultsim.faults.fault import Fault, Site
 from faultsim.models import medmamba
 from faultsim.ops import SelectiveScan, StateFault, selective_scan
-from faultsim.run.bench import Bench
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
 from faultsim.schedule import Context
 from faultsim.schedule.state_candidates import state_candidates
@@ -238,34 +239,37 @@ def test_direction_needs_weights():
 
 
 @pytest.fixture
-def bench(scanner, pictures) -> Bench:
+def experiment(scanner, pictures) -> Experiment:
     labels = torch.arange(len(pictures)) % 3
     split = Split(pictures, labels)
-    return Bench(scanner, Dataset("pictures", 3, split, split, split))
+    return Experiment(ImageWorkload(scanner, Dataset("pictures", 3, split, split, split)))
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_candidates_are_the_bits_with_the_largest_first_order_change(bench, committed):
+def test_candidates_are_the_bits_with_the_largest_first_order_change(experiment, committed):
     """Low mantissa bits, where first order is exact: ranked by the loss change of one image."""
-    space = FaultSpace(bench.model, "states", "20-22", inputs=bench.first_batch())
+    model = experiment.workload.model
+    space = FaultSpace(model, "states", "20-22", inputs=experiment.first_inputs())
     config = CampaignConfig(mode="worst-case", target="states", bits="20-22")
     already = one(space.sites[1], index=2, step=9) if committed else FaultSet((), [], [], [])
-    found = state_candidates(Context(config, space, bench), space, already)
+    found = state_candidates(
+        Context(config, space, model, experiment.search), space, already, experiment.gradients()
+    )
     assert len({next(iter(faults)).site for faults in found}) == len(space.sites)
     assert not {(f.site, f.index, f.step) for f in already} & {
         (f.site, f.index, f.step) for faults in found for f in faults
     }
-    n = len(bench.data.val)
+    n = experiment.golden("val").size
 
     def harm(single: FaultSet) -> float:
         """The largest change of an image's loss, as the fault strikes that image alone."""
         (fault,) = single
-        before = bench.run(Trial(already, {}, "val")).loss
+        before = experiment.run(Trial(already, {}, "val")).loss
         changes = []
         for sample in range(n):
             alone = one(fault.site, fault.index, fault.step, fault.mask, sample)
             changes.append(
-                abs(bench.run(Trial(FaultSet.join([already, alone]), {}, "val")).loss - before)
+                abs(experiment.run(Trial(FaultSet.join([already, alone]), {}, "val")).loss - before)
             )
         return max(changes)
 
