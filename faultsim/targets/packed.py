@@ -85,6 +85,16 @@ def is_quantised(module: nn.Module) -> bool:
     return any(_kind_of(module, *item) is not None for item in _attributes(module).items())
 
 
+def quantised_state(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """What a module itself keeps beside parameters and buffers: objects of torch, and what a
+    quantised module has of tensors, scales and zero points."""
+    quantised = is_quantised(module)
+    for name, value in _attributes(module).items():
+        own = isinstance(value, torch.Tensor) or _kind_of(module, name, value) is not None
+        if isinstance(value, torch.ScriptObject) or (quantised and own):
+            yield name, value
+
+
 def _attributes(module: nn.Module) -> dict[str, Any]:
     if isinstance(module, torch.jit.ScriptModule):
         return {name: getattr(module, name) for name in _SCRIPTED if module._c.hasattr(name)}
