@@ -35,6 +35,7 @@ class Progress:
         golden: The golden run on the test split, of perturbed images where there are such.
         clean: The golden run on the images as they are, where others are perturbed.
         replays: Whether trials run only what their faults can reach.
+        skipped: By name of a tensor, why no fault strikes it.
         done: Trials finished.
         total: Trials planned; a search may end with fewer.
         trial: The trial just finished, None at the start.
@@ -45,6 +46,7 @@ class Progress:
     golden: Outcome
     clean: Outcome | None
     replays: bool
+    skipped: Mapping[str, str]
     done: int
     total: int
     trial: Trial | None = None
@@ -103,7 +105,8 @@ def run_campaign(
         manifest = manifest_of(config, given, bench, space, golden, clean)
         directory = Path(config.out) if config.out else fresh_directory(_name(config))
         with Journal(directory, manifest, resume=config.resume) as journal:
-            start = Progress(directory, golden, clean, bench.replays("test"), 0, plan.total)
+            replays = bench.replays("test")
+            start = Progress(directory, golden, clean, replays, space.skipped, 0, plan.total)
             progress(start)
             lines: list[Line] = []
             worst: dict[str, FaultSet] = {}

@@ -72,4 +72,5 @@ def make_space(config: CampaignConfig, bench: Bench) -> FaultSpace:
         config.include or None,
         config.exclude or None,
         inputs=bench.first_batch() if targets != ("weights",) else None,
+        integers=everything or config.integers,
     )
