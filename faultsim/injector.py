@@ -13,7 +13,7 @@ from faultsim.ops import Patch
 from faultsim.targets.activations import ActivationFaults
 from faultsim.targets.states import StateFaults
 from faultsim.targets.transient import TransientFaults
-from faultsim.targets.weights import Holder
+from faultsim.targets.weights import Holder, hold
 
 TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
 _ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
@@ -66,7 +66,7 @@ class Injector:
         if self in self._stack:
             raise InjectionError("this injector is armed already; disarm it first")
         faults = self.faults.of_kind("weights")
-        self._holders = [Holder(self.model, site) for site in faults.sites]
+        self._holders = hold(self.model, faults.sites)
         self._patch = Patch([holder.tensor for holder in self._holders], faults.table)
         self._stack = _ARMED.setdefault(self.model, [])
         self._stack.append(self)
@@ -78,6 +78,8 @@ class Injector:
                     if make.kind in kinds:
                         self._hooked.append(make(self.model, self.faults))
             self._patch.strike()
+            for holder in self._holders:
+                holder.commit()
         except BaseException:
             self.disarm()
             raise
@@ -105,6 +107,8 @@ class Injector:
     def _undo(self) -> None:
         for faults in self._hooked:
             faults.remove()
+        for holder in self._holders:
+            holder.release()
         if self._patch is not None:
             self._patch.restore()
         moved = [holder.site.name for holder in self._holders if holder.moved()]

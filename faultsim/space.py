@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,15 @@ from torch import nn
 
 from faultsim.errors import FaultError, FormatError
 from faultsim.faults import OPS, FaultSet, Site
-from faultsim.formats import FORMATS, BitSpec
+from faultsim.formats import BitSpec
 from faultsim.ops import sample_bit_errors, sample_uniform
-from faultsim.targets.tensors import named_weights
-from faultsim.targets.transient import module_of
+from faultsim.targets.patterns import Patterns, matching, said_of
+from faultsim.targets.tensors import weights_of
 
 TARGETS = ("weights", "activations", "states")
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 
 Ints = npt.NDArray[np.int64]
-Patterns = str | Iterable[str] | None
 
 
 class FaultSpace:
@@ -33,7 +32,7 @@ class FaultSpace:
     Attributes:
         sites: The tensors in the space, in model order.
         bits: The selected bits of each site's word, ascending.
-        skipped: Tensors left out for their dtype or its lack of the field, with the reason.
+        skipped: Tensors that the patterns take but no fault can strike, with the reason.
     """
 
     def __init__(
@@ -86,18 +85,26 @@ class FaultSpace:
                 raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
         if not sites and targets == ("states",):
             raise FaultError("the model has no hidden states: none of its modules is SelectiveScan")
-        kept = _matching(sites, include, exclude)
+        if not sites:
+            raise FaultError(self._nothing(targets))
+        kept, self.skipped = matching(sites, self.skipped, include, exclude)
         self._set(kept, [self._select(site, bits) for site in kept])
 
     def _weight_sites(self, model: nn.Module, integers: bool) -> list[Site]:
-        sites = []
-        for name, tensor in named_weights(model, integers=integers):
-            if tensor.dtype not in FORMATS:
-                self.skipped[name] = f"{tensor.dtype} has no bit format"
-            elif tensor.numel():
-                fmt = FORMATS[tensor.dtype]
-                sites.append(Site(name, "weights", fmt.name, tuple(tensor.shape)))
-        return sites
+        words, skipped = weights_of(model, integers=integers)
+        self.skipped |= skipped
+        return [
+            Site(name, "weights", str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+            for name, tensor in words.items()
+        ]
+
+    def _nothing(self, targets: Sequence[str]) -> str:
+        what = " and ".join(targets)
+        if self.skipped:
+            return f"the fault space is empty: none of the {what} can be struck: " + said_of(
+                self.skipped
+            )
+        return f"the fault space is empty: the model has no {what}"
 
     def _select(self, site: Site, bits: BitSpec) -> tuple[int, ...]:
         fmt = site.format
@@ -110,14 +117,15 @@ class FaultSpace:
             raise FormatError(f"{site.name}: {error}") from None
 
     def _set(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> None:
-        pairs = [(site, chosen) for site, chosen in zip(sites, bits, strict=True) if chosen]
-        if not pairs:
+        if not all(bits):
+            sites = [site for site, chosen in zip(sites, bits, strict=True) if chosen]
+            bits = list(filter(None, bits))
+        if not sites:
             raise FaultError("the fault space is empty: no tensor has the bits asked for")
-        self.sites = tuple(site for site, _ in pairs)
-        self.bits = tuple(chosen for _, chosen in pairs)
-        sizes = [site.words * len(chosen) for site, chosen in pairs]
-        self._steps: Ints = np.array([site.steps for site, _ in pairs], dtype=np.int64)
-        self._ends: Ints = np.cumsum(sizes, dtype=np.int64)
+        self.sites, self.bits = tuple(sites), tuple(bits)
+        self._steps: Ints = np.array([site.steps for site in sites], dtype=np.int64)
+        words: Ints = np.array([site.words for site in sites], dtype=np.int64)
+        self._ends: Ints = np.cumsum(words * [len(chosen) for chosen in bits], dtype=np.int64)
 
     def __len__(self) -> int:
         """Number of bits."""
@@ -126,27 +134,48 @@ class FaultSpace:
     def __repr__(self) -> str:
         return f"FaultSpace({len(self.sites)} tensors, {len(self):,} bits)"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FaultSpace):
+            return NotImplemented
+        return (self.sites, self.bits) == (other.sites, other.bits)
+
+    def __hash__(self) -> int:
+        return hash((self.sites, self.bits))
+
     def filter(self, keep: Callable[[Site, int], bool]) -> FaultSpace:
         """The part of the space where ``keep(site, bit)`` holds.
 
         Raises:
             FaultError: Nothing is left.
         """
+        pairs = zip(self.sites, self.bits, strict=True)
+        return self._part(
+            self.sites, [tuple(b for b in bits if keep(site, b)) for site, bits in pairs]
+        )
+
+    def _part(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> FaultSpace:
         part = object.__new__(type(self))
         part.skipped = {}
-        pairs = zip(self.sites, self.bits, strict=True)
-        part._set(self.sites, [tuple(b for b in bits if keep(site, b)) for site, bits in pairs])
+        part._set(sites, bits)
         return part
 
     def layers(self) -> dict[str, FaultSpace]:
         """One space a layer: the module that owns the tensors, or computes the activation."""
-        names = dict.fromkeys(site.layer for site in self.sites)
-        return {name: self.filter(lambda site, _: site.layer == name) for name in names}  # noqa: B023
+        rows: defaultdict[str, list[int]] = defaultdict(list)
+        for row, site in enumerate(self.sites):
+            rows[site.layer].append(row)
+        return {
+            layer: self._part([self.sites[row] for row in own], [self.bits[row] for row in own])
+            for layer, own in rows.items()
+        }
 
     def by_bit(self) -> dict[int, FaultSpace]:
         """One space a bit position, ascending."""
-        positions = sorted({bit for bits in self.bits for bit in bits})
-        return {bit: self.filter(lambda _, other: other == bit) for bit in positions}  # noqa: B023
+        found: defaultdict[int, list[Site]] = defaultdict(list)
+        for site, bits in zip(self.sites, self.bits, strict=True):
+            for bit in bits:
+                found[bit].append(site)
+        return {bit: self._part(own, [(bit,)] * len(own)) for bit, own in sorted(found.items())}
 
     def locate(self, positions: npt.ArrayLike, op: str = "flip") -> FaultSet:
         """The faults at the given bit numbers, one bit each.
@@ -208,6 +237,8 @@ class FaultSpace:
         shares = _allocate(n, [len(stratum) for stratum in strata])
         parts = []
         for stream, (stratum, share) in enumerate(zip(strata, shares, strict=True), start=1):
+            if not share:
+                continue
             drawn = sample_uniform(len(stratum), share, seed=seed, trial=trial, stream=stream)
             parts.append(stratum.locate(drawn.numpy(), op))
         return FaultSet.join(parts)
@@ -238,35 +269,3 @@ def _allocate(n: int, sizes: list[int]) -> list[int]:
     for i in by_remainder[: n - sum(shares)]:
         shares[i] += 1
     return shares
-
-
-def _matching(sites: Sequence[Site], include: Patterns, exclude: Patterns) -> list[Site]:
-    kept = list(sites)
-    if include is not None:
-        taken = [_matches(kept, pattern) for pattern in _listed(include)]
-        kept = [site for site in kept if any(site in match for match in taken)]
-    for pattern in _listed(exclude or ()):
-        dropped = _matches(list(sites), pattern)
-        kept = [site for site in kept if site not in dropped]
-    if sites and not kept:
-        raise FaultError("include and exclude leave no tensor in the fault space")
-    return kept
-
-
-def _listed(patterns: Patterns) -> list[str]:
-    return [patterns] if isinstance(patterns, str) else list(patterns or ())
-
-
-def _matches(sites: list[Site], pattern: str) -> set[Site]:
-    """Sites whose name, or a module above them, matches the pattern."""
-    found = {site for site in sites if _names_match(site.name, pattern)}
-    if not found:
-        example = f", such as {sites[0].name}" if sites else ""
-        raise FaultError(f"pattern {pattern!r} matches none of the {len(sites)} tensors{example}")
-    return found
-
-
-def _names_match(name: str, pattern: str) -> bool:
-    parts = name.split(".")
-    prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-    return any(fnmatchcase(prefix, pattern) for prefix in (*prefixes, module_of(name)))

@@ -52,12 +52,13 @@ def test_views_of_one_storage_count_once():
     assert [site.name for site in FaultSpace(model).sites] == ["big"]
 
 
-def test_partly_shared_memory_is_refused():
+def test_partly_shared_memory_is_struck_once_and_named():
     base = torch.zeros(10)
     model = nn.Module()
-    model.a, model.b = nn.Parameter(base[:6]), nn.Parameter(base[4:])
-    with pytest.raises(FaultError, match="share a part"):
-        FaultSpace(model)
+    model.a, model.b = nn.Parameter(base[:6]), nn.Parameter(base[4:9])
+    space = FaultSpace(model)
+    assert [site.name for site in space.sites] == ["a"]
+    assert space.skipped == {"b": "it shares a part of its memory with a"}
 
 
 def test_include_and_exclude():

@@ -42,6 +42,7 @@ class Progress:
         golden: The golden run on the test split, of perturbed images where there are such.
         clean: The golden run on the images as they are, where others are perturbed.
         replays: Whether trials run only what their faults can reach.
+        skipped: By name of a tensor, why no fault strikes it.
         done: Trials finished.
         total: Trials planned; a search may end with fewer.
         lost: What could have been faster, and why it is not.
@@ -53,6 +54,7 @@ class Progress:
     golden: Outcome
     clean: Outcome | None
     replays: bool
+    skipped: Mapping[str, str]
     done: int
     total: int
     lost: Mapping[str, str] = field(default_factory=dict)
@@ -136,7 +138,14 @@ def _campaign(
     directory = Path(config.out) if config.out else fresh_directory(name)
     with Journal(directory, manifest, resume=config.resume) as journal:
         start = Progress(
-            directory, golden, clean, experiment.replays("test"), 0, plan.total, experiment.lost
+            directory,
+            golden,
+            clean,
+            experiment.replays("test"),
+            space.skipped,
+            0,
+            plan.total,
+            experiment.lost,
         )
         progress(start)
         lines: list[Line] = []

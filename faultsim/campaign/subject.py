@@ -110,4 +110,5 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         config.exclude or None,
         inputs=experiment.first_inputs() if targets != ("weights",) else None,
         run=experiment.workload.run,
+        integers=everything or config.integers,
     )

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from faultsim.cli.commands import Campaign
 from faultsim.cli.progress import CampaignBar, say_how_to_go_on
+from faultsim.cli.skipped import skipped_lines
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
 
@@ -30,6 +31,8 @@ def run(command: Campaign) -> int:
                 if directory is None:
                     directory = progress.directory
                     for line in golden_lines(progress.golden, progress.clean, config.perturb):
+                        console.print(line, soft_wrap=True)
+                    for line in skipped_lines(progress.skipped):
                         console.print(line, soft_wrap=True)
                     if config.replay and not progress.replays:
                         console.print(WHOLE, soft_wrap=True)

@@ -30,6 +30,8 @@ class Inspect(Subject):
     """Name patterns of the tensors to list."""
     exclude: tuple[str, ...] = ()
     """Name patterns of tensors to leave out."""
+    integers: bool = False
+    """List integer buffers too."""
 
 
 @dataclass(frozen=True)

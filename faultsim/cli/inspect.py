@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from faultsim.cli.commands import Inspect
+from faultsim.cli.skipped import skipped_lines
 
 
 def run(command: Inspect) -> int:
@@ -22,6 +23,7 @@ def run(command: Inspect) -> int:
         command.include or None,
         command.exclude or None,
         inputs=data.test.images[:1] if command.target != "weights" else None,
+        integers=command.integers,
     )
     table = Table(
         title=f"{escape(command.model)}: {len(space):,} bits in {len(space.sites)} tensors"
@@ -36,6 +38,6 @@ def run(command: Inspect) -> int:
         table.add_row(site.name, site.dtype, shape, f"{bits:,}", f"{bits / len(space):.2%}")
     console = Console()
     console.print(table)
-    for name, reason in space.skipped.items():
-        console.print(f"skipped {escape(name)}: {reason}")
+    for line in skipped_lines(space.skipped):
+        console.print(line, soft_wrap=True)
     return 0

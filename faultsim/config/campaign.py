@@ -42,6 +42,8 @@ class CampaignConfig(Evaluation):
     """Name patterns of the tensors to strike; a module's name takes all below it."""
     exclude: tuple[str, ...] = ()
     """Name patterns of tensors to leave alone."""
+    integers: bool = False
+    """Strike integer buffers too (indices, counters); a fault file may name them anyway."""
     faults: str | None = None
     """The fault file of from-file."""
     perturb: str | None = None

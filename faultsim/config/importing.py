@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,6 +35,9 @@ def import_factory(path: str) -> Callable[..., Any]:
 def call_factory(path: str, options: Mapping[str, Any]) -> Any:
     """Calls the factory with those of ``options`` that its signature takes.
 
+    One that takes any (``**kwargs``) is given them all, and those that it then refuses by name are
+    left out.
+
     Raises:
         ConfigError: It cannot be imported, or fails.
     """
@@ -46,6 +50,17 @@ def call_factory(path: str, options: Mapping[str, Any]) -> Any:
     names = {p.name for p in parameters}
     taken = {key: value for key, value in options.items() if takes_any or key in names}
     try:
-        return factory(**taken)
+        return _call(factory, taken, sure=names)
     except Exception as error:
         raise ConfigError(f"{path} failed: {type(error).__name__}: {error}") from error
+
+
+def _call(factory: Callable[..., Any], options: dict[str, Any], sure: set[str]) -> Any:
+    try:
+        return factory(**options)
+    except TypeError as error:
+        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if found is None or found[1] in sure or found[1] not in options:
+            raise
+        rest = {name: value for name, value in options.items() if name != found[1]}
+    return _call(factory, rest, sure)

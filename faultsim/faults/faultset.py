@@ -141,7 +141,8 @@ class FaultSet:
         """
         parts = list(sets)
         sites = list(dict.fromkeys(site for part in parts for site in part.sites))
-        rows = [np.array([sites.index(s) for s in p.sites], np.int64)[p.site] for p in parts]
+        number = {site: at for at, site in enumerate(sites)}
+        rows = [np.array([number[site] for site in p.sites], np.int64)[p.site] for p in parts]
         rest = zip(
             *([getattr(part, name) for name in cls._columns[1:]] for part in parts), strict=True
         )

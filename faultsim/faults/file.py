@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ import numpy as np
 from faultsim.errors import FaultError, FormatError
 from faultsim.faults.fault import Fault, Site
 from faultsim.formats import mask_of, signed
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before the names of a model; a file of the bare model
+serves the wrapped one, and the other way round."""
 
 
 def dump(sites: Iterable[Site], faults: Iterable[Fault]) -> str:
@@ -36,16 +41,41 @@ def load(text: str, sites: Iterable[Site] = ()) -> list[Fault]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise FaultError(f"fault file is not JSON: {error}") from None
-    table = {site.name: site for site in sites}
+    table = _Sites(sites)
     if isinstance(document, dict):
         own = document.get("sites", {})
         if not isinstance(own, dict):
             raise FaultError("the sites of a fault file must map names to kind, dtype and shape")
-        table |= {name: _parse_site(name, site) for name, site in own.items()}
+        table.add([_parse_site(name, site) for name, site in own.items()])
         document = document.get("faults")
     if not isinstance(document, list):
         raise FaultError('a fault file holds a list of faults, or {"sites": …, "faults": […]}')
     return [_parse_record(item, table) for item in document]
+
+
+class _Sites:
+    """Sites by name, under the names that wrappers of the model give them as well."""
+
+    def __init__(self, known: Iterable[Site]) -> None:
+        self._sites = {site.name: site for site in known}
+        self._bare = {_bare(name): site for name, site in self._sites.items()}
+
+    def add(self, own: Iterable[Site]) -> None:
+        """Adds the sites of a document, but for those that are known under another name."""
+        for site in own:
+            known = self.get(site.name)
+            renamed = known is not None and replace(site, name=known.name) == known
+            self._sites[site.name] = known if known is not None and renamed else site
+
+    def get(self, name: str) -> Site | None:
+        return self._sites.get(name) or self._bare.get(_bare(name))
+
+
+def _bare(name: str) -> str:
+    """A name without what DataParallel and torch.compile put before it."""
+    while name.startswith(WRAPPERS):
+        name = name.partition(".")[2]
+    return name
 
 
 def _site_json(site: Site) -> dict[str, Any]:
@@ -76,12 +106,12 @@ def record(fault: Fault) -> dict[str, Any]:
     return item | {key: value for key, value in optional.items() if value is not None}
 
 
-def _parse_record(item: Any, sites: dict[str, Site]) -> Fault:
+def _parse_record(item: Any, sites: _Sites) -> Fault:
     if not isinstance(item, dict) or not {"tensor", "index"} <= item.keys():
         raise FaultError(f"a fault needs tensor, index and bit or mask, not {json.dumps(item)}")
-    if item["tensor"] not in sites:
+    site = sites.get(item["tensor"])
+    if site is None:
         raise FaultError(f"fault names {item['tensor']!r}, which is not a site of this model")
-    site = sites[item["tensor"]]
     try:
         index = item["index"]
         if isinstance(index, list):

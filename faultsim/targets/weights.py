@@ -2,50 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
 from faultsim.errors import FaultError
 from faultsim.faults.fault import Site
+from faultsim.targets.packed import Packed, packed_in
 from faultsim.targets.tensors import owner_of, tensor_of
+from faultsim.targets.words import stored_words
+
+
+def hold(model: nn.Module, sites: Iterable[Site]) -> list[Holder]:
+    """The weights of some sites, to be struck together.
+
+    Raises:
+        FaultError: As :func:`struck_weight`.
+    """
+    opened: dict[nn.Module, list[Packed]] = {}
+    return [Holder(model, site, opened) for site in sites]
 
 
 class Holder:
-    """Where a weight lives: the module that owns it, and its storage at this moment.
+    """Where a weight lives: the module that owns it, and its words at this moment.
 
     Attributes:
         site: The weight.
-        tensor: An alias, which keeps the storage alive even if the module is given another.
+        tensor: Its words: a view, which keeps the storage alive even if the module is given
+            another; or a copy of what is packed, which the model uses between :meth:`commit` and
+            :meth:`release`.
     """
 
-    def __init__(self, model: nn.Module, site: Site) -> None:
+    def __init__(self, model: nn.Module, site: Site, opened: dict[nn.Module, list[Packed]]) -> None:
         self.site = site
         self._owner, self._leaf = owner_of(model, site.name)
-        self.tensor = checked_weight(self._owner, self._leaf, site).detach()
+        self._packed: Packed | None = None
+        if tensor_of(self._owner, self._leaf) is None:
+            if self._owner not in opened:
+                opened[self._owner] = list(packed_in(self._owner))
+            self._packed = next((p for p in opened[self._owner] if _part(site) in p.parts), None)
+        self.tensor = self._checked()
+
+    def _in_memory(self) -> torch.Tensor | str | None:
+        """The words now, why they cannot be struck, None where there are none by that name."""
+        tensor = tensor_of(self._owner, self._leaf)
+        if tensor is None:
+            return None
+        _, colon, inner = self.site.name.partition(":")
+        return dict(stored_words("", tensor)).get(colon + inner)
+
+    def _checked(self) -> torch.Tensor:
+        name, site = self.site.name, self.site
+        words = self._packed.parts[_part(site)] if self._packed else self._in_memory()
+        if words is None:
+            raise FaultError(f"the model has no parameter or buffer {name!r}")
+        if isinstance(words, str):
+            raise FaultError(f"{name} cannot be struck: {words}")
+        if words.dtype != site.format.dtype or tuple(words.shape) != site.shape:
+            raise FaultError(
+                f"{name} is {str(words.dtype).removeprefix('torch.')} {tuple(words.shape)} in "
+                f"this model, but the faults were made for {site.dtype} {site.shape}"
+            )
+        return words
 
     def moved(self) -> bool:
-        """Whether the module has another storage by now."""
-        found = tensor_of(self._owner, self._leaf)
-        return found is None or found.data_ptr() != self.tensor.data_ptr()
+        """Whether the module has other storage by now."""
+        if self._packed is not None:
+            return self._packed.replaced()
+        found = self._in_memory()
+        return not isinstance(found, torch.Tensor) or found.data_ptr() != self.tensor.data_ptr()
+
+    def commit(self) -> None:
+        """Lets the model use the words as they were struck, where they are packed."""
+        if self._packed is not None:
+            self._packed.commit()
+
+    def release(self) -> None:
+        """Gives the model back what it had; does nothing where the words are the model's own."""
+        if self._packed is not None:
+            self._packed.release()
+
+
+def _part(site: Site) -> str:
+    """The name of a weight inside its module."""
+    return site.name.rpartition(".")[2]
 
 
 def struck_weight(model: nn.Module, site: Site) -> torch.Tensor:
-    """The tensor of a weight site.
+    """The words of a weight site; a copy where they are packed.
 
     Raises:
         FaultError: The model lacks it, or has it with another dtype or shape.
     """
-    return checked_weight(*owner_of(model, site.name), site)
-
-
-def checked_weight(owner: nn.Module, leaf: str, site: Site) -> torch.Tensor:
-    """The tensor called ``leaf``; errors as :func:`struck_weight`."""
-    tensor = tensor_of(owner, leaf)
-    if tensor is None:
-        raise FaultError(f"the model has no parameter or buffer {site.name!r}")
-    if tensor.dtype != site.format.dtype or tuple(tensor.shape) != site.shape:
-        raise FaultError(
-            f"{site.name} is {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} in "
-            f"this model, but the faults were made for {site.dtype} {site.shape}"
-        )
-    return tensor
+    return Holder(model, site, {}).tensor

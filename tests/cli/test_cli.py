@@ -183,7 +183,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_training_ends_as_if_uninterrupted(
     train_tiny, tmp_path, capsys, monkeypatch
 ):
     import faultsim.cli.train as command
-    from faultsim.models.loading import read_checkpoint
+    from faultsim.models.checkpoint import read_checkpoint
 
     path = tmp_path / "new.safetensors"
     assert train_tiny() == 0

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from faultsim.data.evaluation import assess
 from faultsim.errors import ConfigError
 from faultsim.models import model_digest
-from faultsim.models.loading import read_checkpoint
+from faultsim.models.checkpoint import read_checkpoint
 from faultsim.training import Epoch, model_card, save_checkpoint
 from faultsim.training.card import source_of
 

@@ -12,13 +12,12 @@ from torch import nn
 
 from faultsim.faults import FaultSet
 from faultsim.faults.fault import Site
-from faultsim.formats import FORMATS
 from faultsim.ops import FaultSlots
 from faultsim.ops.slots import Table
 from faultsim.run.replay.prefix import Prefix
 from faultsim.run.replay.static import StaticTrial
 from faultsim.run.replay.values import Kept, Unkept
-from faultsim.targets.tensors import named_weights
+from faultsim.targets.tensors import weights_of
 from faultsim.targets.weights import struck_weight
 from faultsim.workload.failures import cause
 from faultsim.workload.outputs import same_bits
@@ -58,8 +57,8 @@ class CapturedTrials:
         """
         self.works = True
         self._model, self._prefix, self._device = model, prefix, device
-        named = named_weights(model, integers=True)
-        here = [(n, t.detach()) for n, t in named if t.dtype in FORMATS and t.device == device]
+        words = weights_of(model, integers=True).words
+        here = [(name, tensor) for name, tensor in words.items() if tensor.device == device]
         self._weights = {name: (at, tensor) for at, (name, tensor) in enumerate(here)}
         self._slots = FaultSlots([tensor for _, tensor in here], WEIGHT_SLOTS, device)
         self._trials: dict[_Key, StaticTrial] = {}
