@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from faultsim.cli.commands import COMMANDS
@@ -51,7 +52,8 @@ def _check(flags: dict[str, Flag], given: Sequence[str]) -> None:
 
 
 def _essence(said: str) -> str:
-    """The first paragraph in the parser's box."""
-    lines = [line.strip("│| ") for line in said.splitlines() if line.startswith(("│", "|"))]
-    rule = next((n for n, line in enumerate(lines) if line and set(line) <= {"─", "-"}), None)
-    return " ".join(lines[:rule]) or "the arguments cannot be read"
+    """The first paragraph below the title of the parser's box."""
+    lines = [line.strip("│| ") for line in said.splitlines()[1:]]
+    paragraphs = re.split(r"^[─-]+$", "\n".join(lines), flags=re.MULTILINE)
+    found = (" ".join(paragraph.split()) for paragraph in paragraphs)
+    return next(filter(None, found), "the arguments cannot be read")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any, get_type_hints
 
 from faultsim.config.values import fitting
@@ -55,6 +54,5 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-@cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
