@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from torch import nn
 
+from faultsim.campaign.lines import Line
 from faultsim.faults import Fault, FaultSet, Site
 
 MOST_TRIALS = 20
@@ -16,7 +17,7 @@ MOST_FAULTS = 20  # of each trial; a bit-error rate may strike thousands
 
 
 def damaging(
-    lines: Iterable[Mapping[str, Any]], golden: float, model: nn.Module, sites: Sequence[Site]
+    lines: Iterable[Line], golden: float, model: nn.Module, sites: Sequence[Site]
 ) -> list[dict[str, Any]]:
     """The trials of the lowest accuracy, below the golden run's; those of a search are left out.
 
@@ -30,16 +31,16 @@ def damaging(
         The lowest accuracy first, ties by number: ``{trial, cell, acc, faults}``. The faults are
         text, of weights with the values before and after; those that changed most come first.
     """
-    reported = [line for line in lines if "search" not in line["cell"] and line["acc"] < golden]
-    worst = sorted(reported, key=lambda line: (line["acc"], line["trial"]))[:MOST_TRIALS]
+    reported = [line for line in lines if not line.searching and line.acc < golden]
+    worst = sorted(reported, key=lambda line: (line.acc, line.trial))[:MOST_TRIALS]
     return [_record(line, model, sites) for line in worst]
 
 
-def _record(line: Mapping[str, Any], model: nn.Module, sites: Sequence[Site]) -> dict[str, Any]:
-    faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
+def _record(line: Line, model: nn.Module, sites: Sequence[Site]) -> dict[str, Any]:
+    faults = FaultSet.from_json(msgspec.json.encode(line.faults), sites, f"trial {line.trial}")
     described = sorted(faults.describe(model), key=_change, reverse=True)[:MOST_FAULTS]
-    known = {key: line[key] for key in ("trial", "cell", "acc")}
-    return {**known, "faults": [str(fault) for fault in described]}
+    faults_told = [str(fault) for fault in described]
+    return {"trial": line.trial, "cell": line.cell, "acc": line.acc, "faults": faults_told}
 
 
 def _change(fault: Fault) -> float:

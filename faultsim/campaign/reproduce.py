@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 
-from faultsim.campaign.journal import read_manifest, read_trials
+from faultsim.campaign.directory import TRIALS, read_campaign
+from faultsim.campaign.lines import Line
+from faultsim.campaign.manifest import Manifest
 from faultsim.campaign.subject import make_bench, make_space
-from faultsim.config import CampaignConfig, checked_settings
+from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
-from faultsim.errors import ConfigError, JournalError
+from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.run.trial import Outcome, Trial
+from faultsim.space import FaultSpace
 
 
 @dataclass(frozen=True)
@@ -42,30 +44,39 @@ def reproduce(directory: str | Path, trial: int) -> Reproduction:
         ConfigError: The campaign ran on a live model or data, or they are not there any more.
         JournalError: No such campaign or trial, or model or data have changed since.
     """
-    manifest, lines = read_manifest(Path(directory)), read_trials(Path(directory))
+    found = read_campaign(Path(directory))
+    manifest, lines = found.manifest, found.lines
     if not 0 <= trial < len(lines):
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
-    if manifest.get("live"):
-        raise ConfigError(f"{directory} ran on a live {manifest['live'][0]}; use run_campaign")
+    if manifest.live:
+        raise ConfigError(f"{directory} ran on a live {manifest.live[0]}; use run_campaign")
     config, line = _config(manifest), lines[trial]
     with reproducibly(config.threads):
         bench = make_bench(config)
+        recorded = {"model": manifest.model.digest, "data": manifest.data.digest}
         for part, digest in (("model", bench.digest), ("data", bench.data.digest)):
-            if digest != manifest[part]["digest"]:
+            if digest != recorded[part]:
                 raise JournalError(f"the {part} is not the one recorded: its digest differs")
-        sites = make_space(config, bench).sites
-        faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
-        split = line["cell"].get("split", "test")
-        again = bench.run(Trial(faults, line["cell"], split, line["n"]))
-    recorded = Outcome.from_json(line)
-    was, now = recorded.to_json(), again.to_json()
+        faults = _faults(line, make_space(config, bench), Path(directory) / TRIALS)
+        split = str(line.cell.get("split", "test"))
+        again = bench.run(Trial(faults, line.cell, split, line.n))
+    was, now = line.outcome.to_json(), again.to_json()
     described = [str(fault) for fault in faults.describe(bench.model)]
-    return Reproduction(described, recorded, again, [key for key in was if was[key] != now[key]])
+    return Reproduction(
+        described, line.outcome, again, [key for key in was if was[key] != now[key]]
+    )
 
 
-def _config(manifest: dict[str, Any]) -> CampaignConfig:
-    settings = checked_settings(manifest["config"])
-    config = CampaignConfig(**settings, replay=False)  # the whole model, as a check
+def _faults(line: Line, space: FaultSpace, path: Path) -> FaultSet:
+    place = f"line {line.trial + 1} of {path}"
+    try:
+        return FaultSet.from_json(msgspec.json.encode(line.faults), space.sites, place)
+    except FaultError as error:
+        raise JournalError(str(error)) from None
+
+
+def _config(manifest: Manifest) -> CampaignConfig:
+    config = replace(manifest.settings, replay=False)  # the whole model, as a check
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the campaign ran on a CUDA device; there is none here")
     return config

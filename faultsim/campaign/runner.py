@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import nn
 
 from faultsim.campaign.damaging import damaging
-from faultsim.campaign.journal import Journal, fresh_directory
+from faultsim.campaign.directory import TRIALS, fresh_directory
+from faultsim.campaign.journal import Journal
+from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.subject import make_bench, make_space
 from faultsim.campaign.summary import CellSummary, summarise
@@ -22,8 +25,6 @@ from faultsim.faults import FaultSet
 from faultsim.run.bench import Bench
 from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule import SCHEDULES, Context, Trials
-
-Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def run_campaign(
         plan = SCHEDULES[config.mode](Context(config, space, bench))
         golden = bench.golden_outcome("test")
         clean = bench.clean_outcome("test") if bench.attack else None
-        manifest = manifest_of(config, given, bench, space, golden, clean)
+        manifest = manifest_of(config, given, bench, space, golden, clean, plan.total)
         directory = Path(config.out) if config.out else fresh_directory(_name(config))
         with Journal(directory, manifest, resume=config.resume) as journal:
             start = Progress(directory, golden, clean, bench.replays("test"), 0, plan.total)
@@ -111,8 +112,7 @@ def run_campaign(
                 lines.append(line)
                 if "search" not in trial.cell and "curve" in trial.cell:
                     worst[str(trial.cell["curve"])] = trial.faults
-                outcome = Outcome.from_json(line)
-                progress(replace(start, done=len(lines), trial=trial, outcome=outcome))
+                progress(replace(start, done=len(lines), trial=trial, outcome=line.outcome))
             bench.check_intact()
             attack_loss = clean.acc - golden.acc if clean else 0.0
             sampled = config.mode != "exhaustive"
@@ -134,10 +134,9 @@ def _run(trials: Trials, bench: Bench, journal: Journal, seed: int) -> Iterator[
     recorded = iter(journal.recorded)
     number, trial = 0, next(trials, None)
     while trial is not None:
-        line = next(recorded, None)
+        line = next(recorded, None) or journal.adopt(number, trial)
         if line is None:
-            line = trial_line(number, seed, trial, bench.run(trial))
-            journal.append(line)
+            line = journal.append(trial_line(number, seed, trial, bench.run(trial)))
         elif not _is_record_of(line, trial):
             raise JournalError(
                 f"trial {number} in {journal.directory} has other faults than this run chose; "
@@ -146,12 +145,17 @@ def _run(trials: Trials, bench: Bench, journal: Journal, seed: int) -> Iterator[
         yield line, trial
         number += 1
         try:
-            trial = trials.send(Outcome.from_json(line))
+            trial = trials.send(line.outcome)
         except StopIteration:
-            return
+            break
+    if number < len(journal.recorded):
+        raise JournalError(
+            f"{journal.directory / TRIALS} has {len(journal.recorded)} trials, and the campaign "
+            f"ends after {number}: the others are not its own"
+        )
 
 
-def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> Line:
+def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[str, Any]:
     """A journal line: no times, hosts or paths, so that equal campaigns give equal bytes."""
     faults = trial.faults
     return {
@@ -165,7 +169,8 @@ def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> Line:
 
 
 def _is_record_of(line: Line, trial: Trial) -> bool:
-    return bool(line["cell"] == dict(trial.cell) and line["faults"] == trial.faults.records())
+    records = msgspec.to_builtins(line.faults)
+    return line.cell == dict(trial.cell) and bool(records == trial.faults.records())
 
 
 def _summary(result: CampaignResult) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from faultsim.run.trial import DIAGNOSIS, Outcome
+from faultsim.campaign.lines import Line
+from faultsim.run.trial import DIAGNOSIS
 from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
@@ -59,7 +60,7 @@ class CellSummary:
 
 
 def summarise(
-    lines: Iterable[Mapping[str, Any]], *, sampled: bool = True, attack_loss: float = 0.0
+    lines: Iterable[Line], *, sampled: bool = True, attack_loss: float = 0.0
 ) -> list[CellSummary]:
     """The cells of a journal in the order they began; search trials are left out.
 
@@ -68,17 +69,16 @@ def summarise(
         sampled: False where all possible faults were tried: rates then carry no interval.
         attack_loss: Accuracy that the perturbation alone takes from the golden model.
     """
-    cells: dict[str, list[Mapping[str, Any]]] = {}
+    cells: dict[str, list[Line]] = {}
     for line in lines:
-        if "search" not in line["cell"]:
-            cells.setdefault(json.dumps(line["cell"]), []).append(line)
+        if not line.searching:
+            cells.setdefault(json.dumps(line.cell), []).append(line)
     return [_summary(group, sampled, attack_loss) for group in cells.values()]
 
 
-def _summary(lines: list[Mapping[str, Any]], sampled: bool, attack_loss: float) -> CellSummary:
-    cell = lines[0]["cell"]
+def _summary(outcomes: list[Line], sampled: bool, attack_loss: float) -> CellSummary:
+    cell = outcomes[0].cell
     searched = str(cell.get("curve", "")).startswith("worst-case")
-    outcomes = [Outcome.from_json(line) for line in lines]
     images = [outcome.n for outcome in outcomes]
     count = len(outcomes)
     estimates = {
@@ -106,7 +106,7 @@ def _summary(lines: list[Mapping[str, Any]], sampled: bool, attack_loss: float) 
     )
 
 
-def _interplay(outcomes: list[Outcome], attack_loss: float) -> dict[str, Estimate]:
+def _interplay(outcomes: list[Line], attack_loss: float) -> dict[str, Estimate]:
     """Of one trial, with C, F, P, J the accuracy clean, under faults, perturbed and under both,
     the excess is (C - J) - (C - F) - (C - P) = F - J - (C - P)."""
     alone = [o.clean_acc for o in outcomes if o.clean_acc is not None]
@@ -119,7 +119,7 @@ def _interplay(outcomes: list[Outcome], attack_loss: float) -> dict[str, Estimat
     }
 
 
-def _diagnosis(outcomes: list[Outcome]) -> dict[str, Estimate]:
+def _diagnosis(outcomes: list[Line]) -> dict[str, Estimate]:
     """What is defined of it; whether an image set has a diseased one is the same in all trials."""
     images = [outcome.n for outcome in outcomes]
     found = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.files import read_bytes
 from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Plan, Trials
 
@@ -18,11 +19,8 @@ def from_file(context: Context) -> Plan:
         FaultError: It cannot be read, or names a tensor the model lacks.
     """
     path = Path(context.config.faults or "")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the fault file {path}: {error}") from None
-    faults = FaultSet.from_json(text, context.space.sites)
+    text = read_bytes(path, ConfigError)
+    faults = FaultSet.from_json(text, context.space.sites, f"fault file {path}")
     return Plan(_generate(faults), 1)
 
 

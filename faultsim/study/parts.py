@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from faultsim.campaign import CampaignResult, run_campaign
-from faultsim.campaign.journal import MANIFEST
+from faultsim.campaign.manifest import MANIFEST
 from faultsim.campaign.subject import make_bench
 from faultsim.config import CampaignConfig, Evaluation, PerturbConfig, StudyConfig
 from faultsim.errors import ConfigError

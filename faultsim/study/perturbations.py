@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from faultsim.campaign.journal import check_same, write_json
+from faultsim.campaign.manifest import check_same
 from faultsim.campaign.subject import make_bench
 from faultsim.campaign.versions import versions
 from faultsim.config import PerturbConfig
@@ -19,6 +19,7 @@ from faultsim.data import Dataset
 from faultsim.data.evaluation import Figures, Predictions
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
+from faultsim.files import write_json
 from faultsim.perturb import Perturbation, expand, perturb_split
 from faultsim.run.bench import Bench
 

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from faultsim.campaign import CampaignResult, Progress
-from faultsim.campaign.journal import (
-    MANIFEST,
-    SUMMARY,
-    check_same,
-    fresh_directory,
-    write_json,
-)
+from faultsim.campaign.directory import SUMMARY, fresh_directory
+from faultsim.campaign.manifest import MANIFEST, check_same
 from faultsim.campaign.versions import versions
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
+from faultsim.files import write_json
 from faultsim.study.parts import names_of, parts_of
 from faultsim.study.perturbations import RECORD, PerturbResult
 from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
