@@ -21,12 +21,11 @@ def replacing(path: Path, error: type[FaultSimError] = ConfigError) -> Iterator[
     """The name of a draft that takes the place of ``path`` when all went well.
 
     Args:
-        path: Of the file; its directory is made.
+        path: Of the file.
         error: Raised where writing fails. Nothing of the draft is left then.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # another process has another
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         os.replace(draft, path)
     except (OSError, RuntimeError) as cause:  # torch.save raises the latter on a full disk

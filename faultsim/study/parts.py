@@ -13,8 +13,9 @@ from faultsim.campaign.subject import make_bench
 from faultsim.config import CampaignConfig, Evaluation, PerturbConfig, StudyConfig
 from faultsim.errors import ConfigError
 from faultsim.perturb import Perturbation, expand
-from faultsim.study.perturbations import RECORD, PerturbResult, run_perturbations
+from faultsim.study.perturbations import PerturbResult, run_perturbations
 from faultsim.study.plan import PERTURBATIONS, Plan
+from faultsim.study.record import RECORD
 
 Settings = dict[str, Any]
 

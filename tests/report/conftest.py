@@ -85,16 +85,19 @@ def make_perturbation(directory: Path, rows: Sequence[dict[str, Any]], **config:
     directory.mkdir(parents=True)
 
     def measured(row: dict[str, Any]) -> dict[str, Any]:
+        what = {key: row[key] for key in ("kind", "parameters") if key in row}
         estimate = wilson(row["hundredths"], 100).to_json()
-        setting = f"{row['kind']}:{row['parameters']}"
-        return {**row, "setting": setting, "n": 100, "accuracy": estimate, "auc": row.get("auc")}
+        setting = f"{row['kind']}:{row['parameters']}" if what else "clean"
+        figures = {"accuracy": estimate, "auc": row.get("auc")}
+        return {"setting": setting, **what, "n": 100, **figures}
 
     document = {
         "config": {"model": "medmamba-n", "data": "digits", "seed": 0} | config,
         "model": {"digest": "cc" * 32},
         "data": {"name": config.get("data", "digits"), "digest": "dd" * 32},
         "versions": {"faultsim": "0.1.0"},
-        "clean": measured({"kind": "clean", "parameters": {}, "hundredths": 95}),
+        "clean": measured({"hundredths": 95}),
+        "live": [],
         "rows": [measured(row) for row in rows],
     }
     (directory / "perturb.json").write_text(json.dumps(document))
