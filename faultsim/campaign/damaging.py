@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from torch import nn
 
+from faultsim.campaign.lines import Line
 from faultsim.faults import Fault, FaultSet, Site
-from faultsim.run.trial import Outcome, plain, searching
+from faultsim.run.trial import plain
 
 MOST_TRIALS = 20
 MOST_FAULTS = 20  # of each trial; a bit-error rate may strike thousands
 
 
 def damaging(
-    lines: Iterable[Mapping[str, Any]],
+    lines: Iterable[Line],
     golden: float,
     model: nn.Module,
     sites: Sequence[Site],
@@ -40,21 +41,15 @@ def damaging(
         where an objective is given. The faults are
         text, of weights with the values before and after; those that changed most come first.
     """
-    least = _rank(golden)
+    name, least = "acc" if objective is None else objective, _rank(golden)
     reported = [
         (score, line)
         for line in lines
-        if not searching(line["cell"]) and _rank(score := _score(line, objective)) < least
+        if not line.searching and _rank(score := line.score(name)) < least
     ]
-    worst = sorted(reported, key=lambda pair: (_rank(pair[0]), pair[1]["trial"]))[:MOST_TRIALS]
+    worst = sorted(reported, key=lambda pair: (_rank(pair[0]), pair[1].trial))[:MOST_TRIALS]
     key = "acc" if objective is None else "score"
     return [_record(line, key, score, model, sites) for score, line in worst]
-
-
-def _score(line: Mapping[str, Any], objective: str | None) -> float:
-    if objective is None:
-        return float(line["acc"])
-    return Outcome.from_json(line).score(objective)
 
 
 def _rank(score: float) -> float:
@@ -62,11 +57,11 @@ def _rank(score: float) -> float:
 
 
 def _record(
-    line: Mapping[str, Any], key: str, score: float, model: nn.Module, sites: Sequence[Site]
+    line: Line, key: str, score: float, model: nn.Module, sites: Sequence[Site]
 ) -> dict[str, Any]:
-    faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
+    faults = FaultSet.from_json(msgspec.json.encode(line.faults), sites, f"trial {line.trial}")
     described = sorted(faults.describe(model), key=_change, reverse=True)[:MOST_FAULTS]
-    known = {"trial": line["trial"], "cell": line["cell"], key: plain(score)}
+    known = {"trial": line.trial, "cell": line.cell, key: plain(score)}
     return {**known, "faults": [str(fault) for fault in described]}
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
-from faultsim.campaign.journal import read_manifest, read_trials
+from faultsim.campaign.directory import TRIALS, read_campaign
+from faultsim.campaign.lines import Line
+from faultsim.campaign.manifest import Manifest
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
-from faultsim.config import CampaignConfig, checked_settings
+from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
-from faultsim.errors import ConfigError, JournalError
+from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome, Trial
+from faultsim.space import FaultSpace
 from faultsim.workload import Workload
 from faultsim.workload.workload import REPORTED, SEARCHED
 
@@ -61,23 +64,22 @@ def reproduce(
             not there any more.
         JournalError: No such campaign or trial, or model or data have changed since.
     """
-    manifest, lines = read_manifest(Path(directory)), read_trials(Path(directory))
+    found = read_campaign(Path(directory))
+    manifest, lines = found.manifest, found.lines
     if not 0 <= trial < len(lines):
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
-    _check_live(directory, manifest.get("live") or [], {"work": work, "model": model, "data": data})
+    _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
     config, line = _config(manifest), lines[trial]
     with reproducibly(config.threads):
         experiment = make_experiment(config, work or make_workload(config, model, data))
         _check_digests(experiment, manifest)
-        sites = make_space(config, experiment).sites
-        faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
-        split = line["cell"].get("split", "test")
-        again = experiment.run(Trial(faults, line["cell"], split, line["n"]))
-    recorded = Outcome.from_json(line)
-    was, now = recorded.to_json(), again.to_json()
+        faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
+        split = str(line.cell.get("split", REPORTED))
+        again = experiment.run(Trial(faults, line.cell, split, line.n))
+    was, now = line.outcome.to_json(), again.to_json()
     described = [str(fault) for fault in faults.describe(experiment.workload.model)]
     return Reproduction(
-        described, recorded, again, [key for key in was if was[key] != now.get(key)]
+        described, line.outcome, again, [key for key in was if was[key] != now.get(key)]
     )
 
 
@@ -90,17 +92,25 @@ def _check_live(directory: str | Path, live: list[str], given: dict[str, Any]) -
             )
 
 
-def _check_digests(experiment: Experiment, manifest: dict[str, Any]) -> None:
+def _check_digests(experiment: Experiment, manifest: Manifest) -> None:
     splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     data = experiment.workload.record(splits)["digest"]
+    recorded = {"model": manifest.model.digest, "data": manifest.data.digest}
     for part, digest in (("model", experiment.digest), ("data", data)):
-        if digest != manifest[part]["digest"]:
+        if digest != recorded[part]:
             raise JournalError(f"the {part} is not the one recorded: its digest differs")
 
 
-def _config(manifest: dict[str, Any]) -> CampaignConfig:
-    settings = checked_settings(manifest["config"])
-    config = CampaignConfig(**settings, replay=False)  # the whole model, as a check
+def _faults(line: Line, space: FaultSpace, path: Path) -> FaultSet:
+    place = f"line {line.trial + 1} of {path}"
+    try:
+        return FaultSet.from_json(msgspec.json.encode(line.faults), space.sites, place)
+    except FaultError as error:
+        raise JournalError(str(error)) from None
+
+
+def _config(manifest: Manifest) -> CampaignConfig:
+    config = replace(manifest.settings, replay=False)  # the whole model, as a check
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the campaign ran on a CUDA device; there is none here")
     return config

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import nn
 
 from faultsim.campaign.damaging import damaging
-from faultsim.campaign.journal import Journal, fresh_directory
+from faultsim.campaign.directory import TRIALS, fresh_directory
+from faultsim.campaign.journal import Journal
+from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
@@ -26,8 +29,6 @@ from faultsim.schedule import SCHEDULES, Context, Plan, Trials
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
 from faultsim.workload import Workload
-
-Line = dict[str, Any]
 
 CHOSEN = "given"
 """Stands for the fault file in the record of a campaign whose trials were given."""
@@ -133,7 +134,7 @@ def _campaign(
     plan = _plan(config, experiment, space, trials)
     golden = experiment.baseline()
     clean = experiment.clean_baseline() if experiment.attack else None
-    manifest = manifest_of(config, live, experiment, space, golden, clean)
+    manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total)
     name = directory_name(config, experiment.workload, live)
     directory = Path(config.out) if config.out else fresh_directory(name)
     with Journal(directory, manifest, resume=config.resume) as journal:
@@ -154,10 +155,8 @@ def _campaign(
             lines.append(line)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
-            outcome = Outcome.from_json(line)
-            progress(
-                replace(start, done=len(lines), trial=trial, outcome=outcome, lost=experiment.lost)
-            )
+            done = replace(start, done=len(lines), trial=trial, outcome=line.outcome)
+            progress(replace(done, lost=experiment.lost))
         experiment.check_intact()
         result = _result(config, experiment, directory, golden, clean, lines, worst)
         objective = objective_of(experiment)
@@ -217,10 +216,9 @@ def _run(
     recorded = iter(journal.recorded)
     number, trial = 0, next(trials, None)
     while trial is not None:
-        line = next(recorded, None)
+        line = next(recorded, None) or journal.adopt(number, trial)
         if line is None:
-            line = trial_line(number, seed, trial, experiment.run(trial))
-            journal.append(line)
+            line = journal.append(trial_line(number, seed, trial, experiment.run(trial)))
         elif not _is_record_of(line, trial):
             raise JournalError(
                 f"trial {number} in {journal.directory} has other faults than this run chose; "
@@ -229,12 +227,17 @@ def _run(
         yield line, trial
         number += 1
         try:
-            trial = trials.send(Outcome.from_json(line))
+            trial = trials.send(line.outcome)
         except StopIteration:
-            return
+            break
+    if number < len(journal.recorded):
+        raise JournalError(
+            f"{journal.directory / TRIALS} has {len(journal.recorded)} trials, and the campaign "
+            f"ends after {number}: the others are not its own"
+        )
 
 
-def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> Line:
+def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[str, Any]:
     """A journal line: no times, hosts or paths, so that equal campaigns give equal bytes."""
     faults = trial.faults
     return {
@@ -248,7 +251,8 @@ def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> Line:
 
 
 def _is_record_of(line: Line, trial: Trial) -> bool:
-    return bool(line["cell"] == dict(trial.cell) and line["faults"] == trial.faults.records())
+    records = msgspec.to_builtins(line.faults)
+    return line.cell == dict(trial.cell) and bool(records == trial.faults.records())
 
 
 def _summary(result: CampaignResult) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from faultsim.run.trial import DIAGNOSIS, DIRECTIONS, Outcome, searching
+from faultsim.campaign.lines import Line
+from faultsim.run.trial import DIAGNOSIS, DIRECTIONS
 from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
@@ -74,7 +75,7 @@ class CellSummary:
 
 
 def summarise(
-    lines: Iterable[Mapping[str, Any]],
+    lines: Iterable[Line],
     *,
     sampled: bool = True,
     attack_loss: float = 0.0,
@@ -88,19 +89,18 @@ def summarise(
         attack_loss: Accuracy that the perturbation alone takes from the golden model.
         objective: Of a task that is no classification, the figure that counts; "" for none.
     """
-    cells: dict[str, list[Mapping[str, Any]]] = {}
+    cells: dict[str, list[Line]] = {}
     for line in lines:
-        if not searching(line["cell"]):
-            cells.setdefault(json.dumps(line["cell"]), []).append(line)
+        if not line.searching:
+            cells.setdefault(json.dumps(line.cell), []).append(line)
     return [_summary(group, sampled, attack_loss, objective) for group in cells.values()]
 
 
 def _summary(
-    lines: list[Mapping[str, Any]], sampled: bool, attack_loss: float, objective: str | None
+    outcomes: list[Line], sampled: bool, attack_loss: float, objective: str | None
 ) -> CellSummary:
-    cell = lines[0]["cell"]
+    cell = outcomes[0].cell
     searched = str(cell.get("curve", "")).startswith("worst-case")
-    outcomes = [Outcome.from_json(line) for line in lines]
     images = [outcome.n for outcome in outcomes]
     count = len(outcomes)
     estimates = {
@@ -141,17 +141,17 @@ def _under(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, Estimate
     return found
 
 
-def _events(outcomes: list[Outcome]) -> dict[str, Estimate]:
+def _events(outcomes: list[Line]) -> dict[str, Estimate]:
     images = [outcome.n for outcome in outcomes]
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.events)
-    return {EVENT + n: image_rate([o.events.get(n, 0) for o in outcomes], images) for n in names}
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.events or ())
+    return {EVENT + n: image_rate([o.figure(n) or 0 for o in outcomes], images) for n in names}
 
 
-def _metrics(outcomes: list[Outcome]) -> dict[str, Estimate]:
+def _metrics(outcomes: list[Line]) -> dict[str, Estimate]:
     """Of those that are defined, and finite, in all trials."""
     found = {}
-    for name in outcomes[0].metrics:
-        values = [v for o in outcomes if (v := o.metrics.get(name)) is not None]
+    for name in outcomes[0].metrics or ():
+        values = [v for o in outcomes if (v := o.figure(name)) is not None]
         if len(values) == len(outcomes) and all(map(math.isfinite, values)):
             found[METRIC + name] = bootstrap_mean(values)
     return found
@@ -161,26 +161,26 @@ def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {name: estimate.to_json() for name, estimate in estimates.items()}
 
 
-def _interplay(outcomes: list[Outcome], attack_loss: float) -> dict[str, Estimate]:
+def _interplay(outcomes: list[Line], attack_loss: float) -> dict[str, Estimate]:
     """Of one trial, with C, F, P, J the accuracy clean, under faults, perturbed and under both,
     the excess is (C - J) - (C - F) - (C - P) = F - J - (C - P)."""
-    alone = [o.clean_acc for o in outcomes if o.clean_acc is not None]
+    alone = [v for o in outcomes if (v := o.figure("clean_acc")) is not None]
     if len(alone) < len(outcomes):
         return {}
-    excess = [f - o.acc - attack_loss for f, o in zip(alone, outcomes, strict=True)]
+    excess = [f - o.score("acc") - attack_loss for f, o in zip(alone, outcomes, strict=True)]
     return {
         "faults_alone": bootstrap_mean(alone),
         "excess": bootstrap_mean(excess),
     }
 
 
-def _diagnosis(outcomes: list[Outcome]) -> dict[str, Estimate]:
+def _diagnosis(outcomes: list[Line]) -> dict[str, Estimate]:
     """What is defined of it; whether an image set has a diseased one is the same in all trials."""
     images = [outcome.n for outcome in outcomes]
     found = {}
     for name in DIAGNOSIS:
         counts = name in DIRECTIONS
-        values = [(o.events if counts else o.metrics).get(name) for o in outcomes]
+        values = [o.figure(name) for o in outcomes]
         defined = [value for value in values if value is not None]
         if len(defined) == len(values):
             found[name] = image_rate(defined, images) if counts else bootstrap_mean(defined)

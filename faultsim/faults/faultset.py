@@ -216,18 +216,25 @@ class FaultSet:
         return [faultfile.record(fault) for fault in self]
 
     @classmethod
-    def from_json(cls, text: str, sites: Iterable[Site] = ()) -> FaultSet:
+    def from_json(
+        cls, text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file"
+    ) -> FaultSet:
         """Reads :meth:`to_json`'s document, or a bare list of fault records.
 
         Args:
             text: JSON as :mod:`faultsim.faults.file` describes it.
             sites: The sites that records may name when the document has no table of its own, as
                 ``FaultSpace.sites``.
+            place: Where the document is from, for messages.
 
         Raises:
             FaultError: Not JSON, an unknown tensor, or a record that cannot be a fault.
         """
-        return cls.of(faultfile.load(text, sites))
+        faults = faultfile.load(text, sites, place)
+        try:
+            return cls.of(faults)
+        except FaultError as error:
+            raise FaultError(f"{place}: {error}") from None
 
     def _check(self) -> None:
         sizes = np.array([site.numel for site in self.sites] or [0])

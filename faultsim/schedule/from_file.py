@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+import msgspec
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.files import UNFIT, read_bytes
 from faultsim.schedule.context import Context, Plan
 from faultsim.schedule.given import given
 
@@ -19,28 +21,31 @@ def from_file(context: Context) -> Plan:
         FaultError: It cannot be read, or names a tensor the model lacks.
     """
     path = Path(context.config.faults or "")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the fault file {path}: {error}") from None
-    sets = [FaultSet.from_json(part, context.space.sites) for part in _parts(text)]
-    if len(sets) == 1:
-        return given(sets, context.config.trials)
+    text = read_bytes(path, ConfigError)
+    parts = _parts(text)
+    if len(parts) == 1:
+        faults = FaultSet.from_json(parts[0], context.space.sites, f"fault file {path}")
+        return given([faults], context.config.trials)
+    sets = [
+        FaultSet.from_json(part, context.space.sites, f"set {number} of fault file {path}")
+        for number, part in enumerate(parts)
+    ]
     return given(
         [({"set": n, "flips": faults.flips}, faults) for n, faults in enumerate(sets)],
         context.config.trials,
     )
 
 
-def _parts(text: str) -> list[str]:
+def _parts(text: bytes) -> list[bytes]:
     """The text of each set of a file; of one that holds a single set, its own."""
     try:
-        document = json.loads(text)
-    except ValueError:
-        return [text]  # whose reader says what is wrong
-    sets = isinstance(document, list) and document and all(map(_is_set, document))
-    return [json.dumps(part) for part in document] if sets else [text]
+        parts = list(map(bytes, msgspec.json.decode(text, type=list[msgspec.Raw])))
+    except UNFIT:
+        return [text]  # one set, or its reader says what is wrong
+    return parts if parts and all(map(_is_set, parts)) else [text]
 
 
-def _is_set(part: object) -> bool:
-    return isinstance(part, list) or (isinstance(part, dict) and "faults" in part)
+def _is_set(part: bytes) -> bool:
+    if part.startswith(b"{"):
+        return "faults" in msgspec.json.decode(part, type=dict[str, msgspec.Raw])
+    return part.startswith(b"[")

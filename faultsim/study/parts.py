@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from faultsim.campaign import CampaignResult, run_campaign
-from faultsim.campaign.journal import MANIFEST
+from faultsim.campaign.manifest import MANIFEST
 from faultsim.campaign.subject import load_subject
 from faultsim.config import CampaignConfig, Evaluation, PerturbConfig, StudyConfig
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
 from faultsim.perturb import Perturbation, expand
-from faultsim.study.perturbations import RECORD, PerturbResult, run_perturbations
+from faultsim.study.perturbations import PerturbResult, run_perturbations
 from faultsim.study.plan import PERTURBATIONS, Plan
+from faultsim.study.record import RECORD
 
 Settings = dict[str, Any]
 

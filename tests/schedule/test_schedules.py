@@ -113,7 +113,7 @@ def test_from_file_arms_all_faults_together(context, tmp_path):
     )
     trials = drive(context(mode="from-file", faults=str(path)))
     assert [len(trial.faults) for trial in trials] == [2]
-    with pytest.raises(ConfigError, match="cannot read the fault file"):
+    with pytest.raises(ConfigError, match=r"cannot read .*none\.json"):
         drive(context(mode="from-file", faults=str(tmp_path / "none.json")))
 
 
