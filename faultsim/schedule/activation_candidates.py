@@ -77,6 +77,8 @@ def outputs_and_gradients(
         hooks: list[Hooks] = [OutputHooks(bench.model, visit)]
         hooks += [] if watch is None else [watch()]
         try:
+            for hook in hooks:
+                hook.register()
             loss = metrics.loss(bench.model(images), part.labels.to(bench.device))
             grads = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
         finally:
