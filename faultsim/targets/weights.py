@@ -23,6 +23,11 @@ class Holder:
         self._owner, self._leaf = owner_of(model, site.name)
         self.tensor = checked_weight(self._owner, self._leaf, site).detach()
 
+    @property
+    def trains(self) -> bool:
+        """Whether the module is in train mode."""
+        return self._owner.training
+
     def moved(self) -> bool:
         """Whether the module has another storage by now."""
         found = tensor_of(self._owner, self._leaf)
