@@ -56,6 +56,7 @@ class Injector:
         self.model = model
         self.faults = faults
         self._armed: Armed | None = None
+        self._stack: list[Armed] = []  # of the model, once armed
 
     def arm(self) -> None:
         """Strikes the weights and hooks what is struck during a forward pass.
@@ -65,16 +66,15 @@ class Injector:
             InjectionError: Already armed, another thread has armed faults on the model, or it has
                 words that cannot be struck. Nothing is touched.
         """
-        stack = _stack(self.model)
-        if self._armed is not None and self._armed in stack:
+        if self._armed in self._stack:
             raise InjectionError("this injector is armed already; disarm it first")
-        armed = Armed(self.model, self.faults)
+        armed, self._stack = Armed(self.model, self.faults), _ARMED.setdefault(self.model, [])
         try:
-            _push(stack, armed)
+            _push(self._stack, armed)
             self._armed = armed
             armed.strike()
         except BaseException:
-            _release(stack, armed)
+            _release(self._stack, armed)
             raise
 
     def disarm(self) -> None:
@@ -85,12 +85,13 @@ class Injector:
                 but a word was written meanwhile, or a tensor's storage was replaced (``.half()``,
                 ``.to()``, an optimiser).
         """
-        if self._armed is None:
+        armed = self._armed
+        if armed is None:
             return
-        if _is_below(_stack(self.model), self._armed):
+        if armed in self._stack and _last(self._stack, armed.thread) is not armed:
             raise InjectionError("nested injectors must be disarmed last in, first out")
         self._release()
-        armed, self._armed = self._armed, None
+        self._armed = None
         armed.check_undone()
 
     def advance(self, samples: int) -> None:
@@ -124,8 +125,7 @@ class Injector:
                 faults.check_fired()
 
     def __del__(self) -> None:
-        armed = self.__dict__.get("_armed")
-        if armed is not None and armed in _stack(self.model):
+        if getattr(self, "_armed", None) in getattr(self, "_stack", ()):  # it may be half made
             self._release()
             warnings.warn(
                 f"faults on {type(self.model).__name__} were armed and forgotten; they are disarmed"
@@ -137,29 +137,24 @@ class Injector:
 
     def __getstate__(self) -> dict[str, Any]:
         """Of an injector to be copied or pickled; raises InjectionError while it is armed."""
-        if self._armed is not None and self._armed in _stack(self.model):
+        if self._armed in self._stack:
             raise InjectionError("an armed injector cannot be copied or pickled; disarm it first")
-        return {**self.__dict__, "_armed": None}
+        return {**self.__dict__, "_armed": None, "_stack": []}
 
     def _release(self) -> None:
         if self._armed is not None:
-            stack = _stack(self.model)
             try:
-                _release(stack, self._armed)
-            except BaseException:
-                _release(stack, self._armed)  # a half-restored model is worse than a late interrupt
+                _release(self._stack, self._armed)
+            except BaseException:  # a half-restored model is worse than a late interrupt
+                _release(self._stack, self._armed)
                 raise
 
 
 _ARMED: WeakKeyDictionary[nn.Module, list[Armed]] = WeakKeyDictionary()
+"""What is armed on each model, the last on top; all but the first one's thread are on the way out.
 
-
-def _stack(model: nn.Module) -> list[Armed]:
-    """What is armed on a model, the last on top; all but the first thread's are on their way out.
-
-    Every change is a single call that no other thread can come between.
-    """
-    return _ARMED.setdefault(model, [])
+Every change is a single call that no other thread can come between.
+"""
 
 
 def _push(stack: list[Armed], armed: Armed) -> None:
@@ -169,12 +164,6 @@ def _push(stack: list[Armed], armed: Armed) -> None:
             "another thread has faults armed on this model; disarm them first, or give each thread "
             "a model of its own"
         )
-
-
-def _is_below(stack: list[Armed], armed: Armed) -> bool:
-    """Whether its thread has armed others on top of it."""
-    last = _last(stack, armed.thread)
-    return armed in stack and last is not armed
 
 
 def _release(stack: list[Armed], armed: Armed) -> None:

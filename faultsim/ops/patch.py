@@ -85,7 +85,10 @@ class Patch:
             Its tensor, by position, and its index; None if there is none.
         """
         parts = self._parts if wait or self._written else self._parts[-1:]
-        return next(filter(None, (part.changed() for part in parts)), None)
+        for part in parts:
+            if (found := part.changed()) is not None:
+                return found
+        return None
 
     def _seen(self) -> list[int]:
         """What autograd counts; nothing where no device is to be waited for."""
