@@ -35,8 +35,8 @@ class DataRecord(Record):
     digest: str
     task: str = ""
     positive: int | None = None
-    images: dict[str, Count] = field(default_factory=dict)
-    samples: dict[str, Count] = field(default_factory=dict)
+    images: dict[str, Count] | None = None
+    samples: dict[str, Count] | None = None
 
 
 class SpaceRecord(Record):

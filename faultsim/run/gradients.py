@@ -74,6 +74,8 @@ class Gradients:
             hooks: list[Hooks] = [OutputHooks(model, visit)]
             hooks += [] if watch is None else [watch(model)]
             try:
+                for hook in hooks:
+                    hook.register()
                 grads = self._taken(self._loss(inputs), outputs)
             finally:
                 for hook in hooks:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from faultsim import trees
 from faultsim.errors import FaultError
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
+from faultsim.targets.hooks import ForwardHooks
 from faultsim.targets.transient import (
     ROOT,
     Run,
@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 
 
-class OutputHooks:
+class OutputHooks(ForwardHooks):
     """Calls ``visit(site name, tensor)`` for every tensor that modules of a model return.
 
     A module's second call within one forward pass of the model is ``name@1``; the elements of a
@@ -39,23 +39,25 @@ class OutputHooks:
     """
 
     def __init__(self, model: nn.Module, visit: Visit, only: set[str] | None = None) -> None:
-        """Hooks ``model``.
+        """Prepares the hooks; :meth:`register` places them.
 
         Args:
             model: The root; call numbers restart whenever it runs.
             visit: Returns the tensor to hand on: the one given, or its replacement.
             only: Names of the modules to hook; None for all.
         """
-        self._visit = visit
+        super().__init__()
+        self._model, self._visit, self._only = model, visit, only
         self._calls: Counter[str] = Counter()
         self._seen: set[int] = set()
         self._alive: list[torch.Tensor] = []
-        self._handles: list[RemovableHandle] = [
-            model.register_forward_pre_hook(lambda *_: self._restart())
-        ]
-        for name, module in model.named_modules():
-            if only is None or (name or ROOT) in only:
-                self._handles.append(module.register_forward_hook(self._hook(name or ROOT)))
+
+    def register(self) -> None:
+        """Places the hooks."""
+        self.before(self._model, lambda *_: self._restart())
+        for name, module in self._model.named_modules():
+            if self._only is None or (name or ROOT) in self._only:
+                self.after(module, self._hook(name or ROOT))
 
     def _restart(self) -> None:
         self._calls.clear()
@@ -80,8 +82,8 @@ class OutputHooks:
         return hook
 
     def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
+        """Takes the hooks off."""
+        super().remove()
         self._restart()
 
 
@@ -126,6 +128,9 @@ class ActivationFaults(TransientFaults):
     def __init__(self, model: nn.Module, faults: FaultSet) -> None:
         super().__init__(model, faults)
         self._hooks = OutputHooks(model, self._visit, self._modules())
+
+    def register(self) -> None:
+        self._hooks.register()
 
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._faults:

@@ -13,6 +13,7 @@ from torch import nn
 from faultsim.errors import FaultError
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import SelectiveScan, StateFault
+from faultsim.targets.hooks import ForwardHooks
 from faultsim.targets.transient import (
     ROOT,
     Run,
@@ -27,7 +28,7 @@ ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "delta_softplus")
 DEFAULTS = {"D": None, "delta_bias": None, "delta_softplus": False, "state_faults": None}
 
 
-class ScanHooks:
+class ScanHooks(ForwardHooks):
     """Calls ``visit(sites, arguments)`` before every scan of a model, and strikes what it returns.
 
     A scan is one site, ``name:state``, or one for each of its parts, ``name:part``. A module's
@@ -37,14 +38,17 @@ class ScanHooks:
     """
 
     def __init__(self, model: nn.Module, visit: Visit) -> None:
-        self._visit = visit
+        super().__init__()
+        self._model, self._visit = model, visit
         self._calls: Counter[str] = Counter()
         self._batch: int | None = None
-        self._handles = [model.register_forward_pre_hook(self._restart, with_kwargs=True)]
-        for name, module in model.named_modules():
+
+    def register(self) -> None:
+        """Places the hooks."""
+        self.before(self._model, self._restart)
+        for name, module in self._model.named_modules():
             if isinstance(module, SelectiveScan):
-                hook = self._hook(name or ROOT)
-                self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+                self.before(module, self._hook(name or ROOT))
 
     def _restart(self, model: Any, args: Any, kwargs: dict[str, Any]) -> None:
         self._calls.clear()
@@ -61,10 +65,6 @@ class ScanHooks:
             return args, {**kwargs, "state_faults": faults}
 
         return hook
-
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
 
 
 def _sites(
@@ -108,6 +108,9 @@ class StateFaults(TransientFaults):
     def __init__(self, model: nn.Module, faults: FaultSet) -> None:
         super().__init__(model, faults)
         self._hooks = ScanHooks(model, self._visit)
+
+    def register(self) -> None:
+        self._hooks.register()
 
     def _visit(self, sites: list[Site], arguments: dict[str, Any]) -> list[StateFault]:
         strikes: list[StateFault] = []

@@ -19,6 +19,9 @@ ROOT = "(root)"
 class TransientFaults:
     """The faults of one kind of site, armed on a model by hooks, and which of them have fired.
 
+    Made first, then registered, then removed: whoever removes them holds them before they are
+    there, so that an interrupt leaves no hook behind.
+
     Attributes:
         offset: Number of the first sample of the next forward pass, for faults in one sample.
     """
@@ -26,7 +29,7 @@ class TransientFaults:
     kind: str
 
     def __init__(self, model: nn.Module, faults: FaultSet) -> None:
-        """Looks the sites up.
+        """Looks the sites up; the model is as before.
 
         Raises:
             FaultError: The model lacks a module that is struck.
@@ -57,8 +60,12 @@ class TransientFaults:
                     "(or no such sample) while it was armed"
                 )
 
+    def register(self) -> None:
+        """Places the hooks."""
+        raise NotImplementedError
+
     def remove(self) -> None:
-        """Takes the hooks off."""
+        """Takes the hooks off; may be called again, after an interrupt or for nothing."""
         raise NotImplementedError
 
 
@@ -66,7 +73,9 @@ _WHAT = {"activations": "module with such an output", "states": "scan of such a 
 
 
 class Hooks(Protocol):
-    """Hooks on a model, until they are removed."""
+    """Hooks on a model, from :meth:`register` until :meth:`remove`, which may be called again."""
+
+    def register(self) -> None: ...
 
     def remove(self) -> None: ...
 
@@ -78,15 +87,20 @@ Run = Callable[[Any], Any]
 def golden_pass(model: nn.Module, inputs: Any, hooks: Hooks, run: Run | None = None) -> None:
     """Runs the model once without gradients, for what its hooks see, and removes them."""
     try:
-        with torch.no_grad():
-            if run is not None:
-                run(inputs)
-            elif isinstance(inputs, Mapping):
-                model(**inputs)
-            else:
-                model(*arguments_of(inputs))
-    finally:
-        hooks.remove()
+        try:
+            hooks.register()
+            with torch.no_grad():
+                if run is not None:
+                    run(inputs)
+                elif isinstance(inputs, Mapping):
+                    model(**inputs)
+                else:
+                    model(*arguments_of(inputs))
+        finally:
+            hooks.remove()
+    except BaseException:
+        hooks.remove()  # once more: an interrupt may have come between
+        raise
 
 
 def arguments_of(inputs: Any) -> tuple[Any, ...]:

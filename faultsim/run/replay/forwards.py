@@ -43,17 +43,25 @@ def other_forwards(
     before: list[tuple[dict[str, Any], Forward | None]] = []
     live = [True]
     try:
-        for name, module in modules.items():
-            own = module.__dict__  # past nn.Module's slow __setattr__
-            before.append((own, own.get("forward")))
-            own["forward"] = _while(live, around(name, module.forward), module.forward)
-        yield
-    finally:
-        live.clear()  # at once: an interrupt may leave some of them behind
-        for own, forward in reversed(before):
-            own.pop("forward", None)
-            if forward is not None:
-                own["forward"] = forward
+        try:
+            for name, module in modules.items():
+                own = module.__dict__  # past nn.Module's slow __setattr__
+                before.append((own, own.get("forward")))
+                own["forward"] = _while(live, around(name, module.forward), module.forward)
+            yield
+        finally:
+            _put_back(live, before)
+    except BaseException:
+        _put_back(live, before)  # once more: an interrupt may have come between
+        raise
+
+
+def _put_back(live: list[bool], before: list[tuple[dict[str, Any], Forward | None]]) -> None:
+    live.clear()  # first, so that those that a second interrupt leaves behind do nothing
+    for own, forward in reversed(before):
+        own.pop("forward", None)
+        if forward is not None:
+            own["forward"] = forward
 
 
 def _while(live: list[bool], other: Forward, forward: Forward) -> Forward:

@@ -107,7 +107,9 @@ class StaticTrial:
         with ExitStack() as undo, torch.no_grad():
             if self._sites:
                 modules = {module_of(site) for site in self._sites}
-                undo.callback(OutputHooks(self._model, self._visit, modules).remove)
+                hooks = OutputHooks(self._model, self._visit, modules)
+                undo.callback(hooks.remove)
+                hooks.register()
             undo.callback(self._restore_outputs)
             undo.callback(self._slots.restore)
             self._slots.strike()
