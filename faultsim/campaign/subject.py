@@ -9,7 +9,7 @@ from torch import nn
 from faultsim.config import CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
-from faultsim.data.workload import ImageWorkload
+from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
 from faultsim.models import load_model
@@ -49,7 +49,7 @@ def make_workload(config: Subject, model: nn.Module | None = None, data: Any = N
     Args:
         config: The settings.
         model: A live model.
-        data: A :class:`Dataset`, or what :func:`faultsim.data.loading.dataset_of` takes.
+        data: A :class:`Dataset`, or what :func:`faultsim.data.loading.splits_of` takes.
 
     Raises:
         ConfigError: One of them cannot be loaded or used.
@@ -57,7 +57,7 @@ def make_workload(config: Subject, model: nn.Module | None = None, data: Any = N
     if data is None:
         data = load_data(config.data, config.data_root, config.size)
     if model is not None:
-        return ImageWorkload(model, dataset_of(data, LIVE))
+        return labelled(model, data, LIVE)
     known = dataset_of(data, LIVE)
     return ImageWorkload(_model(config, known), known)
 

@@ -25,7 +25,8 @@ def load_data(spec: str, root: str | Path | None = None, size: int | None = None
     Args:
         spec: ``digits`` or the name of a 2D set of MedMNIST; a folder of images (``./digits`` if
             it is called like a set); the path of an ``.npz`` file with MedMNIST's keys; or
-            ``package.module:factory``, which returns what :func:`dataset_of` takes.
+            ``package.module:factory``, which returns a :class:`Dataset`, or what
+            :func:`splits_of` takes.
         root: Folder of MedMNIST's files, where nothing is downloaded; ``~/.medmnist`` unless given.
         size: Side of the images, of MedMNIST sets and image folders.
 
@@ -48,18 +49,33 @@ def load_data(spec: str, root: str | Path | None = None, size: int | None = None
 
 
 def dataset_of(made: Any, name: str) -> Dataset:
-    """A data set, from what people have at hand.
+    """A data set of images, from what people have at hand.
 
     Args:
-        made: A :class:`Dataset`; a pair (images, labels) of arrays or tensors; a torch ``Dataset``
-            or ``DataLoader`` of such pairs; or a mapping of train, val and test to any of these.
+        made: A :class:`Dataset`, or what :func:`splits_of` takes.
         name: For messages and manifests.
+
+    Raises:
+        ConfigError: It is something else, or no images.
+    """
+    if isinstance(made, Dataset):
+        return made
+    splits = splits_of(made, name)
+    parts = [Split(splits[k].images.to(torch.float32), splits[k].labels) for k in SPLITS]
+    return Dataset(name, count_classes(parts), *parts)
+
+
+def splits_of(made: Any, name: str) -> dict[str, Split]:
+    """Labelled samples of any shape, by split; those that are not given are empty.
+
+    Args:
+        made: A pair (samples, labels) of arrays or tensors; a torch ``Dataset`` or ``DataLoader``
+            of such pairs; or a mapping of train, val and test to any of these.
+        name: For messages.
 
     Raises:
         ConfigError: It is something else.
     """
-    if isinstance(made, Dataset):
-        return made
     parts = made if isinstance(made, Mapping) else {"test": made}
     try:
         splits = {key: _split(part) for key, part in parts.items()}
@@ -68,29 +84,29 @@ def dataset_of(made: Any, name: str) -> Dataset:
         raise
     except Exception as error:  # of a data set of the user's own, too
         raise ConfigError(
-            f"{name} must be a Dataset, (images, labels), a torch Dataset or DataLoader of such "
-            f"pairs, or a mapping of train, val and test to them: {cause(error)}"
+            f"{name} must {'return' if ':' in name else 'be'} a Dataset, (images, labels), a torch "
+            "Dataset or DataLoader of such pairs, or a mapping of train, val and test to them: "
+            f"{cause(error)}"
         ) from None
     empty = Split(test.images[:0], test.labels[:0])
-    found = [splits.get(key, empty) for key in SPLITS]
-    return Dataset(name, count_classes(found), *found)
+    return {key: splits.get(key, empty) for key in SPLITS}
 
 
 def _split(made: Any) -> Split:
     if isinstance(made, Split):
         return made
     if isinstance(made, TensorDataset):
-        return _pair(*made.tensors)
+        made = made.tensors
     if isinstance(made, (Samples, DataLoader)):
         loader = made if isinstance(made, DataLoader) else DataLoader(made, batch_size=256)
-        return _pair(*(torch.cat(column) for column in zip(*loader, strict=True)))
-    return _pair(*made)
-
-
-def _pair(images: Any, labels: Any) -> Split:
-    told = torch.as_tensor(labels)
-    if told.is_floating_point() and not bool((told == told.round()).all()):
+        made = tuple(torch.cat(column) for column in zip(*loader, strict=True))
+    if not isinstance(made, (tuple, list)) or len(made) != 2:
+        raise TypeError(f"{type(made).__name__} is no pair")
+    samples, labels = (torch.as_tensor(part) for part in made)
+    if not samples.ndim or not labels.ndim:
+        raise TypeError("a number is no row of samples")
+    if labels.is_floating_point() and not bool((labels == labels.round()).all()):
         raise ConfigError(
             "labels must be whole numbers; for a regression give a Workload with its task"
         )
-    return Split(torch.as_tensor(images).detach().to(torch.float32), labels_of(told))
+    return Split(samples.detach(), labels_of(labels))

@@ -24,6 +24,8 @@ def given(sets: Iterable[Given], wanted: int | None = None) -> Plan:
     Raises:
         ConfigError: There is none, something else is among them, or another number was asked for.
     """
+    if not isinstance(sets, Iterable):
+        raise ConfigError(f"trials= wants fault sets; a {type(sets).__name__} is no iterable")
     trials = [_trial(number, one) for number, one in enumerate(sets)]
     if not trials:
         raise ConfigError("there is no fault set to try")

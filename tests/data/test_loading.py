@@ -7,8 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from faultsim.data import load_data
+from faultsim.data import Split, load_data
+from faultsim.data.loading import dataset_of
+from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.errors import ConfigError
 
 
@@ -126,3 +130,46 @@ def test_rows_of_labels_are_several_labels():
     data = load_data("my_data:several")
     assert (data.task, data.num_classes) == ("multi-label", 3)
     assert data.val.labels.shape == (0, 3)
+
+
+X, Y = torch.rand(8, 1, 8, 8), torch.arange(8) % 3
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        (X, Y),
+        [X.numpy(), Y.tolist()],
+        TensorDataset(X, Y),
+        DataLoader(TensorDataset(X, Y), 3),
+        {"test": TensorDataset(X, Y), "val": (X[:2], Y[:2])},
+        Split(X.clone().requires_grad_(), Y),
+    ],
+    ids=["pair", "arrays", "TensorDataset", "DataLoader", "splits", "Split"],
+)
+def test_what_people_have_at_hand_is_a_data_set(made):
+    data = dataset_of(made, "data")
+    assert torch.equal(data.test.images, X)
+    assert torch.equal(data.test.labels, Y)
+    assert data.num_classes == 3
+    assert len(data.val) == (2 if isinstance(made, dict) else 0)
+
+
+@pytest.mark.parametrize("made", [X, 7, object(), [1, 2], (X, ["a"] * 8), {"train": (X, Y)}])
+def test_what_is_no_data_is_told_in_one_line(made):
+    with pytest.raises(ConfigError, match=r"^data must be a Dataset, \(images, labels\)") as error:
+        dataset_of(made, "data")
+    assert "\n" not in str(error.value)
+
+
+def test_labels_of_a_regression_are_told():
+    with pytest.raises(ConfigError, match="labels must be whole numbers"):
+        dataset_of((X, torch.rand(8)), "data")
+
+
+@pytest.mark.parametrize("shape", [(8,), (4, 16), (2, 4, 8)])
+def test_labelled_samples_of_any_shape_are_a_workload(shape):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 3))
+    work = labelled(model, (torch.rand(8, *shape), Y), "data")
+    assert isinstance(work, ImageWorkload) == (len(shape) == 3)
+    assert sum(batch.size for batch in work.read("test", 3)) == 8
