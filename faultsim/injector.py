@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from faultsim.errors import InjectionError
-from faultsim.faults import FaultSet
+from faultsim.faults import Fault, FaultSet
+from faultsim.faults.columns import listed_faults
 from faultsim.ops import Patch
+from faultsim.space import FaultSpace
 from faultsim.targets.activations import ActivationFaults
 from faultsim.targets.states import StateFaults
 from faultsim.targets.transient import TransientFaults
@@ -18,8 +21,10 @@ from faultsim.targets.weights import Holder
 TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
 _ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
 
+Faults = FaultSet | Fault | Iterable[Fault]
 
-def inject(model: nn.Module, faults: FaultSet) -> Injector:
+
+def inject(model: nn.Module, faults: Faults) -> Injector:
     """A context in which ``model`` carries ``faults``.
 
     Weights are corrupted in place in the model's own storage; activations and the hidden states
@@ -30,7 +35,8 @@ def inject(model: nn.Module, faults: FaultSet) -> Injector:
 
     Args:
         model: The module whose tensors the faults name.
-        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them.
+        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them; or a fault or several,
+            which may name their weights: ``Fault("fc.weight", (3, 17), bit=30)``.
 
     Returns:
         An :class:`Injector`, to be used in a ``with`` statement.
@@ -48,9 +54,9 @@ class Injector:
         faults: The faults.
     """
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: Faults) -> None:
         self.model = model
-        self.faults = faults
+        self.faults = _placed(model, faults)
         self._holders: list[Holder] = []
         self._patch: Patch | None = None
         self._hooked: list[TransientFaults] = []
@@ -135,3 +141,12 @@ class Injector:
         if kind is None:
             for faults in self._hooked:
                 faults.check_fired()
+
+
+def _placed(model: nn.Module, faults: Faults) -> FaultSet:
+    """The faults as a set, those that only name a weight in the model's."""
+    if isinstance(faults, FaultSet):
+        return faults
+    listed = listed_faults(faults)
+    named = any(isinstance(fault.site, str) for fault in listed)
+    return FaultSet.of(listed, FaultSpace(model, integers=True) if named else ())

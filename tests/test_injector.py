@@ -180,3 +180,27 @@ def test_gradients_under_faults_are_those_of_the_struck_model(model, images):
     copy.load_state_dict(struck)
     copy(images).square().sum().backward()
     assert torch.equal(model.conv.weight.grad, copy.conv.weight.grad)
+
+
+def test_a_fault_or_a_list_of_them_is_a_set_and_may_name_weights(model, images):
+    site = next(site for site in FaultSpace(model).sites if site.name == "head.weight")
+    expected = FaultSet.of([Fault(site, (2, 3), bit=30)])
+    for faults in (
+        Fault("head.weight", (2, 3), bit=30),
+        [Fault("head.weight", 2 * 4 + 3, 1 << 30)],
+        (fault for fault in expected),
+    ):
+        with inject(model, faults) as injector:
+            assert injector.faults == expected
+    counter = Fault("norm.num_batches_tracked", 0, bit=1)  # integers are struck where named
+    before = model.norm.num_batches_tracked.item()
+    with inject(model, counter):
+        assert model.norm.num_batches_tracked.item() == before ^ 2
+    with pytest.raises(FaultError, match=r"did you mean 'head\.weight'"):
+        inject(model, Fault("head.weigth", 0, bit=1))
+    with pytest.raises(FaultError, match=r"FaultSet\.of\(faults, space\)"):
+        inject(model, Fault("act", 0, bit=1))
+    space = FaultSpace(model, "activations", inputs=images)
+    named = FaultSet.of(Fault("act", (0, 1, 1), bit=30), space)
+    with inject(model, named):
+        model(images)
