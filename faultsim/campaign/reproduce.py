@@ -12,6 +12,7 @@ import torch
 from faultsim.campaign.journal import read_manifest, read_trials
 from faultsim.campaign.subject import make_bench, make_space
 from faultsim.config import CampaignConfig, checked_settings
+from faultsim.config.importing import foreign_code
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
@@ -35,11 +36,18 @@ class Reproduction:
     differences: list[str]
 
 
-def reproduce(directory: str | Path, trial: int) -> Reproduction:
+def reproduce(directory: str | Path, trial: int, *, trust_code: bool = False) -> Reproduction:
     """Runs trial number ``trial`` of a campaign directory again, as it was recorded.
 
+    Args:
+        directory: The campaign directory.
+        trial: From 0.
+        trust_code: Import and call the factories that the directory names: whoever made it chose
+            that code. Without this, only those of faultsim are called.
+
     Raises:
-        ConfigError: The campaign ran on a live model or data, or they are not there any more.
+        ConfigError: The campaign ran on a live model or data, they are not there any more, or they
+            are code that is not trusted.
         JournalError: No such campaign or trial, or model or data have changed since.
     """
     manifest, lines = read_manifest(Path(directory)), read_trials(Path(directory))
@@ -48,6 +56,9 @@ def reproduce(directory: str | Path, trial: int) -> Reproduction:
     if manifest.get("live"):
         raise ConfigError(f"{directory} ran on a live {manifest['live'][0]}; use run_campaign")
     config, line = _config(manifest), lines[trial]
+    code = None if trust_code else foreign_code(config.model, config.data)
+    if code is not None:
+        raise ConfigError(f"{directory} names the code {code}; --trust-code imports and calls it")
     with reproducibly(config.threads):
         bench = make_bench(config)
         for part, digest in (("model", bench.digest), ("data", bench.data.digest)):

@@ -49,3 +49,9 @@ def call_factory(path: str, options: Mapping[str, Any]) -> Any:
         return factory(**taken)
     except Exception as error:
         raise ConfigError(f"{path} failed: {type(error).__name__}: {error}") from error
+
+
+def foreign_code(*paths: str) -> str | None:
+    """The first of the settings that names a factory outside this project, if any does."""
+    named = (path for path in paths if ":" in path)
+    return next((path for path in named if not path.startswith(("faultsim.", "faultsim:"))), None)
