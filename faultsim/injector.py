@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -11,11 +12,15 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from faultsim.errors import InjectionError
-from faultsim.faults import FaultSet
+from faultsim.faults import Fault, FaultSet
+from faultsim.faults.columns import listed_faults
+from faultsim.space import FaultSpace
 from faultsim.targets.armed import Armed
 
+Faults = FaultSet | Fault | Iterable[Fault]
 
-def inject(model: nn.Module, faults: FaultSet) -> Injector:
+
+def inject(model: nn.Module, faults: Faults) -> Injector:
     """A context in which ``model`` carries ``faults``.
 
     Weights are corrupted in place in the model's own storage; activations and the hidden states
@@ -31,7 +36,8 @@ def inject(model: nn.Module, faults: FaultSet) -> Injector:
 
     Args:
         model: The module whose tensors the faults name.
-        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them.
+        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them; or a fault or several,
+            which may name their weights: ``Fault("fc.weight", (3, 17), bit=30)``.
 
     Returns:
         An :class:`Injector`, to be used in a ``with`` statement.
@@ -52,9 +58,9 @@ class Injector:
         faults: The faults.
     """
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: Faults) -> None:
         self.model = model
-        self.faults = faults
+        self.faults = _placed(model, faults)
         self._armed: Armed | None = None
         self._stack: list[Armed] = []  # of the model, once armed
 
@@ -180,3 +186,12 @@ def _last(stack: list[Armed], thread: int) -> Armed | None:
         if armed.thread == thread:
             return armed
     return None
+
+
+def _placed(model: nn.Module, faults: Faults) -> FaultSet:
+    """The faults as a set, those that only name a weight in the model's."""
+    if isinstance(faults, FaultSet):
+        return faults
+    listed = listed_faults(faults)
+    named = any(isinstance(fault.site, str) for fault in listed)
+    return FaultSet.of(listed, FaultSpace(model, integers=True) if named else ())

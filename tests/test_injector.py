@@ -356,12 +356,37 @@ def test_only_an_injector_that_is_not_armed_can_be_copied(model, bits_of_model, 
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_no_fault_is_armed_by_nobody(model, bits_of_model, together):
+def test_no_fault_is_armed_by_nobody(model, bits_of_model, together, monkeypatch):
     """It would be recorded as masked, every time."""
     before = bits_of_model(model)
-    faults = FaultSet([Site("gain", "magic", "float32", (4,))], 0, [1], 1)
+    monkeypatch.setattr("faultsim.targets.armed.TRANSIENT", ())
+    faults = FaultSet([Site("act", "activations", "float32", (4,))], 0, [1], 1)
     if together:
         faults = FaultSet.join([faults, FaultSpace(model).sample(3, seed=0)])
-    with pytest.raises(InjectionError, match="nothing strikes sites of kind 'magic'"):
+    with pytest.raises(InjectionError, match="nothing strikes sites of kind 'activations'"):
         inject(model, faults).arm()
     assert bits_of_model(model) == before
+
+
+def test_a_fault_or_a_list_of_them_is_a_set_and_may_name_weights(model, images):
+    site = next(site for site in FaultSpace(model).sites if site.name == "head.weight")
+    expected = FaultSet.of([Fault(site, (2, 3), bit=30)])
+    for faults in (
+        Fault("head.weight", (2, 3), bit=30),
+        [Fault("head.weight", 2 * 4 + 3, 1 << 30)],
+        (fault for fault in expected),
+    ):
+        with inject(model, faults) as injector:
+            assert injector.faults == expected
+    counter = Fault("norm.num_batches_tracked", 0, bit=1)  # integers are struck where named
+    before = model.norm.num_batches_tracked.item()
+    with inject(model, counter):
+        assert model.norm.num_batches_tracked.item() == before ^ 2
+    with pytest.raises(FaultError, match=r"did you mean 'head\.weight'"):
+        inject(model, Fault("head.weigth", 0, bit=1))
+    with pytest.raises(FaultError, match=r"FaultSet\.of\(faults, space\)"):
+        inject(model, Fault("act", 0, bit=1))
+    space = FaultSpace(model, "activations", inputs=images)
+    named = FaultSet.of(Fault("act", (0, 1, 1), bit=30), space)
+    with inject(model, named):
+        model(images)

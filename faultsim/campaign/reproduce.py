@@ -15,6 +15,7 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import Manifest
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
+from faultsim.config.importing import foreign_code
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
@@ -49,6 +50,7 @@ def reproduce(
     work: Workload | None = None,
     model: nn.Module | None = None,
     data: Any = None,
+    trust_code: bool = False,
 ) -> Reproduction:
     """Runs trial number ``trial`` of a campaign directory again, as it was recorded.
 
@@ -58,10 +60,12 @@ def reproduce(
         work: The workload, of a campaign that was given one.
         model: The model, of a campaign that was given one as an object.
         data: The same for its data.
+        trust_code: Import and call the factories that the directory names: whoever made it chose
+            that code. Without this, only those of faultsim are called.
 
     Raises:
-        ConfigError: What the campaign was given as an object is not given, or what it named is
-            not there any more.
+        ConfigError: What the campaign was given as an object is not given, what it named is not
+            there any more, or is code that is not trusted.
         JournalError: No such campaign or trial, or model or data have changed since.
     """
     found = read_campaign(Path(directory))
@@ -70,6 +74,8 @@ def reproduce(
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
     _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
     config, line = _config(manifest), lines[trial]
+    if not trust_code:
+        _check_code(directory, config, manifest.live)
     with reproducibly(config.threads):
         experiment = make_experiment(config, work or make_workload(config, model, data))
         _check_digests(experiment, manifest)
@@ -81,6 +87,14 @@ def reproduce(
     return Reproduction(
         described, line.outcome, again, [key for key in was if was[key] != now.get(key)]
     )
+
+
+def _check_code(directory: str | Path, config: CampaignConfig, live: list[str]) -> None:
+    named = {"model": config.model, "data": config.data}
+    used = () if "work" in live else [path for name, path in named.items() if name not in live]
+    code = foreign_code(*used)
+    if code is not None:
+        raise ConfigError(f"{directory} names the code {code}; --trust-code imports and calls it")
 
 
 def _check_live(directory: str | Path, live: list[str], given: dict[str, Any]) -> None:

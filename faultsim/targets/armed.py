@@ -94,7 +94,7 @@ def _transient(model: nn.Module, faults: FaultSet) -> list[TransientFaults]:
     unknown = kinds - {make.kind for make in TRANSIENT}
     if unknown:
         raise InjectionError(
-            f"nothing strikes sites of kind {min(unknown)!r}: use weights or "
-            f"{' or '.join(make.kind for make in TRANSIENT)}"
+            f"nothing strikes sites of kind {min(unknown)!r}: use "
+            f"{' or '.join(['weights', *(make.kind for make in TRANSIENT)])}"
         )
     return [make(model, faults) for make in TRANSIENT if make.kind in kinds]

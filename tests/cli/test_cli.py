@@ -142,6 +142,16 @@ def test_reproduce_says_whether_the_outcome_is_the_same(campaign, tmp_path, caps
     assert main(["reproduce", str(tmp_path / "out"), "--trial", "99"]) == 2
 
 
+def test_reproduce_calls_no_code_of_a_directory_that_is_not_trusted(campaign, tmp_path, capsys):
+    campaign("--model", "faultsim.models:medmamba")
+    flags = ["reproduce", str(tmp_path / "out"), "--trial", "0"]
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("faultsim.models:medmamba", "evil:make"))
+    said = one_line(main(flags), *capsys.readouterr())
+    assert "names the code evil:make; --trust-code" in said
+    assert "cannot import evil" in one_line(main([*flags, "--trust-code"]), *capsys.readouterr())
+
+
 def tiny_data():
     """A few images in all three splits, quick to train on."""
     generator = torch.Generator().manual_seed(0)
