@@ -59,12 +59,19 @@ def _opened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, torch.Tensor):
         yield from _parts(name, value)
     elif isinstance(value, torch.ScriptObject):
-        yield from _opened(name, value._get_method("__getstate__")())
+        yield from _opened(name, _state(value))
     elif isinstance(value, (tuple, list)):
         for number, item in enumerate(value):
             yield from _opened(f"{name}.{number}", item)
     else:
         yield name, value
+
+
+def _state(packed: torch.ScriptObject) -> Any:
+    try:
+        return packed._get_method("__getstate__")()
+    except RuntimeError:  # of an engine that packs for good: no fault can strike it either
+        return str(packed._type().qualified_name())
 
 
 def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, Any]]:
