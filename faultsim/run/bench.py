@@ -12,6 +12,7 @@ from faultsim.errors import FaultSimError, InjectionError
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.models import model_digest
+from faultsim.models.loading import evaluating
 from faultsim.ops import check_device_flag
 from faultsim.perturb import Perturbation, perturb_split
 from faultsim.run.golden import Golden, GoldenRuns
@@ -60,7 +61,7 @@ class Bench:
         attack: Attack | None = None,
         replay: bool = True,
     ) -> None:
-        self.model = model.to(device).eval()
+        self.model = evaluating(model.to(device))
         self.data = data
         self.batch_size = batch_size
         self.device = torch.device(device)
