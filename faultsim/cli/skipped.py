@@ -21,4 +21,4 @@ def skipped_lines(skipped: Mapping[str, str]) -> Iterator[str]:
         names[reason].append(name)
     for reason, those in names.items():
         more = f" and {len(those) - SHOWN} more" if len(those) > SHOWN else ""
-        yield escape(f"Not struck: {', '.join(those[:SHOWN])}{more}: {reason}.")
+        yield escape(f"Skipped: {', '.join(those[:SHOWN])}{more}: {reason}.")

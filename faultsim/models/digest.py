@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from faultsim.errors import ConfigError
 from faultsim.targets.packed import quantised_state
-from faultsim.targets.words import words_of
+from faultsim.targets.words import inner_tensors, words_of
 
 _SPARSE = {
     torch.sparse_coo: ("_indices", "_values"),
@@ -59,12 +59,19 @@ def _opened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, torch.Tensor):
         yield from _parts(name, value)
     elif isinstance(value, torch.ScriptObject):
-        yield from _opened(name, value._get_method("__getstate__")())
+        yield from _opened(name, _state(value))
     elif isinstance(value, (tuple, list)):
         for number, item in enumerate(value):
             yield from _opened(f"{name}.{number}", item)
     else:
         yield name, value
+
+
+def _state(packed: torch.ScriptObject) -> Any:
+    try:
+        return packed._get_method("__getstate__")()
+    except RuntimeError:  # of an engine that packs for good: no fault can strike it either
+        return str(packed._type().qualified_name())
 
 
 def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, Any]]:
@@ -73,12 +80,13 @@ def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, Any]]:
         raise ConfigError(f"{name} is not initialised: run a batch through the model first")
     if tensor.is_meta:
         raise ConfigError(f"{name} is on the meta device, without values: load the model first")
-    if hasattr(tensor, "__tensor_flatten__"):
-        for inner in tensor.__tensor_flatten__()[0]:
-            yield from _parts(f"{name}:{inner}", getattr(tensor, inner))
+    inner = inner_tensors(tensor)
+    if inner is not None:
+        for attribute, part in inner.items():
+            yield from _parts(f"{name}:{attribute}", part)
     elif tensor.layout in _SPARSE:
-        for inner in _SPARSE[tensor.layout]:
-            yield f"{name}:{inner}", getattr(tensor.detach(), inner)()
+        for method in _SPARSE[tensor.layout]:
+            yield f"{name}:{method}", getattr(tensor.detach(), method)()
     elif tensor.is_quantized:
         yield name, words_of(tensor.contiguous())
         yield from _quantisation(name, tensor)

@@ -42,7 +42,15 @@ def load_model(
         checkpoint = _shipped(spec, data)
     if checkpoint is not None:
         load_checkpoint(model, Path(checkpoint))
-    return model.eval()
+    return evaluating(model)
+
+
+def evaluating(model: nn.Module) -> nn.Module:
+    """The model in eval mode; as it is where it has no modes, as torch.export's programs."""
+    try:
+        return model.eval()
+    except NotImplementedError:
+        return model
 
 
 def build(spec: str, num_classes: int, in_channels: int) -> nn.Module:

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from faultsim.errors import ConfigError, InjectionError
 from faultsim.models import model_digest
+from faultsim.models.loading import evaluating
 from faultsim.run.attack import Attack
 from faultsim.run.engine import WholePass, make_engine
 from faultsim.run.golden import Golden, golden_run
@@ -63,7 +64,7 @@ class Experiment:
         """
         _check_initialised(workload.model)
         self.workload, self.device, self.attack = workload, torch.device(device), attack
-        workload.model.to(self.device).eval()
+        evaluating(workload.model.to(self.device))
         self.digest = model_digest(workload.model)
         self._batch_size, self._limit, self._replay = batch_size, limit, replay
         self._allow_unsound = allow_unsound

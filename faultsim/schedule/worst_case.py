@@ -52,8 +52,7 @@ def worst_case(context: Context) -> Plan:
         ConfigError: No validation images, or no floating-point tensor to rank.
     """
     config, space = context.config, context.space
-    if not any(site.format.dtype in RANKED for site in space.sites):
-        raise ConfigError("worst-case ranks by gradient and needs floating-point tensors")
+    _check_ranked(space)
     search = context.search()
     draw_flips(context, space, max(config.flips), 0)
     curves = {WORST: space}
@@ -64,6 +63,19 @@ def worst_case(context: Context) -> Plan:
     each = (GLOBAL + PER_TENSOR * len(space.sites) + VERIFIED) * max(config.flips)
     total = len(curves) * (each + len(config.flips)) + trials * len(config.flips)
     return Plan(_generate(context, search, curves, trials), total)
+
+
+def _check_ranked(space: FaultSpace) -> None:
+    """Names what the search cannot rank; raises ConfigError if that is everything."""
+    others = {site.name: site.dtype for site in space.sites if site.format.dtype not in RANKED}
+    if len(others) == len(space.sites):
+        name, dtype = next(iter(others.items()))
+        ranked = ", ".join(str(dtype).removeprefix("torch.") for dtype in RANKED)
+        raise ConfigError(
+            f"worst-case ranks words of {ranked} by gradient, and there are none: {name} is {dtype}"
+        )
+    for name, dtype in others.items():
+        space.skipped[name] = f"the search ranks no {dtype} words; random flips strike them"
 
 
 def _generate(

@@ -36,7 +36,10 @@ class Packed:
     def __init__(self, holder: nn.Module, attribute: str, kind: _Kind) -> None:
         self._holder, self._attribute, self._kind = holder, attribute, kind
         self._original = self._new = getattr(holder, attribute)
-        self.parts = kind.open(attribute, self._original)
+        try:
+            self.parts = kind.open(attribute, self._original)
+        except RuntimeError as error:  # an engine that packs for good
+            self.parts = {attribute: f"torch cannot open it: {error}".split("\n")[0]}
 
     def commit(self) -> None:
         """Gives the module an object with the words that ``parts`` has now; once is enough."""
@@ -54,7 +57,12 @@ class Packed:
             self._new = self._original
 
     def replaced(self) -> bool:
-        """Whether the module holds another object than it was given here."""
+        """Whether the module holds another object than it was given here.
+
+        Not known of torch.jit's modules, which wrap an object anew each time it is asked for.
+        """
+        if isinstance(self._holder, torch.jit.ScriptModule):
+            return False
         now = getattr(self._holder, self._attribute, None)
         one_of = self._original, self._new
         return not any(now is each or _equal(now, each) for each in one_of)
@@ -150,31 +158,48 @@ _NUMBERS = {  # as the state_dict of a quantised module holds them
 def _open_weight(name: str, weight: torch.Tensor) -> Parts:
     if not weight.is_quantized:
         return {name: "torch packs float16 words with saturation: no infinity, no NaN"}
-    if weight.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
-        scale, zero_point = torch.tensor(weight.q_scale()), torch.tensor(weight.q_zero_point())
-    else:
-        scale, zero_point = weight.q_per_channel_scales(), weight.q_per_channel_zero_points()
+    scale, zero_point = _scale(weight), _zero_point(weight)
     words = words_of(weight)
+    if isinstance(words, str):
+        return {name: words}
     return {
-        name: words if isinstance(words, str) else words.clone(),
+        name: words.clone(),
         f"{name}:scale": scale.to(torch.float32, copy=True),
-        f"{name}:zero_point": _open_zero_point(zero_point),
+        f"{name}:zero_point": _open_zero_point(zero_point, words.dtype),
     }
 
 
-def _open_zero_point(zero_point: torch.Tensor) -> torch.Tensor | str:
+def _of_channels(weight: torch.Tensor) -> bool:
+    return weight.qscheme() not in (torch.per_tensor_affine, torch.per_tensor_symmetric)
+
+
+def _scale(weight: torch.Tensor) -> torch.Tensor:
+    if _of_channels(weight):
+        return weight.q_per_channel_scales()
+    return torch.tensor(weight.q_scale())
+
+
+def _zero_point(weight: torch.Tensor) -> torch.Tensor:
+    if _of_channels(weight):
+        return weight.q_per_channel_zero_points()
+    return torch.tensor(weight.q_zero_point())
+
+
+def _open_zero_point(zero_point: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | str:
+    """As words of the weight's dtype, whose range torch and others hold it to."""
     if zero_point.is_floating_point():  # of embeddings
         return zero_point.clone()
     if torch.backends.quantized.engine == "onednn":
         return "onednn packs no weights whose zero point is not 0"
-    return zero_point.to(torch.int32)
+    words = zero_point.to(dtype)
+    return words if torch.equal(words.long(), zero_point.long()) else f"it is no {dtype}"
 
 
 def _make_weight(old: torch.Tensor, parts: list[Any]) -> torch.Tensor:
     """A quantised tensor like ``old`` of other words, scales and zero points."""
     words, scale, zero_point = parts
     if isinstance(zero_point, str):
-        zero_point = torch.zeros(scale.shape, dtype=torch.int32)
+        zero_point = _zero_point(old)
     if scale.ndim == 0:
         new = torch._empty_affine_quantized(
             old.shape, scale=float(scale), zero_point=int(zero_point), dtype=old.dtype

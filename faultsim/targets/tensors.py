@@ -72,7 +72,10 @@ def _stored(model: nn.Module) -> Iterator[tuple[str, torch.Tensor | str]]:
             elif isinstance(value, torch.Tensor):
                 yield _join(path, leaf), "it is a plain attribute, neither parameter nor buffer"
         if isinstance(module, torch.jit.ScriptModule) and _is_frozen(module):
-            yield path or "(root)", "it is frozen, its weights are constants: strike it before"
+            yield (
+                path or "(root)",
+                "it is frozen, its weights are constants: strike the model before",
+            )
 
 
 def _is_frozen(module: torch.jit.ScriptModule) -> bool:

@@ -37,11 +37,9 @@ class Holder:
     def __init__(self, model: nn.Module, site: Site, opened: dict[nn.Module, list[Packed]]) -> None:
         self.site = site
         self._owner, self._leaf = owner_of(model, site.name)
-        self._packed: Packed | None = None
-        if tensor_of(self._owner, self._leaf) is None:
-            if self._owner not in opened:
-                opened[self._owner] = list(packed_in(self._owner))
-            self._packed = next((p for p in opened[self._owner] if _part(site) in p.parts), None)
+        if self._owner not in opened:
+            opened[self._owner] = list(packed_in(self._owner))
+        self._packed = next((p for p in opened[self._owner] if _part(site) in p.parts), None)
         self.tensor = self._checked()
 
     def _in_memory(self) -> torch.Tensor | str | None:

@@ -34,12 +34,21 @@ def stored_words(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.T
     Yields:
         Name, and what :func:`words_of` says.
     """
-    flatten = getattr(tensor, "__tensor_flatten__", None)
-    if flatten is None:
+    inner = inner_tensors(tensor)
+    if inner is None:
         yield name, words_of(tensor)
         return
-    for attribute in flatten()[0]:
-        yield from stored_words(f"{name}:{attribute}", getattr(tensor, attribute))
+    for attribute, part in inner.items():
+        yield from stored_words(f"{name}:{attribute}", part)
+
+
+def inner_tensors(tensor: torch.Tensor) -> dict[str, torch.Tensor] | None:
+    """What a tensor subclass is made of, by attribute; None for a tensor with words of its own."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        return None
+    found = {attribute: getattr(tensor, attribute) for attribute in flatten()[0]}
+    return {name: part for name, part in found.items() if isinstance(part, torch.Tensor)}
 
 
 def words_of(tensor: torch.Tensor) -> torch.Tensor | str:
