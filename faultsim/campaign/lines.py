@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from faultsim.errors import JournalError
@@ -150,7 +152,11 @@ def trials_in(file: BinaryIO, place: Path) -> Iterator[Line]:
     Raises:
         JournalError: One is damaged; it names file and line.
     """
+    cells: dict[bytes, Cell] = {}
     for number, line in enumerate(read_lines(file, Line, place, JournalError)):
+        line.cell = cells.setdefault(msgspec.json.encode(line.cell), line.cell)
+        for fault in line.faults:  # there are many lines, of few conditions and tensors
+            fault.tensor = sys.intern(fault.tensor)
         if line.trial != number:
             raise JournalError(
                 f"line {number + 1} of {place} is damaged: it is trial {line.trial}, not {number}"
