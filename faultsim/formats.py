@@ -60,8 +60,8 @@ class Format:
             {"mantissa": range(split), "exponent": range(split, low)}
             if self.is_float
             else {"magnitude": range(low)}
-        )
-        return fields | ({"sign": range(low, self.bits)} if self.signed else {})
+        ) | {"sign": range(low, self.bits)}
+        return {name: bits for name, bits in fields.items() if bits}
 
     def field(self, bit: int) -> str:
         """The name of the field that holds ``bit``.
@@ -114,6 +114,12 @@ class Format:
         return number
 
 
+def _newer(name: str, bits: int, exponent: int, signed: bool = True) -> list[Format]:
+    """The format of a dtype that not every supported torch has."""
+    dtype = getattr(torch, name, None)
+    return [] if dtype is None else [Format(dtype, bits, exponent, signed)]
+
+
 FORMATS: dict[torch.dtype, Format] = {
     fmt.dtype: fmt
     for fmt in (
@@ -122,15 +128,22 @@ FORMATS: dict[torch.dtype, Format] = {
         Format(torch.float16, 16, exponent=5),
         Format(torch.bfloat16, 16, exponent=8),
         Format(torch.float8_e4m3fn, 8, exponent=4),
+        Format(torch.float8_e4m3fnuz, 8, exponent=4),
         Format(torch.float8_e5m2, 8, exponent=5),
+        Format(torch.float8_e5m2fnuz, 8, exponent=5),
+        *_newer("float8_e8m0fnu", 8, exponent=8, signed=False),
         Format(torch.int8, 8),
         Format(torch.uint8, 8, signed=False),
         Format(torch.int16, 16),
+        Format(torch.uint16, 16, signed=False),
         Format(torch.int32, 32),
+        Format(torch.uint32, 32, signed=False),
         Format(torch.int64, 64),
+        Format(torch.uint64, 64, signed=False),
     )
 }
-"""Every dtype that faults can strike. bool and complex have no format and are skipped."""
+"""Every dtype of a word. Quantised and complex tensors are struck through views of these dtypes
+(:func:`faultsim.targets.words.words_of`); bool has no format."""
 
 
 def format_of(dtype: torch.dtype | str) -> Format:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -23,11 +25,59 @@ def test_fields_share_out_every_bit(fmt):
 
 
 @pytest.mark.parametrize("fmt", FLOATS, ids=lambda fmt: fmt.name)
-def test_mantissa_width_agrees_with_torch(fmt):
-    assert 2.0 ** -len(fmt.fields["mantissa"]) == torch.finfo(fmt.dtype).eps
+def test_the_least_mantissa_bit_is_a_step_above_one(fmt):
+    one = torch.ones(1).to(fmt.dtype).view(fmt.word).item()
+    width = len(fmt.fields.get("mantissa", ()))
+    assert fmt.value(one) == 1.0
+    assert fmt.value(one + 1) == (1 + 2.0**-width if width else 2.0)
 
 
-@pytest.mark.parametrize("fmt", FLOATS, ids=lambda fmt: fmt.name)
+BIASES = {"e4m3fn": 7, "e4m3fnuz": 8, "e5m2": 15, "e5m2fnuz": 16}  # of the formats' definitions
+
+
+def decoded(word: int, kind: str) -> float:
+    """A float8 word by its definition: sign, biased exponent, mantissa; what is no number."""
+    exponent_bits, mantissa_bits = int(kind[1]), int(kind[3])
+    sign, rest = word >> 7, word & 0x7F
+    exponent, mantissa = rest >> mantissa_bits, rest & (1 << mantissa_bits) - 1
+    if kind.endswith("fnuz"):
+        if word == 0x80:
+            return math.nan
+    elif kind.endswith("fn"):
+        if rest == 0x7F:
+            return math.nan
+    elif exponent == (1 << exponent_bits) - 1:
+        return math.nan if mantissa else math.copysign(math.inf, -sign)
+    scale = 2.0 ** (max(exponent, 1) - BIASES[kind])
+    value = scale * ((exponent > 0) + mantissa / (1 << mantissa_bits))
+    return -value if sign else value
+
+
+@pytest.mark.parametrize("kind", BIASES)
+def test_every_float8_word_is_the_number_of_its_definition(kind):
+    fmt = format_of(f"float8_{kind}")
+    for word in range(256):
+        expected, value = decoded(word, kind), fmt.value(word)
+        assert (math.isnan(expected) and math.isnan(value)) or value == expected, hex(word)
+    assert [len(bits) for bits in fmt.fields.values()] == [int(kind[3]), int(kind[1]), 1]
+
+
+@pytest.mark.skipif(not hasattr(torch, "float8_e8m0fnu"), reason="newer torch")
+def test_every_word_of_the_float8_of_scales_is_a_power_of_two():
+    fmt = format_of("float8_e8m0fnu")
+    assert fmt.fields == {"exponent": range(8)}
+    assert all(fmt.value(word) == 2.0 ** (word - 127) for word in range(255))
+    assert math.isnan(fmt.value(255))
+
+
+@pytest.mark.parametrize("bits", [16, 32, 64])
+def test_unsigned_words_are_their_patterns(bits):
+    fmt = format_of(f"uint{bits}")
+    assert fmt.fields == {"magnitude": range(bits)}
+    assert fmt.value(-1) == (1 << bits) - 1
+
+
+@pytest.mark.parametrize("fmt", [f for f in FLOATS if f.signed], ids=lambda fmt: fmt.name)
 def test_sign_flip_negates_one(fmt):
     one = torch.ones(1).to(fmt.dtype).view(fmt.word).item()
     assert fmt.value(one) == 1.0

@@ -205,13 +205,14 @@ def check_tensor(tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided:
         raise InjectionError(f"only strided tensors can be struck, not {tensor.layout}")
     check_device(tensor.device)
-    if not tensor.is_contiguous() and _overlaps(tensor):
+    if not tensor.is_contiguous() and overlaps(tensor):
         raise InjectionError("an expanded or overlapping tensor cannot be struck; clone it first")
     if tensor.is_neg():
         raise InjectionError("a lazily negated view has no words of its own; clone it first")
 
 
-def _overlaps(tensor: torch.Tensor) -> bool:
+def overlaps(tensor: torch.Tensor) -> bool:
+    """Whether two elements share memory, as those of an expanded tensor do."""
     reach = 0
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1:
