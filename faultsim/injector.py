@@ -77,6 +77,7 @@ class Injector:
                 for make in TRANSIENT:
                     if make.kind in kinds:
                         self._hooked.append(make(self.model, self.faults))
+                        self._hooked[-1].register()
             self._patch.strike()
         except BaseException:
             self.disarm()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -33,7 +33,10 @@ class FaultSpace:
     Attributes:
         sites: The tensors in the space, in model order.
         bits: The selected bits of each site's word, ascending.
-        skipped: Tensors left out for their dtype or its lack of the field, with the reason.
+        skipped: What is left out (a dtype without a format, a module that did not run), with the
+            reason. What functions compute inside a module is no output, and is not listed.
+        whole: Names of the sites whose samples cannot be told apart, with the reason: a fault
+            strikes such an output once a pass, whatever the batch size.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class FaultSpace:
                 or a range (``"23-30"``), or a mix of those.
             include: Name patterns to keep (shell wildcards; a module's name takes all below it).
             exclude: Name patterns to leave out.
-            inputs: A batch for one forward pass, which activations and states need.
+            inputs: A batch, which activations and states need: a tensor, a tuple of arguments, or
+                a mapping of keyword arguments. It is run as it is, then some of its samples in
+                batches of two and three, which shows where each output holds its samples.
             integers: Whether integer buffers are struck too.
 
         Raises:
@@ -67,6 +72,7 @@ class FaultSpace:
         """
         targets = (targets,) if isinstance(targets, str) else tuple(targets)
         self.skipped: dict[str, str] = {}
+        self.whole: dict[str, str] = {}
         sites: list[Site] = []
         for target in targets:
             if target == "weights":
@@ -74,16 +80,21 @@ class FaultSpace:
             elif target == "activations":
                 from faultsim.targets.activations import activation_sites
 
-                sites += activation_sites(model, inputs)
+                found, skipped, whole = activation_sites(model, inputs)
+                sites += found
+                self.skipped |= skipped
+                self.whole |= whole
             elif target == "states":
                 from faultsim.targets.states import state_sites
 
-                sites += state_sites(model, inputs)
+                found, whole = state_sites(model, inputs)
+                sites += found
+                self.whole |= whole
             else:
                 raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
         if not sites and targets == ("states",):
             raise FaultError("the model has no hidden states: none of its modules is SelectiveScan")
-        kept = _matching(sites, include, exclude)
+        kept = _matching(sites, include, exclude, self.skipped)
         self._set(kept, [self._select(site, bits) for site in kept])
 
     def _weight_sites(self, model: nn.Module, integers: bool) -> list[Site]:
@@ -130,7 +141,7 @@ class FaultSpace:
             FaultError: Nothing is left.
         """
         part = object.__new__(type(self))
-        part.skipped = {}
+        part.skipped, part.whole = {}, self.whole
         pairs = zip(self.sites, self.bits, strict=True)
         part._set(self.sites, [tuple(b for b in bits if keep(site, b)) for site, bits in pairs])
         return part
@@ -237,13 +248,15 @@ def _allocate(n: int, sizes: list[int]) -> list[int]:
     return shares
 
 
-def _matching(sites: Sequence[Site], include: Patterns, exclude: Patterns) -> list[Site]:
+def _matching(
+    sites: Sequence[Site], include: Patterns, exclude: Patterns, skipped: Mapping[str, str]
+) -> list[Site]:
     kept = list(sites)
     if include is not None:
-        taken = [_matches(kept, pattern) for pattern in _listed(include)]
+        taken = [_matches(kept, pattern, skipped) for pattern in _listed(include)]
         kept = [site for site in kept if any(site in match for match in taken)]
     for pattern in _listed(exclude or ()):
-        dropped = _matches(list(sites), pattern)
+        dropped = _matches(list(sites), pattern, skipped)
         kept = [site for site in kept if site not in dropped]
     if sites and not kept:
         raise FaultError("include and exclude leave no tensor in the fault space")
@@ -254,10 +267,13 @@ def _listed(patterns: Patterns) -> list[str]:
     return [patterns] if isinstance(patterns, str) else list(patterns or ())
 
 
-def _matches(sites: list[Site], pattern: str) -> set[Site]:
+def _matches(sites: list[Site], pattern: str, skipped: Mapping[str, str]) -> set[Site]:
     """Sites whose name, or a module above them, matches the pattern."""
     found = {site for site in sites if _names_match(site.name, pattern)}
     if not found:
+        reasons = [f"{n} ({why})" for n, why in skipped.items() if _names_match(n, pattern)]
+        if reasons:
+            raise FaultError(f"pattern {pattern!r} matches what cannot be struck: {reasons[0]}")
         example = f", such as {sites[0].name}" if sites else ""
         raise FaultError(f"pattern {pattern!r} matches none of the {len(sites)} tensors{example}")
     return found

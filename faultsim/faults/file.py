@@ -3,7 +3,8 @@
 A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`` or ``mask``, and
 optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
 ``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
-sites of states have ``steps`` too.
+sites of states have ``steps`` too; where samples do not lie along the leading dimension alone,
+``axis``, ``outer`` and ``inner`` say where (:class:`faultsim.faults.Site`).
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ def load(text: str, sites: Iterable[Site] = ()) -> list[Fault]:
 
 def _site_json(site: Site) -> dict[str, Any]:
     table: dict[str, Any] = {"kind": site.kind, "dtype": site.dtype, "shape": list(site.shape)}
-    if site.steps:
-        table["steps"] = site.steps
+    where = {"steps": site.steps, "axis": site.axis, "outer": site.outer, "inner": site.inner}
+    usual = {"steps": 0, "axis": 0, "outer": 1, "inner": 1}
+    table |= {key: value for key, value in where.items() if value != usual[key]}
     return table if site.per_sample else table | {"per_sample": False}
 
 
@@ -59,7 +61,17 @@ def _parse_site(name: str, table: Any) -> Site:
     try:
         per_sample = bool(table.get("per_sample", True))
         shape, steps = tuple(table["shape"]), operator.index(table.get("steps", 0))
-        site = Site(name, table["kind"], table["dtype"], shape, per_sample, steps)
+        site = Site(
+            name,
+            table["kind"],
+            table["dtype"],
+            shape,
+            per_sample,
+            steps,
+            operator.index(table.get("axis", 0)),
+            operator.index(table.get("outer", 1)),
+            operator.index(table.get("inner", 1)),
+        )
         site.format  # noqa: B018 - an unknown dtype is an error here, not at first use
     except (KeyError, TypeError, AttributeError, FormatError) as error:
         raise FaultError(f"site {name!r} in the fault file cannot be read: {error}") from None

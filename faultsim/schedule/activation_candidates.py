@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
@@ -13,7 +14,8 @@ from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Sc
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 from faultsim.targets.activations import OutputHooks
-from faultsim.targets.transient import Hooks
+from faultsim.targets.passes import PassHooks
+from faultsim.targets.samples import ANY, samples_first
 from faultsim.workload import metrics
 
 
@@ -36,8 +38,12 @@ def activation_candidates(
     for site, bits in zip(space.sites, space.bits, strict=True):
         if site.name not in outputs or site.format.dtype not in RANKED:
             continue
+        values, slopes = (samples_first(site, each, ANY) for each in outputs[site.name])
+        if values.shape[1:] != site.shape:
+            continue  # this batch has samples of another shape
         ranked = rank_bits(
-            *outputs[site.name],
+            values.contiguous(),
+            slopes.contiguous(),
             4 * GLOBAL,  # one element may lead in many images
             bits=bits,
             finite_only=not context.config.allow_nonfinite,
@@ -54,7 +60,7 @@ def activation_candidates(
 
 
 def outputs_and_gradients(
-    context: Context, committed: FaultSet, watch: Callable[[], Hooks] | None = None
+    context: Context, committed: FaultSet, watch: Callable[[], PassHooks] | None = None
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Every module output of the first validation batch, by site, with the loss's gradient.
 
@@ -67,23 +73,26 @@ def outputs_and_gradients(
     part = bench.golden("val").split.first(bench.batch_size)
     images = part.images.to(bench.device).requires_grad_(True)
     outputs: dict[str, torch.Tensor] = {}
+    edges: dict[str, GradientEdge] = {}
 
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.requires_grad:
-            outputs[name] = tensor
+        if tensor.requires_grad:  # a module may change it in place later
+            outputs[name], edges[name] = tensor.detach().clone(), get_gradient_edge(tensor)
         return tensor
 
     with Injector(bench.model, committed):
-        hooks: list[Hooks] = [OutputHooks(bench.model, visit)]
+        hooks: list[PassHooks] = [OutputHooks(bench.model, visit)]
         hooks += [] if watch is None else [watch()]
         try:
+            for hook in hooks:
+                hook.register()
             loss = metrics.loss(bench.model(images), part.labels.to(bench.device))
-            grads = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
+            grads = torch.autograd.grad(loss, list(edges.values()), allow_unused=True)
         finally:
             for hook in hooks:
                 hook.remove()
     return {
-        name: (value.detach(), grad.nan_to_num())
+        name: (value, grad.nan_to_num())
         for (name, value), grad in zip(outputs.items(), grads, strict=True)
         if grad is not None
     }

@@ -13,7 +13,9 @@ from faultsim.ops import FaultSlots
 from faultsim.run.replay.graph import capture
 from faultsim.run.replay.prefix import Prefix
 from faultsim.run.replay.values import Kept
-from faultsim.targets.activations import Ints, OutputHooks, strikes
+from faultsim.targets.activations import OutputHooks
+from faultsim.targets.inputs import sizes_of
+from faultsim.targets.samples import Ints, strikes
 from faultsim.targets.transient import module_of
 
 OUTPUT_SLOTS = 4096
@@ -80,9 +82,8 @@ class StaticTrial:
         output = self._outputs.get(site.name)
         if output is None or output.tensor.dtype != site.format.dtype:
             return None
-        if site.shape != (output.tensor.shape[1:] if site.per_sample else output.tensor.shape):
-            return None
-        rows, index = strikes(site, faults, len(output.tensor) if site.per_sample else 1, offset)
+        shape = tuple(output.tensor.shape)
+        rows, index = strikes(site, faults, shape, offset, sizes_of(self._images))
         if len(rows) > output.slots.size:
             return None
         table = faults[rows].table.copy()
@@ -104,7 +105,9 @@ class StaticTrial:
         with ExitStack() as undo, torch.no_grad():
             if self._sites:
                 modules = {module_of(site) for site in self._sites}
-                undo.callback(OutputHooks(self._model, self._visit, modules).remove)
+                hooks = OutputHooks(self._model, self._visit, modules)
+                undo.callback(hooks.remove)
+                hooks.register()
             undo.callback(self._restore_outputs)
             undo.callback(self._slots.restore)
             self._slots.strike()
