@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from faultsim import trees
 from faultsim.errors import FaultError
 
 MOST_READINGS = 8
-"""Ways of reading a batch that are tried."""
+"""Choices of the tensors that hold samples, of which the first is taken that the model runs on."""
 
 
 class Arguments(NamedTuple):
@@ -152,34 +151,33 @@ class Samples:
         return Arguments(tuple(map(walk, args)), {key: walk(item) for key, item in kwargs.items()})
 
 
-def readings(batch: Arguments) -> Iterator[Samples]:
+def readings(batch: Arguments) -> Iterator[list[Samples]]:
     """The ways in which samples may lie in a batch, the likeliest first.
 
-    Along the leading dimension of all tensors whose size is that of the first, or of fewer of them
-    (a mask may have that size by chance); in lists; along the second dimension.
+    Along the leading dimension; in lists; along the second dimension. Of each, all tensors whose
+    size there is that of the first, then fewer of them: a mask may have that size by chance.
     """
-    for axis in (0, None, 1):
-        yield from islice(
-            _lists(batch) if axis is None else _along_axis(batch, axis), MOST_READINGS
-        )
+    yield _along_axis(batch, 0)
+    yield _lists(batch)
+    yield _along_axis(batch, 1)
 
 
-def _along_axis(batch: Arguments, axis: int) -> Iterator[Samples]:
+def _along_axis(batch: Arguments, axis: int) -> list[Samples]:
     leaves = [(path, size) for path, t in _leaves(batch) if (size := _along(t, axis))]
     if not leaves:
-        return
+        return []
     size = leaves[0][1]
     paths = [path for path, other in leaves if other == size]
-    choices = [set(), *({path} for path in paths[1:]), set(paths[1:])]
-    for shared in dict.fromkeys(map(frozenset, choices)):
-        yield Samples(batch, size, axis, shared)
+    choices = [frozenset[str](), *(frozenset({path}) for path in paths[1:]), frozenset(paths[1:])]
+    tried = list(dict.fromkeys(choices))[:MOST_READINGS]
+    return [Samples(batch, size, axis, shared) for shared in tried]
 
 
-def _lists(batch: Arguments) -> Iterator[Samples]:
+def _lists(batch: Arguments) -> list[Samples]:
     found = (item for item in (*batch.args, *batch.kwargs.values()) if isinstance(item, list))
     first = next(found, None)
-    if first and any(True for _ in trees.tensors(first)):
-        yield Samples(batch, len(first), None)
+    holds = first and any(True for _ in trees.tensors(first))
+    return [Samples(batch, len(first), None)] if first and holds else []
 
 
 def _leaves(batch: Arguments) -> list[tuple[str, torch.Tensor]]:

@@ -83,8 +83,9 @@ def find_layouts(
         By name, the layout, or the reason why there is none.
     """
     best: Found | None = None
-    for samples in readings(batch):
-        found = _found(model, samples, shapes, watch)
+    for choices in readings(batch):
+        tried = (_found(model, samples, shapes, watch) for samples in choices)
+        found = next((each for each in tried if each is not None), None)
         if found is None:
             continue
         if best is None or _count(found) > _count(best):
