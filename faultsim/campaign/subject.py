@@ -7,10 +7,12 @@ from torch import nn
 from faultsim.config import CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
 from faultsim.devices import choose_device
+from faultsim.errors import FaultError
 from faultsim.models import load_model
 from faultsim.perturb import Perturbation
 from faultsim.run.bench import Attack, Bench
 from faultsim.space import TARGETS, FaultSpace
+from faultsim.targets.closed import check_open
 
 
 def load_subject(config: Subject) -> tuple[nn.Module, Dataset]:
@@ -64,7 +66,7 @@ def _attack(config: Evaluation, data: Dataset) -> Attack | None:
 def make_space(config: CampaignConfig, bench: Bench) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
     everything = config.mode == "from-file"
-    targets = TARGETS if everything else (config.target,)
+    targets = _seen_targets(bench.model) if everything else (config.target,)
     return FaultSpace(
         bench.model,
         targets,
@@ -73,3 +75,12 @@ def make_space(config: CampaignConfig, bench: Bench) -> FaultSpace:
         config.exclude or None,
         inputs=bench.first_batch() if targets != ("weights",) else None,
     )
+
+
+def _seen_targets(model: nn.Module) -> tuple[str, ...]:
+    """All but what only hooks could strike, where a model is closed to them."""
+    try:
+        check_open(model)
+    except FaultError:
+        return ("weights",)
+    return TARGETS

@@ -36,6 +36,8 @@ def run(command: Inspect) -> int:
         table.add_row(site.name, site.dtype, shape, f"{bits:,}", f"{bits / len(space):.2%}")
     console = Console()
     console.print(table)
+    for name, reason in space.whole.items():
+        console.print(f"struck as a whole: {escape(name)}, for {reason}")
     for name, reason in space.skipped.items():
         console.print(f"skipped {escape(name)}: {reason}")
     return 0

@@ -14,7 +14,7 @@ from faultsim import trees
 from faultsim.errors import FaultError
 
 MOST_READINGS = 8
-"""Choices of the tensors that hold samples, of which the first is taken that the model runs on."""
+"""Choices of the tensors that hold samples along one dimension."""
 
 
 class Arguments(NamedTuple):
@@ -151,15 +151,13 @@ class Samples:
         return Arguments(tuple(map(walk, args)), {key: walk(item) for key, item in kwargs.items()})
 
 
-def readings(batch: Arguments) -> Iterator[list[Samples]]:
+def readings(batch: Arguments) -> Iterator[Samples]:
     """The ways in which samples may lie in a batch, the likeliest first.
 
     Along the leading dimension; in lists; along the second dimension. Of each, all tensors whose
     size there is that of the first, then fewer of them: a mask may have that size by chance.
     """
-    yield _along_axis(batch, 0)
-    yield _lists(batch)
-    yield _along_axis(batch, 1)
+    yield from (*_along_axis(batch, 0), *_lists(batch), *_along_axis(batch, 1))
 
 
 def _along_axis(batch: Arguments, axis: int) -> list[Samples]:

@@ -82,21 +82,19 @@ def find_layouts(
     Returns:
         By name, the layout, or the reason why there is none.
     """
-    best: Found | None = None
-    for choices in readings(batch):
-        tried = (_found(model, samples, shapes, watch) for samples in choices)
-        found = next((each for each in tried if each is not None), None)
+    best: Found = dict.fromkeys(shapes, NONE)
+    fewest = len(shapes) + 1, 0
+    for samples in readings(batch):
+        found = _found(model, samples, shapes, watch)
         if found is None:
             continue
-        if best is None or _count(found) > _count(best):
-            best = found
-        if COUPLED not in best.values():
+        untold = sum(isinstance(layout, str) for layout in found.values())
+        if (untold, len(samples.shared)) < fewest:
+            best, fewest = found, (untold, len(samples.shared))
+        clear = untold < len(found) and not {COUPLED, SEVERAL} & {*found.values()}
+        if clear and not samples.shared:
             break
-    return best or dict.fromkeys(shapes, NONE)
-
-
-def _count(found: Found) -> int:
-    return sum(isinstance(layout, Layout) for layout in found.values())
+    return best
 
 
 def _found(
