@@ -23,7 +23,7 @@ def check_open(model: nn.Module) -> None:
             raise FaultError(
                 f"activations of {name or kind} are not seen in its replicas: pass its .module"
             )
-        if any(is_lazy(tensor) for tensor in (*module._parameters.values(), *_buffers(module))):
+        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
             raise FaultError(
                 f"{name or kind} is lazy and not initialised: run a batch through the model first"
             )
@@ -37,15 +37,11 @@ def check_open(model: nn.Module) -> None:
 def check_not_compiled(name: str, module: nn.Module) -> None:
     """Raises FaultError, with the way round, if a module is compiled."""
     compiled = getattr(module, "_compiled_call_impl", None) is not None
-    if compiled or isinstance(module._modules.get("_orig_mod"), nn.Module):
+    if compiled or isinstance(getattr(module, "_orig_mod", None), nn.Module):
         raise FaultError(
             f"activations of a compiled model are not seen ({name} is compiled): pass the module "
             "before torch.compile or .compile(), or a copy of it"
         )
-
-
-def _buffers(module: nn.Module) -> list[torch.Tensor]:
-    return [buffer for buffer in module._buffers.values() if buffer is not None]
 
 
 def _is_exported(model: nn.Module) -> bool:

@@ -23,6 +23,10 @@ class Arguments(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    def copied(self) -> Arguments:
+        """The same in memory of its own, which a model may change."""
+        return Arguments(*trees.map_tensors(tuple(self), lambda _, tensor: tensor.detach().clone()))
+
 
 def arguments_of(model: nn.Module, inputs: Any) -> Arguments:
     """One batch as arguments: a tuple is positional, a mapping by keyword if ``model`` takes it so.

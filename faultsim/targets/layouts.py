@@ -57,10 +57,11 @@ NONE = "the inputs hold no samples that could be told apart"
 def golden_pass(model: nn.Module, arguments: Arguments, hooks: PassHooks) -> None:
     """Runs a model once for what hooks see; the model is as before, and so are its inputs."""
     with untouched(model):
+        args, kwargs = arguments.copied()
         try:
             try:
                 hooks.register()
-                model(*arguments.args, **arguments.kwargs)
+                model(*args, **kwargs)
             finally:
                 hooks.remove()
         except BaseException:
