@@ -11,12 +11,13 @@ from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.devices import choose_device
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, FaultError
 from faultsim.models import load_model
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
 from faultsim.space import TARGETS, FaultSpace
+from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 
 LIVE = "data"
@@ -101,7 +102,7 @@ def images_of(workload: Workload) -> Dataset:
 def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
     everything = config.mode == "from-file"
-    targets = TARGETS if everything else (config.target,)
+    targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
     return FaultSpace(
         experiment.workload.model,
         targets,
@@ -112,3 +113,12 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         run=experiment.workload.run,
         integers=everything or config.integers,
     )
+
+
+def _seen_targets(model: nn.Module) -> tuple[str, ...]:
+    """All but what only hooks could strike, where a model is closed to them."""
+    try:
+        check_open(model)
+    except FaultError:
+        return ("weights",)
+    return TARGETS

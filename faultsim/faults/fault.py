@@ -38,10 +38,16 @@ class Site:
             hidden states of a selective scan.
         dtype: Name of the dtype, ``"float32"``.
         shape: Logical shape; for activations the shape of one sample, for states (channels,
-            states).
-        per_sample: False for an activation whose leading dimension is not the batch: ``shape`` is
-            then that of the whole output.
+            states) of one sample.
+        per_sample: False for an output in which no samples can be told apart: ``shape`` is then
+            that of the whole output, and a fault strikes it once a pass. For states, a fault then
+            strikes the whole batch of the scan.
         steps: For states, the time steps of the scan; 0 for what has none.
+        axis: The dimension of the output along which samples lie.
+        outer: That dimension has ``outer`` · samples · ``inner`` positions, in this order; 1 and 1
+            where only samples lie along it. Where greater than 1, ``outer`` and ``inner`` stand in
+            ``shape`` where the dimension was.
+        inner: See ``outer``. Windows of an image that are folded into the batch are inner.
     """
 
     name: str
@@ -50,6 +56,9 @@ class Site:
     shape: tuple[int, ...]
     per_sample: bool = True
     steps: int = 0
+    axis: int = 0
+    outer: int = 1
+    inner: int = 1
 
     def __post_init__(self) -> None:
         """Refuses what no tensor can be; an unknown dtype, where its format is first asked for.

@@ -3,7 +3,8 @@
 A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`` or ``mask``, and
 optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
 ``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
-sites of states have ``steps`` too.
+sites of states have ``steps`` too; where samples do not lie along the leading dimension alone,
+``axis``, ``outer`` and ``inner`` say where (:class:`faultsim.faults.Site`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
 from faultsim.errors import FaultError, FormatError
 from faultsim.faults.fault import Fault, Site
@@ -36,6 +37,9 @@ class SiteRecord(Record):
     shape: tuple[Whole, ...]
     steps: Whole = 0
     per_sample: bool = True
+    axis: Whole = 0
+    outer: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
+    inner: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
 
     def __post_init__(self) -> None:
         """Refuses a site that no tensor can be; the reader says where it stands."""
@@ -47,7 +51,8 @@ class SiteRecord(Record):
             raise ValueError(f"no tensor has the shape {list(self.shape)}")
 
     def site(self, name: str) -> Site:
-        return Site(name, self.kind, self.dtype, self.shape, self.per_sample, self.steps)
+        layout = self.axis, self.outer, self.inner
+        return Site(name, self.kind, self.dtype, self.shape, self.per_sample, self.steps, *layout)
 
 
 class FaultRecord(Record):
@@ -150,8 +155,9 @@ def _bare(name: str) -> str:
 
 def _site_json(site: Site) -> dict[str, Any]:
     table: dict[str, Any] = {"kind": site.kind, "dtype": site.dtype, "shape": list(site.shape)}
-    if site.steps:
-        table["steps"] = site.steps
+    where = {"steps": site.steps, "axis": site.axis, "outer": site.outer, "inner": site.inner}
+    usual = {"steps": 0, "axis": 0, "outer": 1, "inner": 1}
+    table |= {key: value for key, value in where.items() if value != usual[key]}
     return table if site.per_sample else table | {"per_sample": False}
 
 

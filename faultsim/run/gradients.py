@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from faultsim import trees
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.targets.activations import OutputHooks
-from faultsim.targets.transient import Hooks
+from faultsim.targets.passes import PassHooks
 from faultsim.workload import Batch, Task, Workload
 from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.task import name_of
 
-Watch = Callable[[nn.Module], Hooks]
+Watch = Callable[[nn.Module], PassHooks]
 
 
 class Gradients:
@@ -63,24 +64,25 @@ class Gradients:
                 is removed at the end.
         """
         model, outputs = self._workload.model, dict[str, torch.Tensor]()
+        edges: dict[str, GradientEdge] = {}
         inputs, leaves = self._with_gradient()
 
         def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
-            if tensor.requires_grad:
-                outputs[name] = tensor
+            if tensor.requires_grad:  # a module may change it in place later
+                outputs[name], edges[name] = tensor.detach().clone(), get_gradient_edge(tensor)
             return tensor
 
         with _differentiable(leaves), Injector(model, faults):
-            hooks: list[Hooks] = [OutputHooks(model, visit)]
+            hooks: list[PassHooks] = [OutputHooks(model, visit)]
             hooks += [] if watch is None else [watch(model)]
             try:
                 for hook in hooks:
                     hook.register()
-                grads = self._taken(self._loss(inputs), outputs)
+                grads = self._taken(self._loss(inputs), edges)
             finally:
                 for hook in hooks:
                     hook.remove()
-        return {name: (outputs[name].detach(), grad.nan_to_num()) for name, grad in grads.items()}
+        return {name: (outputs[name], grad.nan_to_num()) for name, grad in grads.items()}
 
     def _with_gradient(self) -> tuple[Any, dict[str, torch.Tensor]]:
         """The inputs to differentiate by; parameters where no input is a real number."""
@@ -103,7 +105,7 @@ class Gradients:
         return loss
 
     def _taken(
-        self, loss: torch.Tensor, leaves: dict[str, torch.Tensor]
+        self, loss: torch.Tensor, leaves: Mapping[str, torch.Tensor] | Mapping[str, GradientEdge]
     ) -> dict[str, torch.Tensor]:
         if not leaves:
             raise ConfigError(
@@ -111,7 +113,7 @@ class Gradients:
                 "point to take one of"
             )
         try:
-            grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            grads = torch.autograd.grad(loss, list[Any](leaves.values()), allow_unused=True)
         except NOT_ITS_OWN:
             raise
         except Exception as error:  # of a user's model, whose gradient may never have been taken

@@ -8,6 +8,7 @@ from faultsim.run.gradients import Gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
+from faultsim.targets.samples import ANY, samples_first
 
 
 def activation_candidates(
@@ -30,8 +31,12 @@ def activation_candidates(
     for site, bits in zip(space.sites, space.bits, strict=True):
         if site.name not in outputs or site.format.dtype not in RANKED:
             continue
+        values, slopes = (samples_first(site, each, ANY) for each in outputs[site.name])
+        if values.shape[1:] != site.shape:
+            continue  # this batch has samples of another shape
         ranked = rank_bits(
-            *outputs[site.name],
+            values.contiguous(),
+            slopes.contiguous(),
             4 * GLOBAL,  # one element may lead in many samples
             bits=bits,
             finite_only=not context.config.allow_nonfinite,

@@ -133,7 +133,11 @@ def test_the_model_is_as_before(scanner, pictures, bits_of_model):
 def test_faults_that_cannot_fire_are_errors(scanner, pictures):
     site = FaultSpace(scanner, "states", inputs=pictures).sites[0]
     longer = Site(site.name, "states", "float32", site.shape, steps=STEPS + 1)
-    with pytest.raises(InjectionError, match="never fired"), inject(scanner, one(longer)):
+    late = one(longer, step=STEPS)
+    with pytest.raises(InjectionError, match="16 steps in a pass, not 17"), inject(scanner, late):
+        scanner(pictures)
+    wider = Site(site.name, "states", "float32", (9, STATES), steps=STEPS)
+    with pytest.raises(InjectionError, match="made for"), inject(scanner, one(wider)):
         scanner(pictures)
     with (
         pytest.raises(InjectionError, match="never fired"),
@@ -199,13 +203,36 @@ def test_activations_and_states_of_one_module_are_two_sites():
     assert FaultSet.from_json(faults.to_json()) == faults
 
 
-def test_a_scan_whose_batch_is_not_the_models_is_struck_as_a_whole():
+@pytest.mark.parametrize("sample", [None, 1])
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_scan_of_windows_is_struck_in_one_window_of_each_sample(half, sample):
     model, images = Windows(), torch.rand(3, 16)
     (site,) = FaultSpace(model, "states", inputs=images).sites
+    assert (site.shape, site.inner) == ((2, 2, 3), 2)
+    golden = model(images)
+    with inject(model, one(site, index=half * 6 + 4, sample=sample)):
+        struck = (model(images) != golden).view(3, 2, 2, 4).any(dim=-1)
+    expected = torch.zeros(3, 2, 2, dtype=torch.bool)
+    expected[slice(None) if sample is None else sample, half, 1] = True
+    assert torch.equal(struck, expected)
+
+
+class Together(Windows):
+    """Scans what all images of a batch have in common."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images.mean(dim=0, keepdim=True).view(1, 16))
+
+
+def test_a_scan_without_samples_is_struck_as_a_whole():
+    model, images = Together(), torch.rand(3, 16)
+    space = FaultSpace(model, "states", inputs=images)
+    (site,) = space.sites
     assert not site.per_sample
+    assert "does not follow the number of samples" in space.whole[site.name]
     golden = model(images)
     with inject(model, one(site, index=0)):
-        assert (model(images) != golden).view(6, -1).any(dim=1).all()
+        assert (model(images) != golden).view(2, 2, 4).any(dim=-1)[:, 0].all()
     with pytest.raises(FaultError, match="cannot strike sample 1 alone"):
         one(site, index=0, sample=1)
 

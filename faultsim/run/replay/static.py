@@ -15,7 +15,9 @@ from faultsim.ops import FaultSlots
 from faultsim.run.replay.graph import capture
 from faultsim.run.replay.prefix import Prefix
 from faultsim.run.replay.values import Kept, overwrite
-from faultsim.targets.activations import Ints, OutputHooks, strikes
+from faultsim.targets.activations import OutputHooks
+from faultsim.targets.inputs import sizes_of
+from faultsim.targets.samples import Ints, strikes
 from faultsim.targets.transient import module_of
 from faultsim.workload.outputs import copied
 
@@ -83,9 +85,8 @@ class StaticTrial:
         output = self._outputs.get(site.name)
         if output is None or output.tensor.dtype != site.format.dtype:
             return None
-        if site.shape != (output.tensor.shape[1:] if site.per_sample else output.tensor.shape):
-            return None
-        rows, index = strikes(site, faults, len(output.tensor) if site.per_sample else 1, offset)
+        shape = tuple(output.tensor.shape)
+        rows, index = strikes(site, faults, shape, offset, sizes_of(self._inputs))
         if len(rows) > output.slots.size:
             return None
         table = faults[rows].table.copy()
