@@ -12,6 +12,9 @@ import torch
 
 Call = Callable[[], object]
 
+GOALS = "goals"
+"""Where the most that each ratio should be is kept, beside the ratios."""
+
 
 def seconds(call: Call) -> float:
     start = time.perf_counter()
@@ -58,13 +61,22 @@ def paired_ratio(
     return Ratio(float(np.median(ratios)), float(low), float(high), pairs)
 
 
+def note(benchmark, name: str, ratio: Ratio, goal: float | None) -> None:
+    """Keeps a ratio, and the most that it should be."""
+    benchmark.extra_info[name] = str(ratio)
+    if goal is not None:
+        benchmark.extra_info.setdefault(GOALS, {})[name] = goal
+
+
 @pytest.fixture
 def against(benchmark) -> Callable[..., Ratio]:
     """Benchmarks a call, and notes its ratio to what bounds it."""
 
-    def measure(call: Call, reference: Call, name: str, pairs: int = 15) -> Ratio:
+    def measure(
+        call: Call, reference: Call, name: str, pairs: int = 15, goal: float | None = None
+    ) -> Ratio:
         ratio = paired_ratio(call, reference, pairs)
-        benchmark.extra_info[name] = str(ratio)
+        note(benchmark, name, ratio, goal)
         benchmark.pedantic(call, rounds=5, warmup_rounds=1)
         return ratio
 
@@ -75,15 +87,23 @@ def against(benchmark) -> Callable[..., Ratio]:
 def on_device(benchmark) -> Callable[..., Ratio]:
     """Times a call on a CUDA device by events, and notes its ratio to what bounds it.
 
-    Also the rates of both, where the number of bytes that each moves is given.
+    Also the rates of both, where the number of bytes that each moves is given. ``goal`` is the most
+    that the ratio should be.
     """
 
-    def measure(call: Call, reference: Call, name: str, moved: int = 0, pairs: int = 15) -> Ratio:
+    def measure(
+        call: Call,
+        reference: Call,
+        name: str,
+        moved: int = 0,
+        pairs: int = 15,
+        goal: float | None = None,
+    ) -> Ratio:
         ratio = paired_ratio(call, reference, pairs, device_seconds)
         for what, run in (("", call), (" of the limit", reference)) if moved else ():
             fastest = min(device_seconds(run) for _ in range(5))
             benchmark.extra_info[f"GB/s{what}"] = f"{moved / fastest / 1e9:.1f}"
-        benchmark.extra_info[name] = str(ratio)
+        note(benchmark, name, ratio, goal)
         benchmark.extra_info["device"] = torch.cuda.get_device_name()
         benchmark.pedantic(lambda: device_seconds(call), rounds=5, warmup_rounds=1)
         return ratio
@@ -102,7 +122,7 @@ def one_thread() -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter) -> None:
     session = getattr(terminalreporter.config, "_benchmarksession", None)
     rows = (
-        [(b.name, info) for b in session.benchmarks for info in b.extra_info.items()]
+        [(b.name, i) for b in session.benchmarks for i in b.extra_info.items() if i[0] != GOALS]
         if session
         else []
     )

@@ -1,8 +1,8 @@
 // Corrupt, save and restore words in parallel; see flip.h for what they do.
 //
-// `order` sorts the faults by index, stably: the thread at the head of a run of equal indices does
-// the whole run in array order, the others nothing. What cannot be done is skipped and noted in a
-// flag that the host reads when it synchronises.
+// Indices come sorted, stably, with the place of each in the array (`order`): the thread at the
+// head of a run of equal indices does the whole run in array order, the others nothing. What cannot
+// be done is skipped and noted in a flag that the host reads when it synchronises.
 #pragma once
 #include "atomics.h"
 #include "bits.h"
@@ -42,30 +42,27 @@ struct ReadWords {
   }
 };
 
+// `saved` holds the words from before all faults already, read in the order of the array: so all of
+// them need not be scattered, but only those of further faults on a word.
 template <class Word>
 struct CorruptWords {
   Words words;
-  Faults faults;
+  Faults faults;  // sorted indices, operands as they were
   const int64_t* order;
   int64_t* saved;
   int32_t* flag;
 
   FAULTSIM_HD void operator()(int64_t at) const {
-    const int64_t index = faults.index[order[at]];
-    if (at > 0 && faults.index[order[at - 1]] == index) return;
-    if (!is_inside(words, index, flag)) return skip(at, index);
-    const int64_t where = words.offset(index);
-    Word word = static_cast<Word*>(words.data)[where];
-    for (; at < faults.n && faults.index[order[at]] == index; ++at) {
+    const int64_t first = at, index = faults.index[at];
+    if ((at > 0 && faults.index[at - 1] == index) || !is_inside(words, index, flag)) return;
+    Word& target = static_cast<Word*>(words.data)[words.offset(index)];
+    Word word = target;
+    for (; at < faults.n && faults.index[at] == index; ++at) {
       const int64_t i = order[at], operand = faults.operand[i * faults.stride];
-      saved[i] = word;
+      if (at > first) saved[i] = word;
       if (fits<Word>(operand, flag)) word = corrupt<Word>(faults.op, word, operand);
     }
-    static_cast<Word*>(words.data)[where] = word;
-  }
-
-  FAULTSIM_HD void skip(int64_t at, int64_t index) const {
-    for (; at < faults.n && faults.index[order[at]] == index; ++at) saved[order[at]] = 0;
+    target = word;
   }
 };
 
@@ -79,10 +76,9 @@ struct RestoreWords {
   int32_t* flag;
 
   FAULTSIM_HD void operator()(int64_t at) const {
-    const int64_t i = order[at];
-    if (at > 0 && index[order[at - 1]] == index[i]) return;
-    if (is_inside(words, index[i], flag))
-      static_cast<Word*>(words.data)[words.offset(index[i])] = static_cast<Word>(saved[i]);
+    if (at > 0 && index[at - 1] == index[at]) return;
+    if (is_inside(words, index[at], flag))
+      static_cast<Word*>(words.data)[words.offset(index[at])] = static_cast<Word>(saved[order[at]]);
   }
 };
 

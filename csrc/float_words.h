@@ -35,7 +35,13 @@ struct F16 {
   using Stored = int16_t;
   static constexpr int mantissa = 10, exponent = 5;
   FAULTSIM_HD static float real(Stored magnitude) {
+#ifdef __CUDA_ARCH__
+    float number;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(number) : "h"(magnitude));
+    return number;
+#else
     return magnitude < 0x7C00 ? finite(magnitude) : as<float>(lifted(magnitude) + (224 << 23));
+#endif
   }
   // A float's exponent is biased by 112 more. The first value is right for normal words and the
   // second for subnormal ones, where the other is larger. No subnormal float is touched: they are

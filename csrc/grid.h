@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "block.h"
+
 namespace faultsim {
 
 constexpr int kBlockThreads = 256;
@@ -26,6 +28,13 @@ struct HostGrid {
     for (const int64_t thread : order) body(thread);
   }
 
+  template <class Body>
+  void run_blocks(int64_t blocks, const Body& body) const {
+    run_blocks_on_host(blocks, shuffle != 0, body);
+  }
+
+  void clear(void* at, size_t bytes) const { std::memset(at, 0, bytes); }
+
   void copy(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
 
   int64_t blocks_at_once() const { return 3; }
@@ -38,6 +47,11 @@ struct DeviceGrid {
 
   template <class Body>
   void run(int64_t threads, const Body& body) const;
+
+  template <class Body>
+  void run_blocks(int64_t blocks, const Body& body) const;
+
+  void clear(void* at, size_t bytes) const;
 
   // To or from the device, in stream order; returns once it is done.
   void copy(void* to, const void* from, size_t bytes) const;
@@ -67,6 +81,15 @@ void DeviceGrid::run(int64_t threads, const Body& body) const {
   check_cuda(cudaGetLastError());
 }
 
+template <class Body>
+void DeviceGrid::run_blocks(int64_t blocks, const Body& body) const {
+  run_blocks_on_device(blocks, reinterpret_cast<void*>(stream), body);
+}
+
+inline void DeviceGrid::clear(void* at, size_t bytes) const {
+  check_cuda(cudaMemsetAsync(at, 0, bytes, reinterpret_cast<cudaStream_t>(stream)));
+}
+
 inline void DeviceGrid::copy(void* to, const void* from, size_t bytes) const {
   const auto queue = reinterpret_cast<cudaStream_t>(stream);
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, queue));
@@ -77,7 +100,7 @@ inline int64_t DeviceGrid::blocks_at_once() const {
   int device, processors;
   check_cuda(cudaGetDevice(&device));
   check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-  return 8 * processors;
+  return 32 * processors;  // some that wait for the others, so that none is left to end alone
 }
 
 #endif

@@ -5,27 +5,42 @@
 
 namespace faultsim {
 
-// A block of threads sums a unit of consecutive words, a thread four loads of two.
+// A block of threads sums units of consecutive words, a thread four loads of two at a time.
 struct ReadLimit {
-  static constexpr int64_t kUnit = 8 * kBlockThreads;
+  static constexpr int threads = kBlockThreads;
+  static constexpr int64_t kUnit = 8 * threads;
 
   struct alignas(16) Pack {
     uint64_t words[2];
+  };
+
+  struct Shared {
+    uint64_t sums[threads];
   };
 
   const Pack* packs;
   int64_t units, blocks;
   uint64_t* sum;
 
-  FAULTSIM_HD void operator()(int64_t thread) const {
+  FAULTSIM_HD void operator()(const ThreadBlock<threads>& block, Shared& shared,
+                              int64_t number) const {
+    block.each([&](int thread) { shared.sums[thread] = sum_of(number, thread); });
+    block.each([&](int thread) {
+      if (thread != 0) return;  // one atomic a block: one a thread took longer than the reading
+      uint64_t total = 0;
+      for (int i = 0; i < threads; ++i) total += shared.sums[i];
+      fetch_add(sum, total);
+    });
+  }
+
+  FAULTSIM_HD uint64_t sum_of(int64_t number, int thread) const {
     uint64_t total = 0;
-    for (int64_t unit = thread / kBlockThreads; unit < units; unit += blocks) {
-      const Pack* at = packs + unit * (kUnit / 2) + thread % kBlockThreads;
+    for (int64_t unit = number; unit < units; unit += blocks) {
+      const Pack* at = packs + unit * (kUnit / 2) + thread;
       FAULTSIM_UNROLL
-      for (int i = 0; i < 4; ++i)
-        total += at[i * kBlockThreads].words[0] + at[i * kBlockThreads].words[1];
+      for (int i = 0; i < 4; ++i) total += at[i * threads].words[0] + at[i * threads].words[1];
     }
-    fetch_add(sum, total);
+    return total;
   }
 };
 
@@ -52,7 +67,7 @@ template <class Grid>
 void GridLimits<Grid>::read(const uint64_t* words, int64_t n, uint64_t* sum) const {
   const int64_t units = n / ReadLimit::kUnit, blocks = std::min(units, grid.blocks_at_once());
   const auto* packs = reinterpret_cast<const ReadLimit::Pack*>(words);
-  grid.run(blocks * kBlockThreads, ReadLimit{packs, units, blocks, sum});
+  grid.run_blocks(blocks, ReadLimit{packs, units, blocks, sum});
 }
 
 template <class Grid>

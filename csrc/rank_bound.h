@@ -21,6 +21,7 @@ class RankBound {
     const uint64_t exponent = job.bits & static_cast<uint64_t>(kInfinity<F>);
     const uint64_t mantissa = job.bits & ((uint64_t{1} << F::mantissa) - 1);
     if (job.direction != Direction::one_to_zero) raising_ = static_cast<Word>(exponent);
+    if (raising_ != 0) top_ = static_cast<Word>(Word{1} << highest_bit(exponent));
     const int fill = mantissa != 0 ? highest_bit(mantissa) : -1;
     if (fill >= 0) {
       part_ = std::ldexp(Real{1}, fill - F::mantissa);
@@ -42,6 +43,22 @@ class RankBound {
     return largest_change(weight & kMagnitude<F>) * F::real(gradient & kMagnitude<F>);
   }
 
+  // Whether exponent bits may be set.
+  FAULTSIM_HD bool raises() const { return top_ != 0; }
+
+  // No less, in a few instructions: infinite, or with a NaN, where a closer look is needed. Setting
+  // the highest exponent bit that may be set at least doubles a word, and no other flip does more.
+  template <bool raises>
+  FAULTSIM_HD Real quick(Word weight, Word gradient) const {
+    const Word magnitude = weight & kMagnitude<F>, raised = magnitude | top_;
+    const Real slope = F::real(gradient & kMagnitude<F>);
+    const bool usual =
+        raises ? raised != magnitude && raised < kInfinity<F> : magnitude < kInfinity<F>;
+    const Real own = F::real(magnitude) * part_;
+    const Real change = raises ? F::real(raised) : own < least_ ? least_ : own;
+    return usual ? change * slope : static_cast<Real>(kInfinite);
+  }
+
  private:
   FAULTSIM_HD Real largest_change(Word magnitude) const {
     constexpr Real infinity = static_cast<Real>(kInfinite);
@@ -57,7 +74,7 @@ class RankBound {
     return change < other ? other : change;
   }
 
-  Word raising_ = 0;
+  Word raising_ = 0, top_ = 0;
   Real part_ = 0;
   Real least_ = 0;
   bool finite_only_;

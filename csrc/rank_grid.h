@@ -2,6 +2,9 @@
 // overflow the buffer, the k-th best of those collected is a better one. Passes grow from a
 // scattered sample to all words, so that the last, which alone reads everything, finds little.
 #pragma once
+#include <memory>
+#include <utility>
+
 #include "atomics.h"
 #include "float_mode.h"
 #include "grid.h"
@@ -15,8 +18,8 @@ constexpr int kPackBytes = 16;  // of one load
 
 // What a pass found; lies before the buffer.
 struct RankFound {
-  uint64_t flips;  // also those for which there was no room
-  uint64_t nan;    // first position seen whose gradient is NaN
+  uint64_t flips;    // also those for which there was no room
+  uint64_t not_nan;  // complement of the first position seen whose gradient is NaN; 0 for none
 };
 
 // One pass. A block of threads reads a unit of consecutive words; units are scattered.
@@ -37,23 +40,31 @@ struct RankPass {
   bool aligned;
   int64_t units, step;     // of all words
   int64_t visits, blocks;  // units of this pass, and blocks that share them
+  int64_t leap;            // from one visit of a block to its next, modulo units
   RankFound* found;
   Ranked* buffer;
   uint64_t capacity;
 
   FAULTSIM_HD void operator()(int64_t thread) const {
-    const int64_t lane = thread % kBlockThreads;
-    for (int64_t visit = thread / kBlockThreads; visit < visits; visit += blocks) {
-      if (load_relaxed(&found->flips) > capacity) return;
-      const int64_t begin = visit * step % units * kUnit;
-      if (aligned && begin + kUnit <= job.n)
-        whole_unit(begin + lane * kWide);
-      else
+    const int64_t lane = thread % kBlockThreads, first = thread / kBlockThreads;
+    int64_t unit = first * step % units;
+    for (int64_t visit = first; visit < visits; visit += blocks) {
+      const int64_t begin = unit * kUnit;
+      if (!aligned || begin + kUnit > job.n)
         last_unit(begin + lane);
+      else if (bound.raises())
+        whole_unit<true>(begin + lane * kWide);
+      else
+        whole_unit<false>(begin + lane * kWide);
+      unit += leap;
+      if (unit >= units) unit -= units;
     }
   }
 
+  FAULTSIM_HD bool is_full() const { return load_relaxed(&found->flips) > capacity; }
+
   // Few words survive, and are read again: what all go through stays in registers.
+  template <bool raises>
   FAULTSIM_HD void whole_unit(int64_t begin) const {
     Pack weights[kPacks], gradients[kPacks];
     FAULTSIM_UNROLL
@@ -66,11 +77,13 @@ struct RankPass {
     FAULTSIM_UNROLL
     for (int i = 0; i < kPacks * kWide; ++i) {
       const int pack = i / kWide, word = i % kWide;
-      if (survives(place(begin, i), weights[pack].words[word], gradients[pack].words[word]))
-        survivors |= uint32_t{1} << i;
+      const auto most =
+          bound.template quick<raises>(weights[pack].words[word], gradients[pack].words[word]);
+      survivors |= uint32_t{!(most < least)} << i;  // a NaN goes on
     }
+    if (survivors == 0 || is_full()) return;
     for (int i = 0; survivors != 0; ++i, survivors >>= 1)
-      if (survivors & 1) collect(place(begin, i));
+      if (survivors & 1) look_at(place(begin, i));
   }
 
   FAULTSIM_HD static int64_t place(int64_t begin, int i) {
@@ -78,8 +91,13 @@ struct RankPass {
   }
 
   FAULTSIM_HD void last_unit(int64_t at) const {
-    for (int i = 0; i < kPacks * kWide && at < job.n; ++i, at += kBlockThreads)
-      if (survives(at, weight()[at], gradient()[at])) collect(at);
+    if (is_full()) return;
+    for (int i = 0; i < kPacks * kWide && at < job.n; ++i, at += kBlockThreads) look_at(at);
+  }
+
+  FAULTSIM_HD void look_at(int64_t at) const {
+    const Word word = weight()[at], slope = gradient()[at];
+    if (survives(at, word, slope)) collect(at, word, slope);
   }
 
   // Whether a flip of the word may be no worse than the worst.
@@ -90,10 +108,10 @@ struct RankPass {
     return most != 0 || (slope & kMagnitude<F>) != 0 || at <= worst.index;
   }
 
-  FAULTSIM_HD void collect(int64_t at) const {
-    const Word word = weight()[at], slope = gradient()[at];
-    if ((slope & kMagnitude<F>) > kInfinity<F>) fetch_min(&found->nan, static_cast<uint64_t>(at));
-    if (load_relaxed(&found->flips) > capacity) return;
+  FAULTSIM_HD void collect(int64_t at, Word word, Word slope) const {
+    if ((slope & kMagnitude<F>) > kInfinity<F>)
+      fetch_max(&found->not_nan, ~static_cast<uint64_t>(at));
+    if (is_full()) return;
     visit_bits<F>(
         job, word, slope, [&] { return worst.score; },
         [&](double score, int bit) {
@@ -108,18 +126,23 @@ struct RankPass {
   FAULTSIM_HD const Word* gradient() const { return static_cast<const Word*>(job.grad); }
 };
 
-// Memory that the grid can write, of sizeof(RankFound) + capacity * sizeof(Ranked) bytes.
+// Memory of a header and `capacity` flips: the grid's, and the host's for what comes back.
 struct RankBuffer {
   RankFound* found;
   int64_t capacity;  // more than k
 
+  static size_t bytes(int64_t flips) { return sizeof(RankFound) + flips * sizeof(Ranked); }
+
   Ranked* entries() const { return reinterpret_cast<Ranked*>(found + 1); }
+
+  bool overflowed() const { return found->flips > static_cast<uint64_t>(capacity); }
+  int64_t flips() const { return overflowed() ? capacity : static_cast<int64_t>(found->flips); }
 };
 
 template <class Grid>
 struct GridRanking {
   Grid grid;
-  RankBuffer buffer;
+  RankBuffer buffer;  // the grid's
 
   // As rank_bits.
   std::vector<Ranked> run(const RankJob& job, int64_t* nan) const;
@@ -128,18 +151,22 @@ struct GridRanking {
   template <class F>
   std::vector<Ranked> run_as(const RankJob& job, int64_t* nan) const;
   template <class F>
-  RankPass<F> first_pass(const RankJob& job) const;
+  RankPass<F> first_pass(const RankJob& job, int64_t growth) const;
   template <class F>
-  std::vector<Ranked> collect(RankPass<F>& pass, RankFound* found) const;
+  void collect(RankPass<F>& pass, const RankBuffer& host) const;
+  template <class F>
+  Ranked* raise(RankPass<F>& pass, const RankBuffer& host) const;
 };
 
 template <class Grid>
 template <class F>
-RankPass<F> GridRanking<Grid>::first_pass(const RankJob& job) const {
+RankPass<F> GridRanking<Grid>::first_pass(const RankJob& job, int64_t growth) const {
   constexpr int64_t unit = RankPass<F>::kUnit, most = std::numeric_limits<int64_t>::max();
   const auto addresses =
       reinterpret_cast<uintptr_t>(job.weight) | reinterpret_cast<uintptr_t>(job.grad);
   const int64_t units = (job.n + unit - 1) / unit;
+  int64_t visits = units;  // that grow to all units exactly
+  while (visits > growth) visits = (visits + growth - 1) / growth;
   return {job,
           RankBound<F>(job),
           RankBound<F>::threshold(-1),
@@ -147,49 +174,77 @@ RankPass<F> GridRanking<Grid>::first_pass(const RankJob& job) const {
           addresses % kPackBytes == 0,
           units,
           scatter_step(units),
-          1,
-          1,
+          visits,
+          0,
+          0,
           buffer.found,
           buffer.entries(),
           static_cast<uint64_t>(buffer.capacity)};
 }
 
-// Runs one pass and brings back what it wrote.
+// Runs one pass and brings back what it found: in one copy, unless it is more than expected.
 template <class Grid>
 template <class F>
-std::vector<Ranked> GridRanking<Grid>::collect(RankPass<F>& pass, RankFound* found) const {
+void GridRanking<Grid>::collect(RankPass<F>& pass, const RankBuffer& host) const {
   pass.blocks = std::min(pass.visits, grid.blocks_at_once());
-  *found = {0, ~uint64_t{0}};
-  grid.copy(buffer.found, found, sizeof *found);
+  pass.leap = pass.blocks * pass.step % pass.units;
+  const int64_t expected = buffer.capacity / 2;
+  grid.clear(buffer.found, RankBuffer::bytes(expected));
   grid.run(pass.blocks * kBlockThreads, pass);
-  grid.copy(found, buffer.found, sizeof *found);
-  std::vector<Ranked> entries(std::min(found->flips, pass.capacity));
-  grid.copy(entries.data(), buffer.entries(), entries.size() * sizeof(Ranked));
-  return entries;
+  grid.copy(host.found, buffer.found, RankBuffer::bytes(expected));
+  const int64_t more = host.flips() - expected;
+  if (more > 0)
+    grid.copy(host.entries() + expected, buffer.entries() + expected, more * sizeof(Ranked));
+}
+
+// The bit whose flips mostly score highest.
+template <class F>
+uint64_t telling_bit(uint64_t bits) {
+  const uint64_t exponent = bits & static_cast<uint64_t>(kInfinity<F>);
+  if (exponent != 0) bits = exponent;
+  return bits == 0 ? 0 : uint64_t{1} << highest_bit(bits);
 }
 
 template <class Grid>
 template <class F>
 std::vector<Ranked> GridRanking<Grid>::run_as(const RankJob& job, int64_t* nan) const {
-  const int64_t growth = std::max<int64_t>(2, buffer.capacity / (2 * job.k));
-  RankPass<F> pass = first_pass<F>(job);
+  const std::unique_ptr<char[]> memory(new char[RankBuffer::bytes(buffer.capacity)]);
+  const RankBuffer host{reinterpret_cast<RankFound*>(memory.get()), buffer.capacity};
+  // A pass finds k * growth flips or so; of few, their number varies, and must fit all the same.
+  const int64_t growth = std::max<int64_t>(2, buffer.capacity / (2 * job.k + 8));
+  RankPass<F> pass = first_pass<F>(job, growth);
+  // A threshold to begin with, from one bit: all flips of as many words would not fit.
+  const int64_t visits = std::exchange(pass.visits, 1);
+  pass.job.bits = telling_bit<F>(job.bits);
+  collect(pass, host);
+  raise(pass, host);
+  pass.job.bits = job.bits;
+  pass.visits = visits;
   for (;;) {
-    RankFound found;
-    std::vector<Ranked> entries = collect(pass, &found);
-    const bool overflowed = found.flips > pass.capacity;
-    if (!overflowed && pass.visits == pass.units) {
-      *nan = static_cast<int64_t>(found.nan);  // -1: none
-      std::sort(entries.begin(), entries.end());
-      entries.resize(std::min<size_t>(entries.size(), job.k));
-      return entries;
+    collect(pass, host);
+    Ranked* end = raise(pass, host);
+    if (!host.overflowed() && pass.visits == pass.units) {
+      *nan = static_cast<int64_t>(~host.found->not_nan);  // -1: none
+      std::sort(host.entries(), end);
+      return {host.entries(), end};
     }
-    if (static_cast<int64_t>(entries.size()) >= job.k) {
-      std::nth_element(entries.begin(), entries.begin() + (job.k - 1), entries.end());
-      pass.worst = entries[job.k - 1];
-      pass.least = RankBound<F>::threshold(pass.worst.score);
-    }
-    if (!overflowed) pass.visits = std::min(pass.units, pass.visits * growth);
+    if (!host.overflowed()) pass.visits = std::min(pass.units, pass.visits * growth);
   }
+}
+
+// Brings the k best to the front and returns their end; the last of k is the new threshold.
+template <class Grid>
+template <class F>
+Ranked* GridRanking<Grid>::raise(RankPass<F>& pass, const RankBuffer& host) const {
+  Ranked *first = host.entries(), *last = first + host.flips();
+  Ranked* end = first + std::min(pass.job.k, host.flips());
+  if (end == first) return end;
+  std::nth_element(first, end - 1, last);
+  if (end - first == pass.job.k) {
+    pass.worst = end[-1];
+    pass.least = RankBound<F>::threshold(pass.worst.score);
+  }
+  return end;
 }
 
 template <class Grid>

@@ -52,7 +52,7 @@ void skip_tile(const Block<Real>& block, int64_t from, int steps, const Backward
     const V<Real> step = s.step[t], driven = step * s.u[t];
     const Real* b = s.b + t * states;
     for (int64_t n = 0; n < states; ++n)
-      after[n] = decay_of<Real, near>(step * rate[n]) * after[n] + driven * b[n];
+      after[n] = decay_of<Real, near>(step * rate[n]) * after[n] + rounded<Real>(driven * b[n]);
     if constexpr (faulty) strike(block, from + t, after);
   }
 }
@@ -70,7 +70,7 @@ void recall_tile(const Block<Real>& block, int64_t from, int steps, const Backwa
     for (int64_t n = 0; n < states; ++n) {
       const V<Real> decay = decay_of<Real, near>(step * rate[n]);
       s.decay[t * states + n] = decay;
-      next[n] = decay * h[n] + driven * b[n];
+      next[n] = decay * h[n] + rounded<Real>(driven * b[n]);
     }
     if constexpr (faulty) strike(block, from + t, next);
   }

@@ -53,9 +53,9 @@ void forward_tile(const Block<Real>& block, int64_t from, int steps, const Forwa
   for (int t = 0; t < steps; ++t) {
     const V<Real> step = s.step[t], driven = step * s.u[t];
     const Real *b = s.b + t * states, *c = s.c + t * states;
-    V<Real> y = block.skip * s.u[t];
+    V<Real> y = rounded<Real>(block.skip * s.u[t]);
     for (int64_t n = 0; n < states; ++n) {
-      h[n] = decay_of<Real, near>(step * rate[n]) * h[n] + driven * b[n];
+      h[n] = decay_of<Real, near>(step * rate[n]) * h[n] + rounded<Real>(driven * b[n]);
       if constexpr (!faulty) y += h[n] * c[n];
     }
     if constexpr (faulty) {

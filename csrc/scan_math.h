@@ -33,6 +33,19 @@ inline V<Real> all(Real value) {
   return V<Real>{} + value;
 }
 
+// A product that is rounded before it is added to another. Of a sum of two products a compiler
+// fuses one or the other, and chose differently (GCC 13) in two copies of one loop, with faults and
+// without.
+template <class Real>
+inline V<Real> rounded(V<Real> product) {
+#if defined(__x86_64__)
+  asm("" : "+v"(product));
+#elif defined(__aarch64__)
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
+
 template <class Real>
 inline V<Real> exp2_fraction(V<Real> f) {
   using N = Numbers<Real>;

@@ -84,7 +84,8 @@ def bits_of_model():
     def read(module: nn.Module) -> dict[str, bytes]:
         tensors = module.state_dict().items()
         return {
-            name: t.contiguous().view(-1).view(torch.uint8).numpy().tobytes() for name, t in tensors
+            name: t.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            for name, t in tensors
         }
 
     return read

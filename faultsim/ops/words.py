@@ -66,7 +66,10 @@ def replace_(tensor: torch.Tensor, index: Index, word: Patterns) -> torch.Tensor
 
 def read_words(tensor: torch.Tensor, index: Index) -> torch.Tensor:
     """(n,) int64, the words at ``index``, sign-extended; errors as :func:`flip_`."""
-    where = _checked_index(tensor, index)
+    return _read(tensor, _checked_index(tensor, index))
+
+
+def _read(tensor: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     out = torch.empty_like(where)
     args = native_words(tensor), where.data_ptr(), len(where), out.data_ptr()
     if on_grid(tensor):
@@ -74,6 +77,15 @@ def read_words(tensor: torch.Tensor, index: Index) -> torch.Tensor:
     else:
         native().read_words(*args)
     return out
+
+
+def _sorted(where: torch.Tensor, numel: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices in ascending order and their places before; those of one word stay in their order."""
+    if numel >= 1 << 31:
+        return torch.sort(where, stable=True)
+    narrow = where.clamp(-1, numel).int()  # sorted in half the time; what is outside stays outside
+    ascending, order = torch.sort(narrow, stable=True)
+    return ascending.long(), order
 
 
 def restore_(tensor: torch.Tensor, index: Index, saved: torch.Tensor) -> None:
@@ -93,7 +105,7 @@ def restore_(tensor: torch.Tensor, index: Index, saved: torch.Tensor) -> None:
     saved = saved.to(tensor.device).contiguous()
     words = native_words(tensor)
     if on_grid(tensor):
-        order = torch.argsort(where, stable=True)
+        where, order = _sorted(where, tensor.numel())
         args = where.data_ptr(), order.data_ptr(), len(where), saved.data_ptr()
         launch("restore_words", tensor.device, words, *args, _flag(tensor))
     else:
@@ -113,15 +125,19 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
         return saved
     where = _checked_index(tensor, index)
     patterns = _checked_patterns(tensor, operand, len(where))
-    saved = torch.empty_like(where)
     words, stride = native_words(tensor), int(len(patterns) > 1)
-    head = OPS.index(op), where.data_ptr(), len(where), patterns.data_ptr(), stride
     if on_grid(tensor):
-        order = torch.argsort(where, stable=True)
+        saved = _read(tensor, where)
+        where, order = _sorted(where, tensor.numel())
         rest = order.data_ptr(), saved.data_ptr(), _flag(tensor)
-        launch("corrupt_words", tensor.device, words, *head, *rest)
     else:
-        native().corrupt_words(words, *head, saved.data_ptr())
+        saved = torch.empty_like(where)
+        rest = (saved.data_ptr(),)
+    job = words, OPS.index(op), where.data_ptr(), len(where), patterns.data_ptr(), stride, *rest
+    if on_grid(tensor):
+        launch("corrupt_words", tensor.device, *job)
+    else:
+        native().corrupt_words(*job)
     touch(tensor)
     return saved
 

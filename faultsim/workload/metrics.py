@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -67,7 +69,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
         labels: (n,) int64 classes, or (n, classes) of 0 and 1.
     """
     shares = [float(column.double().mean()) for column in hits(logits, labels).T]
-    return sum(shares) / len(shares)  # in the evaluator's order, for its last bit
+    return _mean(shares)
 
 
 def sensitivity_specificity(
@@ -113,7 +115,15 @@ def auc(probabilities: torch.Tensor, labels: torch.Tensor) -> float | None:
     # The very steps of roc_auc_score, which checks its input so often that it takes twice as long.
     curves = [roc_curve(*column) for column in zip(truth.T, scores.T, strict=True)]
     areas = [area_under(false, true) for false, true, _ in curves]
-    return float(sum(areas) / len(areas))
+    return _mean(areas)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """In the evaluator's steps, for its last bit: sum() makes other ones since Python 3.12."""
+    total = 0.0
+    for value in values:
+        total += value
+    return float(total / len(values))
 
 
 def one_against_rest(

@@ -80,19 +80,20 @@ void flips_on_a_grid(int bytes, uint64_t shuffle) {
   std::vector<int64_t> other = memory;
   const std::vector<int64_t> index = {0, 34, 6, 6, 0, 6, 35, -1};
   const std::vector<int64_t> operand = {1, -1, 64, 32, 127, -128, 1, 1};
-  const std::vector<int64_t> order = {7, 0, 4, 2, 3, 5, 1, 6};
+  const std::vector<int64_t> order = {7, 0, 4, 2, 3, 5, 1, 6}, sorted = {-1, 0, 0, 6, 6, 6, 34, 35};
   std::vector<int64_t> saved(8), expected(6), read(8);
   int32_t flag = 0;
   const GridWords<HostGrid> words{{shuffle}, strided(memory, bytes), &flag};
   for (int op = 0; op < 4; ++op) {
-    const Faults faults{index.data(), operand.data(), 1, 8, static_cast<Op>(op)};
+    const Faults faults{sorted.data(), operand.data(), 1, 8, static_cast<Op>(op)};
+    words.read(index.data(), 8, saved.data());
     words.corrupt(faults, order.data(), saved.data());
     corrupt_words(strided(other, bytes), {index.data(), operand.data(), 1, 6, faults.op},
                   expected.data());
     check(memory == other, "a grid corrupts as the CPU does");
     check(std::equal(expected.begin(), expected.end(), saved.begin()), "and saves the same");
     words.read(index.data(), 8, read.data());
-    words.restore(index.data(), order.data(), 8, saved.data());
+    words.restore(sorted.data(), order.data(), 8, saved.data());
     restore_words(strided(other, bytes), index.data(), 6, expected.data());
     check(memory == before && other == before, "a grid restores every word");
   }

@@ -31,9 +31,11 @@ def random(n: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
 
 def corrupt_on_grid(tensor, op, index, operand, shuffle):
     """Saved words and flag of the kernel itself, which checks what no host has checked."""
-    order, saved = torch.argsort(index, stable=True), torch.full_like(index, 77)
-    flag = torch.zeros(1, dtype=torch.int32)
-    head = native_words(tensor), op, index.data_ptr(), len(index), operand.data_ptr(), 1
+    saved, flag = torch.full_like(index, 77), torch.zeros(1, dtype=torch.int32)
+    words, (ascending, order) = native_words(tensor), torch.sort(index, stable=True)
+    read = words, index.data_ptr(), len(index), saved.data_ptr(), flag.data_ptr()
+    native().read_words_grid(*read, shuffle)
+    head = words, op, ascending.data_ptr(), len(index), operand.data_ptr(), 1
     native().corrupt_words_grid(*head, order.data_ptr(), saved.data_ptr(), flag.data_ptr(), shuffle)
     return saved, int(flag)
 

@@ -93,6 +93,19 @@ def test_ranking_is_exact(
         np.testing.assert_array_equal(column.numpy(), truth)
 
 
+@pytest.mark.parametrize("bits", ["all", "mantissa", "exponent", "sign", "3,9-12"])
+@pytest.mark.parametrize("kind", WEIGHTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_more_words_than_a_device_reads_at_once(device, dtype, kind, bits):
+    weight, grad = weights(kind, dtype, 20_000, 3), gradients("usual", dtype, 20_000, 3)
+    for finite_only, direction in ((True, None), (False, None), (True, "0to1"), (True, "1to0")):
+        options = {"bits": bits, "finite_only": finite_only, "direction": direction}
+        ranked = ops.rank_bits(weight.to(device), grad.to(device), 50, **options)
+        expected = oracle(weight, grad, 50, bits, finite_only, direction)
+        for column, truth in zip(ranked, expected, strict=True):
+            np.testing.assert_array_equal(column.numpy(), truth)
+
+
 @pytest.mark.parametrize("order", ["ascending", "descending"])
 def test_adverse_orders_are_exact_too(device, order):
     weight, grad = (

@@ -38,7 +38,7 @@ def read(path: Path) -> dict:
 
 
 def test_rows_are_the_figures_of_the_perturbed_images(run, model, dataset):
-    result = run()
+    result = run(device="cpu")
     test = dataset.test
     moved = pgd(model, test.images, test.labels, eps=0.1, step=0.05, steps=2)
     with torch.no_grad():
@@ -133,7 +133,8 @@ def test_a_number_out_of_range_is_told_before_the_others_are_tried(run):
 def test_a_model_that_has_no_gradient_is_named(run, dataset):
     class Detached(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(images.numpy().mean(axis=(1, 2))[:, :1].repeat(3, axis=1))
+            rows = images.cpu().numpy().mean(axis=(1, 2))[:, :1].repeat(3, axis=1)
+            return torch.from_numpy(rows).to(images.device)
 
     config = PerturbConfig(attack=("fgsm",))
     with pytest.raises(ConfigError, match="the model fails under fgsm"):

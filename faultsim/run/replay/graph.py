@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -63,7 +64,9 @@ def _captured(work: Work, device: torch.device) -> Graph:
 def _no_waiting() -> Iterator[None]:
     """Raises where the host waits for the device."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that torch calls this mode a prototype
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

@@ -172,8 +172,10 @@ def test_a_forward_of_ones_own_survives(vectors):
 
 
 def test_replicated_models_run_whole(vectors):
-    assert prefix_of(nn.DataParallel(stack()), vectors).cuts == []
-    half = nn.Sequential(stack(), nn.DataParallel(stack()), nn.Linear(8, 3)).eval()
+    place = "cuda" if torch.cuda.is_available() else "cpu"  # where DataParallel runs
+    vectors = vectors.to(place)
+    assert prefix_of(nn.DataParallel(stack().to(place)), vectors).cuts == []
+    half = nn.Sequential(stack(), nn.DataParallel(stack()), nn.Linear(8, 3)).eval().to(place)
     agree(half, FaultSpace(half), [vectors], trials=3)
 
 

@@ -1,0 +1,75 @@
+"""``python -m benchmarks.gpu.campaign NAME OUT``: one campaign, on the device and on the CPU.
+
+On the device twice, and once without replay: the journals must be the same, byte by byte. The CPU
+rounds otherwise, so there the faults must be the same and the accuracies near.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from faultsim.campaign import CampaignConfig, run_campaign
+from faultsim.campaign.journal import TRIALS
+
+BASE = CampaignConfig(flips=(1, 4), device="cuda", threads=1, limit=200, batch_size=64)
+CAMPAIGNS = {
+    "weights": replace(BASE, mode="random", trials=40),
+    "activations": replace(BASE, mode="random", target="activations", trials=40),
+    "states": replace(BASE, mode="random", target="states", trials=20),
+    "layer-wise": replace(BASE, mode="layer-wise", trials=2),
+    "worst-case": replace(BASE, mode="worst-case", trials=2),
+}
+NEAR, ENOUGH = 0.02, 0.95
+"""How far an accuracy may be from that on the CPU, and the share of trials that are so near."""
+
+
+SAME = "same faults as on the CPU"
+
+
+def journal(config: CampaignConfig, out: Path) -> bytes:
+    run_campaign(replace(config, out=str(out)))
+    return (out / TRIALS).read_bytes()
+
+
+def lines(text: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def compared(config: CampaignConfig, out: Path) -> dict[str, Any]:
+    """What the four runs have in common."""
+    first = journal(config, out / "first")
+    cpu = lines(journal(replace(config, device="cpu"), out / "cpu"))
+    on_device = lines(first)
+    pairs = list(zip(on_device, cpu, strict=True))
+    far = [abs(one["acc"] - other["acc"]) for one, other in pairs]
+    farthest = pairs[far.index(max(far))]
+    return {
+        "trials": len(on_device),
+        "repeats": journal(config, out / "second") == first,
+        "equal without replay": journal(replace(config, replay=False), out / "whole") == first,
+        SAME: all(a["faults"] == b["faults"] for a, b in pairs),
+        "accuracies near those on the CPU": sum(each <= NEAR for each in far) / len(far),
+        "the farthest": [shortened(line) for line in farthest] if max(far) > NEAR else None,
+    }
+
+
+def shortened(line: dict[str, Any]) -> str:
+    fault, counts = line["faults"][0], {key: line[key] for key in ("acc", "due", "sdc", "masked")}
+    return f"{len(line['faults'])} faults, {fault['tensor']} mask {fault['mask']}: {counts}"
+
+
+def main() -> int:
+    name, out = sys.argv[1], Path(sys.argv[2])
+    found = compared(CAMPAIGNS[name], out)
+    (out / "campaign.json").write_text(json.dumps(found, indent=1))
+    print(found)
+    near = found["accuracies near those on the CPU"] >= ENOUGH or not found[SAME]
+    return 0 if found["repeats"] and found["equal without replay"] and near else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

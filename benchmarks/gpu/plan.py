@@ -1,0 +1,51 @@
+"""What is run on a GPU: first what times nothing, all at once, then the benchmarks."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.gpu.campaign import CAMPAIGNS
+from benchmarks.gpu.steps import Step
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
+JUNIT = "--junitxml={out}/junit.xml"
+SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
+BENCHMARKS = {"test_cuda": 100, "test_scan_cuda": 60, "test_trial_cuda": 90}
+"""Files, and the seconds they may take."""
+
+# Without the caching allocator each tensor has bounds of its own, and is known to be unwritten; but
+# nothing that allocates can be captured. Where unwritten memory is sought, torch's kernels must be
+# watched too, which takes long: fewer tests there.
+EXACT_MEMORY = (("PYTORCH_NO_CUDA_MEMORY_CACHING", "1"),)
+FEWER = "not (transposed or narrowed or channels_last or strided or at_once)"
+KERNEL_TESTS = {
+    "memcheck": "cuda and not graph",
+    "initcheck": f"cuda and not graph and {FEWER}",
+}
+
+
+def _suite() -> Step:
+    return Step("tests", (*PYTEST, "tests", "--numprocesses=8", JUNIT), 240)
+
+
+def _sanitizer(tool: str) -> Step:
+    """The tests of the kernels; torch's own kernels are left alone where that is possible."""
+    ours = () if tool == "initcheck" else ("--kernel-name", "kernel_substring=faultsim")
+    options = ("--tool", tool, *ours, "--error-exitcode", "9", "--print-limit", "20")
+    tests = ("tests/ops", "-k", KERNEL_TESTS.get(tool, "cuda"), "-p", "no:xdist")
+    environment = EXACT_MEMORY if tool in KERNEL_TESTS else ()
+    return Step(tool, ("compute-sanitizer", *options, *PYTEST, *tests), 200, environment)
+
+
+def _campaign(name: str) -> Step:
+    command = (sys.executable, "-m", "benchmarks.gpu.campaign", name, "{out}")
+    return Step(f"campaign-{name}", command, 200)
+
+
+def _benchmark(name: str, limit: int) -> Step:
+    options = ("-p", "no:xdist", "--benchmark-json={out}/benchmarks.json")
+    return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
+
+
+TOGETHER = [_suite(), *map(_sanitizer, SANITIZERS), *map(_campaign, CAMPAIGNS)]
+ALONE = [_benchmark(name, limit) for name, limit in BENCHMARKS.items()]
