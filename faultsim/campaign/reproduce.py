@@ -19,6 +19,7 @@ from faultsim.config.importing import foreign_code
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
+from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome, Trial
 from faultsim.space import FaultSpace
@@ -77,13 +78,15 @@ def reproduce(
     if not trust_code:
         _check_code(directory, config, manifest.live)
     with reproducibly(config.threads):
-        experiment = make_experiment(config, work or make_workload(config, model, data))
-        _check_digests(experiment, manifest)
-        faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
-        split = str(line.cell.get("split", REPORTED))
-        again = experiment.run(Trial(faults, line.cell, split, line.n))
+        workload = work or make_workload(config, model, data)
+        with uncompiled(workload.model):
+            experiment = make_experiment(config, workload)
+            _check_digests(experiment, manifest)
+            faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
+            split = str(line.cell.get("split", REPORTED))
+            again = experiment.run(Trial(faults, line.cell, split, line.n))
     was, now = line.outcome.to_json(), again.to_json()
-    described = [str(fault) for fault in faults.describe(experiment.workload.model)]
+    described = [str(fault) for fault in faults.describe(workload.model)]
     return Reproduction(
         described, line.outcome, again, [key for key in was if was[key] != now.get(key)]
     )

@@ -47,5 +47,5 @@ def run(command: Campaign) -> int:
         raise
     show_result(console, config, result)
     for what, why in lost.items():
-        console.print(escape(f"Replay gave up {what}: {why}"), soft_wrap=True)
+        console.print(escape(f"Not replayed: {what}, since {why}"), soft_wrap=True)
     return 0

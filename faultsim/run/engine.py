@@ -70,4 +70,4 @@ def make_engine(
     try:
         return Prefix(workload.model, first.inputs, total, run=workload.run, size=first.size)
     except Exception as error:  # the golden run meets it again, and says what it is
-        return WholePass(workload, device, {"replay": cause(error)})
+        return WholePass(workload, device, {"all of it": cause(error)})

@@ -34,6 +34,9 @@ MEMORY = 1 << 30
 SAMPLE = 8
 """Samples of the pass in which a model is watched, where a batch can be cut."""
 
+OTHER_WAY = "they take another way through the model than the first"
+UNKEPT = "the output holds what cannot be kept as a copy"
+
 WHOLE = 0
 """The cut before which nothing runs."""
 
@@ -85,7 +88,7 @@ class Prefix:
         self._batches: list[Kept | None] = []
         first = next(trees.tensors(inputs), torch.empty(0))
         self._device = first.device
-        size = size or len(first)
+        size = size or (len(first) if first.ndim else 1)
         self._holds_inputs = nbytes(inputs) / max(1, size) * total <= MEMORY
         self.cuts: list[int] = []
         self.lost: dict[str, str] = {}
@@ -94,7 +97,7 @@ class Prefix:
         if self._modules:
             self._watch(inputs, size, total)
         if not self.cuts:
-            self.lost.setdefault("cuts", self._why_whole())
+            self.lost["all of it"] = self._why_whole()
 
     def _why_whole(self) -> str:
         if not self._modules:
@@ -139,7 +142,7 @@ class Prefix:
         try:
             return same_bits(golden, self.forward(sample, kept, cut))
         except (Unkept, Exception) as error:
-            self._lose("a cut", error)
+            self._lose("some cuts", error)
             return False
 
     def _lose(self, what: str, error: BaseException) -> None:
@@ -161,10 +164,10 @@ class Prefix:
         if output is None:
             output = self._run(inputs)
         held = inputs if self._holds_inputs else None
-        if not usual:
-            self.lost.setdefault("a batch", "it takes another way through the model than the first")
-        usual = usual and can_be_kept(output)
-        kept = Kept(shapes(inputs), held, *seen, copied(output)) if usual else None
+        keepable = can_be_kept(output)
+        kept = Kept(shapes(inputs), held, *seen, copied(output)) if usual and keepable else None
+        if kept is None:
+            self.lost.setdefault("some batches", OTHER_WAY if keepable else UNKEPT)
         self._batches.append(kept)
         return output
 
@@ -175,7 +178,7 @@ class Prefix:
                 self._model, self._modules, inputs, partial(self._keep, seen), run=self._run
             )
         except Exception as error:  # an error of the model's own will be met again
-            self._lose("a batch", error)
+            self._lose("some batches", error)
             return False, None
         return calls.same_way(self._calls), output
 
@@ -228,8 +231,10 @@ class Prefix:
         if kept is not None:
             try:
                 return self.forward(inputs, kept, self.cut(faults))
-            except (Unkept, Exception) as error:  # an error of the model's own will be met again
-                self._lose("a trial", error)
+            except (Unkept, Exception) as error:  # an error of the model's own is met again
+                output = self._run(inputs)
+                self._lose("some trials", error)
+                return output
         return self._run(inputs)
 
     def forward(self, inputs: Any, kept: Kept, cut: int) -> Any:

@@ -15,6 +15,7 @@ from faultsim.errors import InjectionError
 from faultsim.models.medmamba import medmamba
 from faultsim.run.experiment import Experiment
 from faultsim.run.replay import CapturedTrials, Prefix, captured, static
+from faultsim.run.replay.graph import Graph, capture
 from faultsim.run.trial import Trial
 from faultsim.workload.outputs import same_bits
 
@@ -116,38 +117,47 @@ def test_a_fault_that_never_fires_is_left_to_the_injector(network, batches, grap
         eager(network, faults, batches)
 
 
-def test_nothing_is_captured_twice(network, batches, graphs, monkeypatch):
-    faults = FaultSpace(network, include="head").sample(1, seed=0)
-    graphs.run(faults, batches)
+@pytest.fixture
+def captures(monkeypatch) -> list[Graph]:
+    """The graphs that are captured meanwhile."""
+    made: list[Graph] = []
 
-    def never(*_):
-        raise AssertionError("captured again")
+    def counted(*args) -> Graph:
+        made.append(capture(*args))
+        return made[-1]
 
-    monkeypatch.setattr("faultsim.run.replay.static.capture", never)
+    monkeypatch.setattr("faultsim.run.replay.static.capture", counted)
+    return made
+
+
+def test_nothing_is_captured_twice(network, batches, graphs, captures):
+    graphs.run(FaultSpace(network, include="head").sample(1, seed=0), batches)
+    before = len(captures)
     again = FaultSpace(network, include="head").sample(2, seed=1)
     assert all_same(graphs.run(again, batches), eager(network, again, batches))
+    assert len(captures) == before == 2  # one for each size of batch
 
 
-def test_graphs_used_longest_ago_are_let_go(network, batches, monkeypatch):
+def test_graphs_used_longest_ago_are_let_go(network, batches, monkeypatch, captures):
     monkeypatch.setattr(captured, "MOST", 2)
-    graphs = graphs_of(network, batches)
-    for layer in list(FaultSpace(network).layers().values())[::3] * 2:
-        faults = layer.sample(1, seed=0)
-        assert all_same(graphs.run(faults, batches), eager(network, faults, batches))
-        assert len(graphs._trials) <= 2
+    graphs, batch = graphs_of(network, batches), batches[:1]
+    space = FaultSpace(network, "activations", inputs=batches[0])
+    layers = [layer.sample(1, seed=0) for layer in space.layers().values()][:3] * 2
+    for faults in layers:
+        assert all_same(graphs.run(faults, batch), eager(network, faults, batch))
+    assert len(captures) == len(layers)  # in turn, no third is held
 
 
-def test_the_graph_used_last_stays(network, batches, monkeypatch):
+def test_the_graph_used_last_stays(network, batches, monkeypatch, captures):
     monkeypatch.setattr(captured, "MOST", 3)
     graphs, batch = graphs_of(network, batches), batches[:1]
     space = FaultSpace(network, "activations", inputs=batches[0])
     first, *others = [layer.sample(1, seed=0) for layer in space.layers().values()][:6]
     graphs.run(first, batch)
-    kept = next(iter(graphs._trials.values()))
     for faults in others:
         graphs.run(faults, batch)
         graphs.run(first, batch)
-    assert kept in graphs._trials.values()
+    assert len(captures) == 1 + len(others)
 
 
 def test_what_does_not_fit_is_left_to_the_injector(network, batches, graphs, monkeypatch):
@@ -289,13 +299,14 @@ class Quiet(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
-def test_a_replay_asks_nothing_of_the_host(network, batches, target):
+def test_a_replay_asks_nothing_of_the_host(network, batches, target, captures):
     graphs = graphs_of(network, batches)
     faults = FaultSpace(network, target, inputs=batches[0]).sample(3, seed=0)
     graphs.run(faults, batches)
-    for trial in graphs._trials.values():
+    assert captures
+    for graph in captures:
         with Quiet():
-            trial._graph.replay()
+            graph.replay()
 
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
