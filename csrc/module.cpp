@@ -93,6 +93,7 @@ void register_patch(py::module_& m) {
             return Patch(std::move(tensors), patch_faults(table));
           }))
       .def_property_readonly("struck", &Patch::struck)
+      .def_property_readonly("changed", &Patch::changed)
       .def("strike", &Patch::strike, NoGil())
       .def("restore", &Patch::restore, NoGil());
 }

@@ -43,10 +43,11 @@ template <class Grid>
 void register_grid_patch(py::module_& m, const char* name) {
   using Bound = GridPatch<Grid>;
   py::class_<Bound>(m, name)
-      .def(py::init([](uintptr_t tensors, uintptr_t faults, int64_t n, uintptr_t saved) {
-        return Bound(
-            {pointer<Words>(tensors), pointer<PatchFault>(faults), n, pointer<int64_t>(saved)});
-      }))
+      .def(py::init(
+          [](uintptr_t tensors, uintptr_t faults, int64_t n, uintptr_t saved, uintptr_t changed) {
+            return Bound({pointer<Words>(tensors), pointer<PatchFault>(faults), n,
+                          pointer<int64_t>(saved), pointer<uint64_t>(changed)});
+          }))
       .def_property_readonly("struck", &Bound::struck)
       .def(
           "strike", [](Bound& patch, uintptr_t grid) { patch.strike({grid}); }, NoGil())

@@ -29,12 +29,21 @@ class Patch {
 
   bool struck() const { return struck_; }
   void strike();
-  void restore();  // last fault first; does nothing unless struck
+
+  // Writes back the words that are as the strike left them, last fault first; does nothing unless
+  // struck. What somebody wrote meanwhile stays.
+  void restore();
+
+  // The first fault whose word the last restore found to be neither as struck nor as before, or -1.
+  int64_t changed() const { return changed_; }
 
  private:
+  int64_t first_changed(const std::vector<size_t>& odd) const;
+
   std::vector<Words> tensors_;
   std::vector<PatchFault> faults_;
   std::vector<int64_t> saved_;
+  int64_t changed_ = -1;
   bool struck_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "patch.h"
@@ -44,14 +45,37 @@ void Patch::strike() {
 
 void Patch::restore() {
   if (!struck_) return;
+  std::vector<size_t> odd;
   for (size_t i = faults_.size(); i-- > 0;) {
     const Words& words = tensors_[faults_[i].tensor];
     with_word(words.bytes, [&](auto zero) {
       using Word = decltype(zero);
-      static_cast<Word*>(words.data)[words.offset(faults_[i].index)] = static_cast<Word>(saved_[i]);
+      Word& word = static_cast<Word*>(words.data)[words.offset(faults_[i].index)];
+      const Word before = static_cast<Word>(saved_[i]);
+      if (word == corrupt<Word>(faults_[i].op, before, static_cast<Word>(faults_[i].operand)))
+        word = before;
+      else
+        odd.push_back(i);
     });
   }
+  changed_ = first_changed(odd);
   struck_ = false;
+}
+
+// What a word was before is known by the first of its faults.
+int64_t Patch::first_changed(const std::vector<size_t>& odd) const {
+  std::unordered_set<const void*> seen;
+  for (auto i = odd.rbegin(); i != odd.rend(); ++i) {
+    const Words& words = tensors_[faults_[*i].tensor];
+    bool is_changed = false;
+    with_word(words.bytes, [&](auto zero) {
+      using Word = decltype(zero);
+      const Word* word = static_cast<const Word*>(words.data) + words.offset(faults_[*i].index);
+      is_changed = seen.insert(word).second && *word != static_cast<Word>(saved_[*i]);
+    });
+    if (is_changed) return static_cast<int64_t>(*i);
+  }
+  return -1;
 }
 
 }  // namespace faultsim

@@ -1,5 +1,6 @@
 // The faults of a patch struck and restored in parallel; see patch.h.
 #pragma once
+#include "atomics.h"
 #include "grid.h"
 #include "patch.h"
 
@@ -12,6 +13,9 @@ struct PatchTables {
   const PatchFault* faults;
   int64_t n;
   int64_t* saved;
+  // Where a restore notes the first fault whose word is neither as struck nor as before, and leaves
+  // it; all bits are set where there is none. Null: every word is restored, whatever it is.
+  uint64_t* changed;
 
   // Whether thread `at` is at the head of the faults of one word, and has them all to do.
   FAULTSIM_HD bool leads(int64_t at) const {
@@ -27,6 +31,7 @@ struct StrikePatch {
   PatchTables patch;
 
   FAULTSIM_HD void operator()(int64_t at) const {
+    if (at == 0 && patch.changed != nullptr) *patch.changed = ~uint64_t{0};
     if (!patch.leads(at)) return;
     switch (patch.tensors[patch.faults[at].tensor].bytes) {
       case 1:
@@ -70,8 +75,19 @@ struct RestorePatch {
   template <class Word>
   FAULTSIM_HD void restore_word(int64_t at) const {
     const Words& words = patch.tensors[patch.faults[at].tensor];
-    const int64_t where = words.offset(patch.faults[at].index);
-    static_cast<Word*>(words.data)[where] = static_cast<Word>(patch.saved[at]);
+    Word& word = static_cast<Word*>(words.data)[words.offset(patch.faults[at].index)];
+    const Word before = static_cast<Word>(patch.saved[at]);
+    if (patch.changed == nullptr || word == struck_word(at, before))
+      word = before;
+    else if (word != before)
+      fetch_min(patch.changed, static_cast<uint64_t>(at));
+  }
+
+  template <class Word>
+  FAULTSIM_HD Word struck_word(int64_t first, Word word) const {
+    for (int64_t i = first; i < patch.n && patch.same_word(first, i); ++i)
+      word = corrupt<Word>(patch.faults[i].op, word, static_cast<Word>(patch.faults[i].operand));
+    return word;
   }
 };
 

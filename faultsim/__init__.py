@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from faultsim import ops as ops
+    from faultsim import perturb as perturb
     from faultsim.campaign import CampaignConfig as CampaignConfig
     from faultsim.campaign import run_campaign as run_campaign
     from faultsim.data import load_data as load_data
@@ -25,10 +27,14 @@ if TYPE_CHECKING:
     from faultsim.injector import inject as inject
     from faultsim.models import load_model as load_model
     from faultsim.space import FaultSpace as FaultSpace
+    from faultsim.workload import Batch as Batch
+    from faultsim.workload import Task as Task
+    from faultsim.workload import Workload as Workload
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Batch": "faultsim.workload",
     "CampaignConfig": "faultsim.campaign",
     "Fault": "faultsim.faults",
     "FaultSet": "faultsim.faults",
@@ -36,26 +42,34 @@ _HOMES = {
     "FaultSpace": "faultsim.space",
     "Injector": "faultsim.injector",
     "Site": "faultsim.faults",
+    "Task": "faultsim.workload",
+    "Workload": "faultsim.workload",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
     "run_campaign": "faultsim.campaign",
 }
 
-_MODULES = ("ops", "perturb")
+_MODULES = {
+    "ops": "faultsim.ops",
+    "perturb": "faultsim.perturb",
+    "tasks": "faultsim.workload.tasks",
+}
 
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"faultsim.{name}")
-    else:
-        raise AttributeError(f"module 'faultsim' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker that saw this would take any misspelt name
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        elif name in _MODULES:
+            value = importlib.import_module(_MODULES[name])
+        else:
+            raise AttributeError(f"module 'faultsim' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

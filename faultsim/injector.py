@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from faultsim.errors import InjectionError
-from faultsim.faults import FaultSet
-from faultsim.ops import Patch
-from faultsim.targets.activations import ActivationFaults
-from faultsim.targets.states import StateFaults
-from faultsim.targets.transient import TransientFaults
-from faultsim.targets.weights import Holder, hold
+from faultsim.faults import Fault, FaultSet
+from faultsim.faults.columns import listed_faults
+from faultsim.space import FaultSpace
+from faultsim.targets.armed import Armed
 
-TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
-_ARMED: WeakKeyDictionary[nn.Module, list[Injector]] = WeakKeyDictionary()
+Faults = FaultSet | Fault | Iterable[Fault]
 
 
-def inject(model: nn.Module, faults: FaultSet) -> Injector:
+def inject(model: nn.Module, faults: Faults) -> Injector:
     """A context in which ``model`` carries ``faults``.
 
     Weights are corrupted in place in the model's own storage; activations and the hidden states
@@ -28,9 +29,15 @@ def inject(model: nn.Module, faults: FaultSet) -> Injector:
     a graph recorded before raises instead of using other values; leaves that require grad are
     struck all the same.
 
+    A struck word that somebody writes meanwhile (an optimiser step, BatchNorm in train mode) keeps
+    what it was given, and leaving the context raises :class:`InjectionError`. To train under
+    faults, compute gradients inside and step the optimiser outside. A copy or pickle that is made
+    of the model inside carries the faults for good.
+
     Args:
         model: The module whose tensors the faults name.
-        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them.
+        faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them; or a fault or several,
+            which may name their weights: ``Fault("fc.weight", (3, 17), bit=30)``.
 
     Returns:
         An :class:`Injector`, to be used in a ``with`` statement.
@@ -41,89 +48,63 @@ def inject(model: nn.Module, faults: FaultSet) -> Injector:
 class Injector:
     """Faults on one model, armed between :meth:`arm` and :meth:`disarm` or inside ``with``.
 
-    Nested injectors on one model unwind last in, first out.
+    Nested injectors on one model unwind last in, first out, and belong to one thread. An injector
+    that is armed and forgotten is disarmed, with a ResourceWarning, once nothing refers to it. So
+    is one that an interrupt catches on the doorstep of ``with``, where no code of its own runs: in
+    the instruction that calls ``__exit__``, or after :meth:`arm` returned.
 
     Attributes:
         model: The module struck.
         faults: The faults.
     """
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: Faults) -> None:
         self.model = model
-        self.faults = faults
-        self._holders: list[Holder] = []
-        self._patch: Patch | None = None
-        self._hooked: list[TransientFaults] = []
-        self._stack: list[Injector] = []  # of the model, once armed
+        self.faults = _placed(model, faults)
+        self._armed: Armed | None = None
+        self._stack: list[Armed] = []  # of the model, once armed
 
     def arm(self) -> None:
         """Strikes the weights and hooks what is struck during a forward pass.
 
         Raises:
             FaultError: A tensor is missing, or has another dtype or shape. Nothing is touched.
-            InjectionError: Already armed.
+            InjectionError: Already armed, another thread has armed faults on the model, or it has
+                words that cannot be struck. Nothing is touched.
         """
-        if self in self._stack:
+        if self._armed in self._stack:
             raise InjectionError("this injector is armed already; disarm it first")
-        faults = self.faults.of_kind("weights")
-        self._holders = hold(self.model, faults.sites)
-        self._patch = Patch([holder.tensor for holder in self._holders], faults.table)
-        self._stack = _ARMED.setdefault(self.model, [])
-        self._stack.append(self)
-        self._hooked = []
+        armed, self._stack = Armed(self.model, self.faults), _ARMED.setdefault(self.model, [])
         try:
-            if len(faults) < len(self.faults):
-                kinds = {site.kind for site in self.faults.sites}
-                for make in TRANSIENT:
-                    if make.kind in kinds:
-                        self._hooked.append(make(self.model, self.faults))
-            self._patch.strike()
-            for holder in self._holders:
-                holder.commit()
+            _push(self._stack, armed)
+            self._armed = armed
+            armed.strike()
         except BaseException:
-            self.disarm()
+            _release(self._stack, armed)
             raise
 
     def disarm(self) -> None:
         """Writes the saved words back and removes the hooks; a second call does nothing.
 
         Raises:
-            InjectionError: Another injector was armed later and still is, or a tensor's storage
-                was replaced meanwhile (``.half()``, ``.to()``, an optimiser).
+            InjectionError: Another injector was armed later and still is. Or the model is disarmed,
+                but a word was written meanwhile, or a tensor's storage was replaced (``.half()``,
+                ``.to()``, an optimiser).
         """
-        if self not in self._stack:
+        armed = self._armed
+        if armed is None:
             return
-        if self._stack[-1] is not self:
+        if armed in self._stack and _last(self._stack, armed.thread) is not armed:
             raise InjectionError("nested injectors must be disarmed last in, first out")
-        interrupt: KeyboardInterrupt | None = None
-        while self in self._stack:
-            try:
-                self._undo()
-            except KeyboardInterrupt as error:  # finish first: a half-restored model is worse
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
-
-    def _undo(self) -> None:
-        for faults in self._hooked:
-            faults.remove()
-        for holder in self._holders:
-            holder.release()
-        if self._patch is not None:
-            self._patch.restore()
-        moved = [holder.site.name for holder in self._holders if holder.moved()]
-        self._holders, self._patch = [], None
-        self._stack.pop()
-        if moved:
-            raise InjectionError(
-                f"{moved[0]} got new storage while faults were armed (.half(), .to() or an "
-                "optimiser?): the faults may live on in the copy, so reload the weights"
-            )
+        self._release()
+        self._armed = None
+        armed.check_undone()
 
     def advance(self, samples: int) -> None:
         """Says that so many samples have passed through, for faults in one sample of many."""
-        for faults in self._hooked:
-            faults.offset += samples
+        if self._armed is not None:
+            for faults in self._armed.transient:
+                faults.offset += samples
 
     def __enter__(self) -> Injector:
         self.arm()
@@ -135,7 +116,82 @@ class Injector:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.disarm()
-        if kind is None:
-            for faults in self._hooked:
+        try:
+            armed = self._armed
+            self.disarm()
+        except InjectionError as problem:
+            if error is None:
+                raise
+            warnings.warn(str(problem), RuntimeWarning, stacklevel=2)  # the first error passes on
+        except BaseException:
+            self._release()
+            raise
+        if error is None and armed is not None:
+            for faults in armed.transient:
                 faults.check_fired()
+
+    def __del__(self) -> None:
+        if getattr(self, "_armed", None) in getattr(self, "_stack", ()):  # it may be half made
+            self._release()
+            warnings.warn(
+                f"faults on {type(self.model).__name__} were armed and forgotten; they are disarmed"
+                " now: use `with`, or call disarm()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of an injector to be copied or pickled; raises InjectionError while it is armed."""
+        if self._armed in self._stack:
+            raise InjectionError("an armed injector cannot be copied or pickled; disarm it first")
+        return {**self.__dict__, "_armed": None, "_stack": []}
+
+    def _release(self) -> None:
+        if self._armed is not None:
+            try:
+                _release(self._stack, self._armed)
+            except BaseException:  # a half-restored model is worse than a late interrupt
+                _release(self._stack, self._armed)
+                raise
+
+
+_ARMED: WeakKeyDictionary[nn.Module, list[Armed]] = WeakKeyDictionary()
+"""What is armed on each model, the last on top; all but the first one's thread are on the way out.
+
+Every change is a single call that no other thread can come between.
+"""
+
+
+def _push(stack: list[Armed], armed: Armed) -> None:
+    stack.append(armed)  # before looking: of two threads that do so, one finds itself second
+    if stack[0].thread != armed.thread:
+        raise InjectionError(
+            "another thread has faults armed on this model; disarm them first, or give each thread "
+            "a model of its own"
+        )
+
+
+def _release(stack: list[Armed], armed: Armed) -> None:
+    """Undoes faults, as soon as none are on top of them; may be called again."""
+    armed.released = True
+    while (last := _last(stack, armed.thread)) is not None and last.released:
+        last.undo()
+        with suppress(ValueError):  # forgotten ones may be collected in another thread
+            stack.remove(last)
+
+
+def _last(stack: list[Armed], thread: int) -> Armed | None:
+    for armed in reversed(stack):
+        if armed.thread == thread:
+            return armed
+    return None
+
+
+def _placed(model: nn.Module, faults: Faults) -> FaultSet:
+    """The faults as a set, those that only name a weight in the model's."""
+    if isinstance(faults, FaultSet):
+        return faults
+    listed = listed_faults(faults)
+    named = any(isinstance(fault.site, str) for fault in listed)
+    return FaultSet.of(listed, FaultSpace(model, integers=True) if named else ())

@@ -32,7 +32,11 @@ class FaultSpace:
     Attributes:
         sites: The tensors in the space, in model order.
         bits: The selected bits of each site's word, ascending.
-        skipped: Tensors that the patterns take but no fault can strike, with the reason.
+        skipped: What the patterns take but no fault can strike (a dtype without a format, a module
+            that did not run), with the reason. What functions compute inside a module is no
+            output, and is not listed.
+        whole: Names of the sites whose samples cannot be told apart, with the reason: a fault
+            strikes such an output once a pass, whatever the batch size.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class FaultSpace:
         *,
         inputs: Any = None,
         integers: bool = False,
+        run: Callable[[Any], Any] | None = None,
     ) -> None:
         """Lists the fault sites of ``model``.
 
@@ -57,8 +62,12 @@ class FaultSpace:
                 or a range (``"23-30"``), or a mix of those.
             include: Name patterns to keep (shell wildcards; a module's name takes all below it).
             exclude: Name patterns to leave out.
-            inputs: A batch for one forward pass, which activations and states need.
+            inputs: A batch, which activations and states need: a tensor, a tuple of arguments, or
+                a mapping of keyword arguments. It is run as it is, then some of its samples in
+                batches of two and three, which shows where each output holds its samples.
             integers: Whether integer buffers are struck too.
+            run: How ``inputs`` go through the model; by default a tuple as its arguments, a
+                mapping as keywords.
 
         Raises:
             FaultError: A pattern that matches nothing, an unknown target, or an empty space.
@@ -66,6 +75,7 @@ class FaultSpace:
         """
         targets = (targets,) if isinstance(targets, str) else tuple(targets)
         self.skipped: dict[str, str] = {}
+        self.whole: dict[str, str] = {}
         sites: list[Site] = []
         for target in targets:
             if target == "weights":
@@ -73,11 +83,16 @@ class FaultSpace:
             elif target == "activations":
                 from faultsim.targets.activations import activation_sites
 
-                sites += activation_sites(model, inputs)
+                found, skipped, whole = activation_sites(model, inputs, run)
+                sites += found
+                self.skipped |= skipped
+                self.whole |= whole
             elif target == "states":
                 from faultsim.targets.states import state_sites
 
-                sites += state_sites(model, inputs)
+                found, whole = state_sites(model, inputs, run)
+                sites += found
+                self.whole |= whole
             else:
                 raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
         if not sites and targets == ("states",):
@@ -152,7 +167,7 @@ class FaultSpace:
 
     def _part(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> FaultSpace:
         part = object.__new__(type(self))
-        part.skipped = {}
+        part.skipped, part.whole = {}, self.whole
         part._set(sites, bits)
         return part
 

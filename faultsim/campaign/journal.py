@@ -1,78 +1,100 @@
-"""The campaign directory: ``manifest.json``, ``trials-0.jsonl`` and ``summary.json``."""
+"""The journal of a campaign at work: one process at a time appends to it, trial by trial."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from faultsim.errors import ConfigError, JournalError
+import msgspec
 
-MANIFEST, TRIALS, SUMMARY = "manifest.json", "trials-0.jsonl", "summary.json"
+from faultsim.campaign.directory import EARLIER, MANIFEST, SUMMARY, TRIALS
+from faultsim.campaign.lines import Line, trials_in
+from faultsim.campaign.manifest import check_same, grows, read_manifest
+from faultsim.errors import ConfigError, JournalError
+from faultsim.files import parse, read_lines, replacing, write_json
+from faultsim.files.writing import lock
+from faultsim.run.trial import Trial
+
 COMPARED = ("config", "model", "data")
-RUNS = Path("runs")
 
 
 class Journal:
     """Append-only record of one campaign, one JSON line a trial.
 
+    Where a campaign is given more trials, the lines that there are wait in :data:`EARLIER` and are
+    taken over as the plan comes to them, so that the journal is that of one campaign of so many.
+
     Attributes:
         directory: The campaign directory.
-        recorded: Lines of the trials already run, in order.
+        recorded: The trials already run, in order.
     """
 
     def __init__(self, directory: Path, manifest: Mapping[str, Any], *, resume: bool) -> None:
-        """Creates the directory, or opens it to go on.
+        """Creates the directory, or opens it to go on. Nothing is written before it is locked.
 
         Args:
             directory: Created with its parents.
             manifest: JSON-able; its ``config``, ``model`` and ``data`` must be those of a
-                campaign that is resumed.
+                campaign that is resumed, but for more trials of a kind that can be added to.
             resume: Go on with what is there.
 
         Raises:
-            ConfigError: The directory cannot be written, or holds a campaign and ``resume`` is
-                off.
-            JournalError: Nothing to resume, another campaign, or another process at work on it.
+            ConfigError: The directory cannot be written, or holds a campaign or trials and
+                ``resume`` is off.
+            JournalError: Nothing to resume, another campaign, more trials than it plans, or
+                another process at work on it.
         """
         self.directory = directory
-        self.recorded: list[dict[str, Any]] = []
+        self.recorded: list[Line] = []
+        self._earlier: dict[bytes, Line] = {}
+        self._check_use(resume)
         try:
-            if resume:
-                self._check(manifest)
-            else:
-                self._create(manifest)
-            self._file = (directory / TRIALS).open("ab+")
+            directory.mkdir(parents=True, exist_ok=True)
+            # Without a buffer: what could not be written is not tried again by close().
+            self._file = (directory / TRIALS).open("ab", buffering=0)
         except OSError as error:
             raise ConfigError(f"cannot write {directory}: {error.strerror}") from None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock(self._file.fileno(), f"the campaign in {directory}")
+            self._check_use(resume)
+            if resume:
+                self._go_on(manifest)
+            else:
+                write_json(directory / MANIFEST, manifest)
+        except BaseException:
             self._file.close()
-            raise JournalError(f"another process is running the campaign in {directory}") from None
-        self._recover()
+            raise
 
-    def append(self, line: Mapping[str, Any]) -> None:
+    def append(self, line: Mapping[str, Any]) -> Line:
         """Records one trial; it survives the process from here on.
 
         Raises:
             JournalError: The disk is full or gone.
         """
-        text = json.dumps(line, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text = json.dumps(line, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+        rest = memoryview(text + b"\n")
         try:
-            self._file.write(text.encode() + b"\n")
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise JournalError(f"cannot write {self.directory}: {error.strerror}") from None
+        return parse(text, Line)
+
+    def adopt(self, number: int, trial: Trial) -> Line | None:
+        """Records as trial ``number`` what is known of it from before there were more trials."""
+        known = self._earlier.get(_key(dict(trial.cell), trial.faults.records()))
+        if known is None:
+            return None
+        return self.append(msgspec.to_builtins(known) | {"trial": number})
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes ``summary.json``, whole or not at all."""
         write_json(self.directory / SUMMARY, summary)
+        (self.directory / EARLIER).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._file.close()
@@ -88,116 +110,69 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _create(self, manifest: Mapping[str, Any]) -> None:
-        if (self.directory / MANIFEST).exists():
+    def _check_use(self, resume: bool) -> None:
+        """Refuses a directory that is not what it is asked to be."""
+        manifest, trials = self.directory / MANIFEST, self.directory / TRIALS
+        try:
+            there, used = manifest.exists(), trials.exists() and trials.stat().st_size > 0
+        except OSError as error:
+            raise ConfigError(f"cannot write {self.directory}: {error.strerror}") from None
+        if resume and not there:
+            raise JournalError(f"{self.directory} holds no campaign: it has no {MANIFEST}")
+        if there and not resume:
             raise ConfigError(
                 f"{self.directory} holds a campaign: give --resume to go on with it, or another "
                 "--out"
             )
-        self.directory.mkdir(parents=True, exist_ok=True)
+        if used and not resume:
+            raise ConfigError(
+                f"{self.directory} holds {TRIALS} but no {MANIFEST} to say what they are: give "
+                "another --out"
+            )
+
+    def _go_on(self, manifest: Mapping[str, Any]) -> None:
+        """Reads what is there, and checks all of it before a torn last line is cut off."""
+        was = read_manifest(self.directory)
+        growing = grows(was, manifest)
+        now = {**manifest, "config": {**manifest["config"]}}
+        if growing:
+            now["config"]["trials"] = was.config["trials"]
+        check_same(self.directory, msgspec.to_builtins(was), now, COMPARED)
+        end = self._read()
+        was.check_number(self.directory / TRIALS, len(self.recorded))
+        self._read_earlier()
+        self._file.truncate(end)
+        if growing:
+            self._grow(manifest)
+
+    def _read(self) -> int:
+        """Reads the lines; returns where the last whole one ends."""
+        end, path = 0, self.directory / TRIALS
+        with path.open("rb") as file:
+            for line in trials_in(file, path):
+                self.recorded.append(line)
+                end = file.tell()
+        return end
+
+    def _read_earlier(self) -> None:
+        path = self.directory / EARLIER
+        if path.exists():
+            with path.open("rb") as file:
+                for line in read_lines(file, Line, path, JournalError):
+                    self._earlier[_key(line.cell, line.faults)] = line
+
+    def _grow(self, manifest: Mapping[str, Any]) -> None:
+        """Begins the journal anew; what is recorded is put aside first, and told last."""
+        self._earlier |= {_key(line.cell, line.faults): line for line in self.recorded}
+        with replacing(self.directory / EARLIER, JournalError) as draft, draft.open("wb") as file:
+            file.writelines(msgspec.json.encode(line) + b"\n" for line in self._earlier.values())
+            os.fsync(file)
+        (self.directory / SUMMARY).unlink(missing_ok=True)
+        self._file.truncate(0)
+        self.recorded = []
         write_json(self.directory / MANIFEST, manifest)
 
-    def _check(self, manifest: Mapping[str, Any]) -> None:
-        check_same(self.directory, read_manifest(self.directory), manifest, COMPARED)
 
-    def _recover(self) -> None:
-        """Reads the lines; a torn last one is cut off."""
-        self._file.seek(0)
-        text = self._file.read()
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
-            self._file.truncate(whole)
-        self._file.seek(0, os.SEEK_END)
-        self.recorded = parse_lines(text[:whole], self.directory)
-
-
-def fresh_directory(name: str) -> Path:
-    """The first of runs/NAME-1, runs/NAME-2, … that is not there yet."""
-    numbered = (RUNS / f"{name}-{number}" for number in count(1))
-    return next(path for path in numbered if not path.exists())
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a campaign directory.
-
-    Raises:
-        JournalError: There is none that can be read.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise JournalError(f"{directory} holds no campaign: {error}") from None
-    return manifest
-
-
-def read_trials(directory: Path) -> list[dict[str, Any]]:
-    """All whole lines of a campaign directory.
-
-    Raises:
-        JournalError: There are none, or one is damaged.
-    """
-    try:
-        text = (directory / TRIALS).read_bytes()
-    except OSError as error:
-        raise JournalError(f"{directory} holds no trials: {error.strerror}") from None
-    return parse_lines(text[: text.rfind(b"\n") + 1], directory)
-
-
-def parse_lines(text: bytes, directory: Path) -> list[dict[str, Any]]:
-    """Journal lines, which must number the trials from 0."""
-    lines = []
-    for number, line in enumerate(text.splitlines()):
-        try:
-            lines.append(json.loads(line))
-            intact = lines[-1]["trial"] == number
-        except (ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
-            raise JournalError(f"line {number + 1} of {directory / TRIALS} is damaged")
-    return lines
-
-
-def check_same(
-    place: Path, recorded: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]
-) -> None:
-    """Refuses to go on with what was begun otherwise.
-
-    Args:
-        place: Of the record, for the message.
-        recorded: Its tables, by name.
-        now: Those of this run.
-        parts: Names of the tables that must agree.
-
-    Raises:
-        JournalError: It names the first difference.
-    """
-    fresh = json.loads(json.dumps(now))
-    for part in parts:
-        before, after = recorded.get(part) or {}, fresh[part]
-        for key in dict.fromkeys([*before, *after]):
-            was, new = before.get(key), after.get(key)
-            if was != new:
-                raise JournalError(
-                    f"{place} was begun with {part} {key} = {was}, now it is {new}; resume with "
-                    "the same, or start another"
-                )
-
-
-def write_json(path: Path, document: Mapping[str, Any], indent: int | None = 1) -> None:
-    """Writes a document whole or not at all; non-ASCII text stays readable.
-
-    Args:
-        path: Of the file.
-        document: JSON-able.
-        indent: Of nested values; None for one line.
-
-    Raises:
-        JournalError: The disk is full or gone.
-    """
-    text = json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
-    draft = path.with_suffix(".tmp")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        raise JournalError(f"cannot write {path}: {error.strerror}") from None
+def _key(cell: Any, faults: Any) -> bytes:
+    """Of a trial: equal faults in equal conditions have equal outcomes."""
+    return msgspec.json.encode((cell, faults))

@@ -1,55 +1,181 @@
-"""What a campaign was run with."""
+"""What a campaign was run with: ``manifest.json``."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import field
 
+from faultsim.campaign.lines import OutcomeRecord
 from faultsim.campaign.versions import versions
-from faultsim.config import CampaignConfig
-from faultsim.data.dataset import SPLITS
-from faultsim.run.bench import Bench
+from faultsim.config import CampaignConfig, checked_settings
+from faultsim.errors import ConfigError, JournalError
+from faultsim.files import Count, Record, read_json
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
 from faultsim.space import FaultSpace
+from faultsim.workload.workload import REPORTED, SEARCHED
+
+MANIFEST = "manifest.json"
+EXTENSIBLE = ("random", "layer-wise", "bit-wise")
+"""Modes whose trials are independent of one another, so that there can be more of them."""
+
+
+class ModelRecord(Record):
+    digest: str
+
+
+class DataRecord(Record):
+    name: str
+    digest: str
+    task: str = ""
+    positive: int | None = None
+    images: dict[str, Count] | None = None
+    samples: dict[str, Count] | None = None
+
+
+class SpaceRecord(Record):
+    tensors: Count = 0
+    bits: Count = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    sites: dict[str, str] = field(default_factory=dict)
+
+
+class Manifest(Record):
+    """What a campaign was run with.
+
+    Attributes:
+        config: The settings.
+        live: What was given as an object rather than by name: ``model``, ``data``.
+        model: Its digest.
+        data: Name, digest, task and sizes.
+        space: The bits that could be struck; the dtype of each tensor, in the model's order.
+        golden: The golden run on the test split, of perturbed images where there are such.
+        versions: Of faultsim and what it stands on.
+        clean: The golden run on the images as they are, where others are perturbed.
+        planned: How many trials there are to be, or at most; None where it was not recorded.
+    """
+
+    config: dict[str, Any]
+    model: ModelRecord
+    data: DataRecord
+    space: SpaceRecord
+    golden: OutcomeRecord
+    versions: dict[str, str]
+    live: list[str] = field(default_factory=list)
+    clean: OutcomeRecord | None = None
+    planned: Count | None = None
+
+    @property
+    def settings(self) -> CampaignConfig:
+        """The settings as they were given, without what is no part of a campaign.
+
+        Raises:
+            ConfigError: They are none of a campaign.
+        """
+        return CampaignConfig(**checked_settings(self.config))
+
+    def check_number(self, path: Path, trials: int) -> None:
+        """Raises JournalError where a journal has more trials than were planned."""
+        if self.planned is not None and trials > self.planned:
+            raise JournalError(
+                f"{path} has {trials} trials, more than the {self.planned} that {MANIFEST} plans"
+            )
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of a campaign directory.
+
+    Raises:
+        JournalError: There is none, or it is damaged.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise JournalError(f"{directory} holds no campaign: it has no {MANIFEST}")
+    manifest = read_json(path, Manifest, JournalError)
+    lacking = [name for name in NEEDED if name not in manifest.config]
+    if lacking:
+        raise JournalError(f"{path}: $.config: missing required field {lacking[0]}")
+    try:
+        _ = manifest.settings
+    except ConfigError as error:
+        raise JournalError(f"{path}: $.config: {error}") from None
+    return manifest
+
+
+NEEDED = ("mode", "data", "seed", "target", "flips", "ber", "bits", "op", "direction")
+"""Settings that every campaign has recorded; later ones have their defaults where they lack."""
+
+
+def grows(was: Manifest, now: Mapping[str, Any]) -> bool:
+    """Whether a campaign is asked for more trials than it was begun with, and can have them."""
+    more = was.planned is not None and now["planned"] > was.planned
+    return more and now["config"]["mode"] in EXTENSIBLE and "trials" in was.config
+
+
+def check_same(
+    place: Path, recorded: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]
+) -> None:
+    """Refuses to go on with what was begun otherwise.
+
+    Args:
+        place: Of the record, for the message.
+        recorded: Its tables, by name.
+        now: Those of this run.
+        parts: Names of the tables that must agree.
+
+    Raises:
+        JournalError: It names the first difference.
+    """
+    fresh = json.loads(json.dumps(now))
+    for part in parts:
+        before, after = recorded.get(part) or {}, fresh[part]
+        for key in dict.fromkeys([*before, *after]):
+            was, new = before.get(key), after.get(key)
+            if was != new:
+                raise JournalError(
+                    f"{place} was begun with {part} {key} = {was}, now it is {new}; resume with "
+                    "the same, or start another"
+                )
 
 
 def manifest_of(
     config: CampaignConfig,
     live: list[str],
-    bench: Bench,
+    experiment: Experiment,
     space: FaultSpace,
     golden: Outcome,
     clean: Outcome | None,
+    planned: int,
 ) -> dict[str, Any]:
     """The manifest of a campaign; resuming compares its ``config``, ``model`` and ``data``.
 
     Args:
         config: The settings.
-        live: What was given as an object rather than by name: ``model``, ``data``.
-        bench: The model and its data.
+        live: What was given as an object rather than by name: ``model``, ``data``, ...
+        experiment: The workload.
         space: The bits that may be struck.
-        golden: The golden run on the test split.
+        golden: The golden run that results are compared with.
         clean: The same on images that are not perturbed, where others are.
+        planned: How many trials there are to be, or at most.
     """
     settings = asdict(config)
-    settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
-    if bench.attack:
-        settings["perturb"] = str(bench.attack.perturbation)
+    settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
+    if experiment.attack:
+        settings["perturb"] = str(experiment.attack.perturbation)
     for transient in ("out", "resume", "replay"):
         del settings[transient]
+    splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     return {
         "config": settings,
         "live": live,
-        "model": {"digest": bench.digest},
-        "data": {
-            "name": bench.data.name,
-            "digest": bench.data.digest,
-            "task": bench.data.task,
-            "positive": bench.golden("test").positive,
-            "images": {split: len(bench.data.split(split)) for split in SPLITS},
-        },
+        "model": {"digest": experiment.digest},
+        "data": experiment.workload.record(splits),
         "space": {
             "tensors": len(space.sites),
             "bits": len(space),
@@ -58,5 +184,6 @@ def manifest_of(
         },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
+        "planned": planned,
         "versions": versions(),
     }

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
+from torch import nn
 
-from faultsim.campaign.journal import read_manifest, read_trials
-from faultsim.campaign.subject import make_bench, make_space
-from faultsim.config import CampaignConfig, checked_settings
+from faultsim.campaign.directory import TRIALS, read_campaign
+from faultsim.campaign.lines import Line
+from faultsim.campaign.manifest import Manifest
+from faultsim.campaign.subject import make_experiment, make_space, make_workload
+from faultsim.config import CampaignConfig
+from faultsim.config.importing import foreign_code
 from faultsim.devices import reproducibly
-from faultsim.errors import ConfigError, JournalError
+from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome, Trial
+from faultsim.space import FaultSpace
+from faultsim.workload import Workload
+from faultsim.workload.workload import REPORTED, SEARCHED
 
 
 @dataclass(frozen=True)
@@ -35,37 +43,88 @@ class Reproduction:
     differences: list[str]
 
 
-def reproduce(directory: str | Path, trial: int) -> Reproduction:
+def reproduce(
+    directory: str | Path,
+    trial: int,
+    *,
+    work: Workload | None = None,
+    model: nn.Module | None = None,
+    data: Any = None,
+    trust_code: bool = False,
+) -> Reproduction:
     """Runs trial number ``trial`` of a campaign directory again, as it was recorded.
 
+    Args:
+        directory: Of the campaign.
+        trial: Its number, from 0.
+        work: The workload, of a campaign that was given one.
+        model: The model, of a campaign that was given one as an object.
+        data: The same for its data.
+        trust_code: Import and call the factories that the directory names: whoever made it chose
+            that code. Without this, only those of faultsim are called.
+
     Raises:
-        ConfigError: The campaign ran on a live model or data, or they are not there any more.
+        ConfigError: What the campaign was given as an object is not given, what it named is not
+            there any more, or is code that is not trusted.
         JournalError: No such campaign or trial, or model or data have changed since.
     """
-    manifest, lines = read_manifest(Path(directory)), read_trials(Path(directory))
+    found = read_campaign(Path(directory))
+    manifest, lines = found.manifest, found.lines
     if not 0 <= trial < len(lines):
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
-    if manifest.get("live"):
-        raise ConfigError(f"{directory} ran on a live {manifest['live'][0]}; use run_campaign")
+    _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
     config, line = _config(manifest), lines[trial]
+    if not trust_code:
+        _check_code(directory, config, manifest.live)
     with reproducibly(config.threads):
-        bench = make_bench(config)
-        for part, digest in (("model", bench.digest), ("data", bench.data.digest)):
-            if digest != manifest[part]["digest"]:
-                raise JournalError(f"the {part} is not the one recorded: its digest differs")
-        sites = make_space(config, bench).sites
-        faults = FaultSet.from_json(json.dumps(line["faults"]), sites)
-        split = line["cell"].get("split", "test")
-        again = bench.run(Trial(faults, line["cell"], split, line["n"]))
-    recorded = Outcome.from_json(line)
-    was, now = recorded.to_json(), again.to_json()
-    described = [str(fault) for fault in faults.describe(bench.model)]
-    return Reproduction(described, recorded, again, [key for key in was if was[key] != now[key]])
+        experiment = make_experiment(config, work or make_workload(config, model, data))
+        _check_digests(experiment, manifest)
+        faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
+        split = str(line.cell.get("split", REPORTED))
+        again = experiment.run(Trial(faults, line.cell, split, line.n))
+    was, now = line.outcome.to_json(), again.to_json()
+    described = [str(fault) for fault in faults.describe(experiment.workload.model)]
+    return Reproduction(
+        described, line.outcome, again, [key for key in was if was[key] != now.get(key)]
+    )
 
 
-def _config(manifest: dict[str, Any]) -> CampaignConfig:
-    settings = checked_settings(manifest["config"])
-    config = CampaignConfig(**settings, replay=False)  # the whole model, as a check
+def _check_code(directory: str | Path, config: CampaignConfig, live: list[str]) -> None:
+    named = {"model": config.model, "data": config.data}
+    used = () if "work" in live else [path for name, path in named.items() if name not in live]
+    code = foreign_code(*used)
+    if code is not None:
+        raise ConfigError(f"{directory} names the code {code}; --trust-code imports and calls it")
+
+
+def _check_live(directory: str | Path, live: list[str], given: dict[str, Any]) -> None:
+    for name in ("work", "model", "data"):
+        if name in live and given[name] is None:
+            raise ConfigError(
+                f"{directory} ran on a live {name}: give it again, reproduce(directory, trial, "
+                f"{name}=...)"
+            )
+
+
+def _check_digests(experiment: Experiment, manifest: Manifest) -> None:
+    splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
+    data = experiment.workload.record(splits)["digest"]
+    recorded = {"model": manifest.model.digest, "data": manifest.data.digest}
+    for part, digest in (("model", experiment.digest), ("data", data)):
+        if digest != recorded[part]:
+            raise JournalError(f"the {part} is not the one recorded: its digest differs")
+
+
+def _faults(line: Line, space: FaultSpace, path: Path) -> FaultSet:
+    place = f"line {line.trial + 1} of {path}"
+    try:
+        return FaultSet.from_json(msgspec.json.encode(line.faults), space.sites, place)
+    except FaultError as error:
+        raise JournalError(str(error)) from None
+
+
+def _config(manifest: Manifest) -> CampaignConfig:
+    config = replace(manifest.settings, replay=False)  # the whole model, as a check
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the campaign ran on a CUDA device; there is none here")
     return config

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import nn
 
 from faultsim.campaign.damaging import damaging
-from faultsim.campaign.journal import Journal, fresh_directory
+from faultsim.campaign.directory import TRIALS, fresh_directory
+from faultsim.campaign.journal import Journal
+from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
-from faultsim.campaign.subject import make_bench, make_space
+from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
-from faultsim.data import Dataset
+from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
-from faultsim.errors import JournalError
+from faultsim.errors import ConfigError, JournalError
 from faultsim.faults import FaultSet
-from faultsim.run.bench import Bench
+from faultsim.run.compiled import uncompiled
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome, Trial
-from faultsim.schedule import SCHEDULES, Context, Trials
+from faultsim.schedule import SCHEDULES, Context, Plan, Trials
+from faultsim.schedule.given import Given, given
+from faultsim.space import FaultSpace
+from faultsim.workload import Workload
 
-Line = dict[str, Any]
+CHOSEN = "given"
+"""Stands for the fault file in the record of a campaign whose trials were given."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Progress:
         skipped: By name of a tensor, why no fault strikes it.
         done: Trials finished.
         total: Trials planned; a search may end with fewer.
+        lost: What could have been faster, and why it is not.
         trial: The trial just finished, None at the start.
         outcome: Its outcome.
     """
@@ -49,6 +58,7 @@ class Progress:
     skipped: Mapping[str, str]
     done: int
     total: int
+    lost: Mapping[str, str] = field(default_factory=dict)
     trial: Trial | None = None
     outcome: Outcome | None = None
 
@@ -76,71 +86,139 @@ class CampaignResult:
 
 def run_campaign(
     config: CampaignConfig | None = None,
+    work: Workload | None = None,
     *,
     model: nn.Module | None = None,
-    data: Dataset | None = None,
+    data: Any = None,
+    trials: Iterable[Given] | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> CampaignResult:
     """Runs a campaign, or goes on with one.
 
     Args:
         config: The settings; the defaults attack the embedded model.
-        model: A live model instead of the one that ``config`` names. It is put in eval mode on
-            the device, and every bit of it is as before when this returns or raises.
-        data: A live data set instead of the one that ``config`` names.
+        work: What is run, instead of the classifier that ``config`` names. Its model is put in
+            eval mode on the device, and every bit of it is as before when this returns or raises.
+        model: A live model instead of the one that ``config`` names; as in ``work``.
+        data: Live data instead of those that ``config`` names: a ``Dataset``, a pair (images,
+            labels), a torch ``Dataset`` or ``DataLoader`` of such pairs, or a mapping of splits.
+        trials: Fault sets to try, instead of those that a mode chooses; each alone, or with the
+            labels of its cell: ``({"layer": "head"}, faults)``.
         progress: Called after the golden run and after each trial.
 
     Raises:
         FaultSimError: In one line, what cannot be used or what went wrong.
     """
     config = config or CampaignConfig()
+    live = {"work": work, "model": model, "data": data, "trials": trials}
+    if work is not None and (model is not None or data is not None):
+        raise ConfigError("a workload has its own model and data: give either it or those")
+    if trials is not None:
+        config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     with reproducibly(config.threads):
-        bench = make_bench(config, model, data)
-        live = {"model": model, "data": data}
-        given = [name for name, value in live.items() if value is not None]
-        space = make_space(config, bench)
-        plan = SCHEDULES[config.mode](Context(config, space, bench))
-        golden = bench.golden_outcome("test")
-        clean = bench.clean_outcome("test") if bench.attack else None
-        manifest = manifest_of(config, given, bench, space, golden, clean)
-        directory = Path(config.out) if config.out else fresh_directory(_name(config))
-        with Journal(directory, manifest, resume=config.resume) as journal:
-            replays = bench.replays("test")
-            start = Progress(directory, golden, clean, replays, space.skipped, 0, plan.total)
-            progress(start)
-            lines: list[Line] = []
-            worst: dict[str, FaultSet] = {}
-            for line, trial in _run(plan.trials, bench, journal, config.seed):
-                lines.append(line)
-                if "search" not in trial.cell and "curve" in trial.cell:
-                    worst[str(trial.cell["curve"])] = trial.faults
-                outcome = Outcome.from_json(line)
-                progress(replace(start, done=len(lines), trial=trial, outcome=outcome))
-            bench.check_intact()
-            attack_loss = clean.acc - golden.acc if clean else 0.0
-            sampled = config.mode != "exhaustive"
-            cells = summarise(lines, sampled=sampled, attack_loss=attack_loss)
-            flips = {
-                curve: [str(fault) for fault in faults.describe(bench.model)]
-                for curve, faults in worst.items()
-                if curve.startswith("worst-case")
-            }
-            directions = bench.data.directions
-            result = CampaignResult(directory, golden, cells, flips, directions, clean)
-            harm = damaging(lines, golden.acc, bench.model, space.sites)
-            journal.finish(_summary(result) | {"damaging": harm})
+        workload = work or make_workload(config, model, data)
+        with uncompiled(workload.model):
+            experiment = make_experiment(config, workload)
+            given_names = [name for name, value in live.items() if value is not None]
+            return _campaign(config, experiment, given_names, trials, progress)
+
+
+def _campaign(
+    config: CampaignConfig,
+    experiment: Experiment,
+    live: list[str],
+    trials: Iterable[Given] | None,
+    progress: Callable[[Progress], None],
+) -> CampaignResult:
+    space = make_space(config, experiment)
+    plan = _plan(config, experiment, space, trials)
+    golden = experiment.baseline()
+    clean = experiment.clean_baseline() if experiment.attack else None
+    manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total)
+    name = directory_name(config, experiment.workload, live)
+    directory = Path(config.out) if config.out else fresh_directory(name)
+    with Journal(directory, manifest, resume=config.resume) as journal:
+        start = Progress(
+            directory,
+            golden,
+            clean,
+            experiment.replays("test"),
+            space.skipped,
+            0,
+            plan.total,
+            experiment.lost,
+        )
+        progress(start)
+        lines: list[Line] = []
+        worst: dict[str, FaultSet] = {}
+        for line, trial in _run(plan.trials, experiment, journal, config.seed):
+            lines.append(line)
+            if trial.reports and "curve" in trial.cell:
+                worst[str(trial.cell["curve"])] = trial.faults
+            done = replace(start, done=len(lines), trial=trial, outcome=line.outcome)
+            progress(replace(done, lost=experiment.lost))
+        experiment.check_intact()
+        result = _result(config, experiment, directory, golden, clean, lines, worst)
+        objective = objective_of(experiment)
+        score = golden.score("acc" if objective is None else objective)
+        harm = damaging(lines, score, experiment.workload.model, space.sites, objective)
+        journal.finish(_summary(result) | {"damaging": harm})
     return result
 
 
-def _run(trials: Trials, bench: Bench, journal: Journal, seed: int) -> Iterator[tuple[Line, Trial]]:
+def _plan(
+    config: CampaignConfig,
+    experiment: Experiment,
+    space: FaultSpace,
+    trials: Iterable[Given] | None,
+) -> Plan:
+    if trials is not None:
+        return given(trials, config.trials)
+    context = Context(config, space, experiment.workload.model, experiment.search)
+    return SCHEDULES[config.mode](context)
+
+
+def objective_of(experiment: Experiment) -> str | None:
+    """The figure that counts of a task; None of classification, whose accuracy does."""
+    of_images = experiment.baseline().of_images
+    return None if of_images else experiment.workload.task.objective
+
+
+def _result(
+    config: CampaignConfig,
+    experiment: Experiment,
+    directory: Path,
+    golden: Outcome,
+    clean: Outcome | None,
+    lines: list[Line],
+    worst: Mapping[str, FaultSet],
+) -> CampaignResult:
+    cells = summarise(
+        lines,
+        sampled=config.mode != "exhaustive",
+        attack_loss=clean.acc - golden.acc if clean else 0.0,
+        objective=objective_of(experiment),
+    )
+    workload = experiment.workload
+    flips = {
+        curve: [str(fault) for fault in faults.describe(workload.model)]
+        for curve, faults in worst.items()
+        if curve.startswith("worst-case")
+    }
+    directions = workload.data.directions if isinstance(workload, ImageWorkload) else {}
+    return CampaignResult(directory, golden, cells, flips, directions, clean)
+
+
+def _run(
+    trials: Trials, experiment: Experiment, journal: Journal, seed: int
+) -> Iterator[tuple[Line, Trial]]:
     """Every trial with its journal line; those recorded already are not run again."""
     recorded = iter(journal.recorded)
     number, trial = 0, next(trials, None)
     while trial is not None:
-        line = next(recorded, None)
+        line = next(recorded, None) or journal.adopt(number, trial)
         if line is None:
-            line = trial_line(number, seed, trial, bench.run(trial))
-            journal.append(line)
+            line = journal.append(trial_line(number, seed, trial, experiment.run(trial)))
         elif not _is_record_of(line, trial):
             raise JournalError(
                 f"trial {number} in {journal.directory} has other faults than this run chose; "
@@ -149,12 +227,17 @@ def _run(trials: Trials, bench: Bench, journal: Journal, seed: int) -> Iterator[
         yield line, trial
         number += 1
         try:
-            trial = trials.send(Outcome.from_json(line))
+            trial = trials.send(line.outcome)
         except StopIteration:
-            return
+            break
+    if number < len(journal.recorded):
+        raise JournalError(
+            f"{journal.directory / TRIALS} has {len(journal.recorded)} trials, and the campaign "
+            f"ends after {number}: the others are not its own"
+        )
 
 
-def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> Line:
+def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[str, Any]:
     """A journal line: no times, hosts or paths, so that equal campaigns give equal bytes."""
     faults = trial.faults
     return {
@@ -168,7 +251,8 @@ def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> Line:
 
 
 def _is_record_of(line: Line, trial: Trial) -> bool:
-    return bool(line["cell"] == dict(trial.cell) and line["faults"] == trial.faults.records())
+    records = msgspec.to_builtins(line.faults)
+    return line.cell == dict(trial.cell) and bool(records == trial.faults.records())
 
 
 def _summary(result: CampaignResult) -> dict[str, Any]:
@@ -181,7 +265,21 @@ def _summary(result: CampaignResult) -> dict[str, Any]:
     }
 
 
-def _name(config: CampaignConfig) -> str:
-    """Of a campaign's directory."""
-    model = config.model.replace(":", ".").replace("/", "-")
-    return f"{config.mode}-{model}-{Path(config.data).stem.replace(':', '.')}"
+def directory_name(config: CampaignConfig, workload: Workload, live: Sequence[str]) -> str:
+    """Of a campaign's directory: its mode, and what was run, by the names it really has.
+
+    Args:
+        config: The settings.
+        workload: What is run.
+        live: What was given as an object.
+    """
+    mode = "given" if "trials" in live else config.mode
+    if "work" in live:
+        return f"{mode}-{_plain(workload.name)}"
+    model = type(workload.model).__name__ if "model" in live else config.model
+    data = workload.name if "data" in live else Path(config.data).stem
+    return f"{mode}-{_plain(model)}-{_plain(data)}"
+
+
+def _plain(name: str) -> str:
+    return name.replace(":", ".").replace("/", "-")

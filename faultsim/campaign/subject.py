@@ -1,16 +1,27 @@
-"""The model, the data and the fault space that settings name."""
+"""The workload and the fault space that settings name, or that were given."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import nn
 
 from faultsim.config import CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
+from faultsim.data.loading import dataset_of
+from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.devices import choose_device
+from faultsim.errors import ConfigError, FaultError
 from faultsim.models import load_model
 from faultsim.perturb import Perturbation
-from faultsim.run.bench import Attack, Bench
+from faultsim.run.attack import Attack
+from faultsim.run.experiment import Experiment
 from faultsim.space import TARGETS, FaultSpace
+from faultsim.targets.closed import check_open
+from faultsim.workload import Workload
+
+LIVE = "data"
+"""Name of data that were given as objects without one."""
 
 
 def load_subject(config: Subject) -> tuple[nn.Module, Dataset]:
@@ -33,44 +44,81 @@ def _model(config: Subject, data: Dataset) -> nn.Module:
     )
 
 
-def make_bench(
-    config: Evaluation, model: nn.Module | None = None, data: Dataset | None = None
-) -> Bench:
-    """The model and data of a campaign or an evaluation, on its device.
+def make_workload(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
+    """A classifier and its data, each given or as the settings name it.
+
+    Args:
+        config: The settings.
+        model: A live model.
+        data: A :class:`Dataset`, or what :func:`faultsim.data.loading.splits_of` takes.
 
     Raises:
-        ConfigError: One of them cannot be loaded, or there is no such device.
+        ConfigError: One of them cannot be loaded or used.
     """
-    device = choose_device(config.device)
-    data = data if data is not None else load_data(config.data, config.data_root, config.size)
-    return Bench(
-        model if model is not None else _model(config, data),
-        data,
+    if data is None:
+        data = load_data(config.data, config.data_root, config.size)
+    if model is not None:
+        return labelled(model, data, LIVE)
+    known = dataset_of(data, LIVE)
+    return ImageWorkload(_model(config, known), known)
+
+
+def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
+    """The workload of a campaign or an evaluation, on its device.
+
+    Raises:
+        ConfigError: There is no such device, or the samples cannot be perturbed.
+    """
+    return Experiment(
+        workload,
         batch_size=config.batch_size,
         limit=config.limit,
-        device=device,
-        attack=_attack(config, data),
+        device=choose_device(config.device),
+        attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
+        allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
     )
 
 
-def _attack(config: Evaluation, data: Dataset) -> Attack | None:
+def _attack(config: Evaluation, workload: Workload) -> Attack | None:
     if not isinstance(config, CampaignConfig) or config.perturb is None:
         return None
-    perturbation = Perturbation.parse(config.perturb, data.test.images.shape[-1])
+    side = images_of(workload).test.images.shape[-1]
+    perturbation = Perturbation.parse(config.perturb, side)
     return Attack(perturbation, config.seed, config.attack_model == "faulty")
 
 
-def make_space(config: CampaignConfig, bench: Bench) -> FaultSpace:
+def images_of(workload: Workload) -> Dataset:
+    """The data set of a classifier of images.
+
+    Raises:
+        ConfigError: It is none, so that there is nothing that could be perturbed.
+    """
+    if not isinstance(workload, ImageWorkload):
+        raise ConfigError(f"only images with labels can be perturbed, not {workload.name}")
+    return workload.data
+
+
+def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
     everything = config.mode == "from-file"
-    targets = TARGETS if everything else (config.target,)
+    targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
     return FaultSpace(
-        bench.model,
+        experiment.workload.model,
         targets,
         "all" if everything else config.bits,
         config.include or None,
         config.exclude or None,
-        inputs=bench.first_batch() if targets != ("weights",) else None,
+        inputs=experiment.first_inputs() if targets != ("weights",) else None,
+        run=experiment.workload.run,
         integers=everything or config.integers,
     )
+
+
+def _seen_targets(model: nn.Module) -> tuple[str, ...]:
+    """All but what only hooks could strike, where a model is closed to them."""
+    try:
+        check_open(model)
+    except FaultError:
+        return ("weights",)
+    return TARGETS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from rich.console import Console
+from rich.markup import escape
 
 from faultsim.cli.commands import Campaign
 from faultsim.cli.progress import CampaignBar, say_how_to_go_on
@@ -22,7 +23,7 @@ def run(command: Campaign) -> int:
 
     names = [field.name for field in fields(CampaignConfig)]
     config = CampaignConfig(**{name: getattr(command, name) for name in names})
-    directory = None
+    directory, lost = None, dict[str, str]()
     try:
         with CampaignBar(console) as bar:
 
@@ -36,6 +37,7 @@ def run(command: Campaign) -> int:
                         console.print(line, soft_wrap=True)
                     if config.replay and not progress.replays:
                         console.print(WHOLE, soft_wrap=True)
+                lost.update(progress.lost)
                 bar.advance(progress)
 
             result = run_campaign(config, progress=report)
@@ -44,4 +46,6 @@ def run(command: Campaign) -> int:
             say_how_to_go_on(console, directory)
         raise
     show_result(console, config, result)
+    for what, why in lost.items():
+        console.print(escape(f"Replay gave up {what}: {why}"), soft_wrap=True)
     return 0

@@ -8,6 +8,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from faultsim.config import CampaignConfig, PerturbConfig, StudyConfig, Subject, TrainConfig
+from faultsim.config.settings import Settings
+from faultsim.config.values import Bits
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Inspect(Subject):
 
     target: Literal["weights", "activations", "states"] = "weights"
     """Parameters and buffers, the outputs of modules, or the hidden states of scans."""
-    bits: str = "all"
+    bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
     include: tuple[str, ...] = ()
     """Name patterns of the tensors to list."""
@@ -50,17 +52,23 @@ class Train(TrainConfig):
 
 
 @dataclass(frozen=True)
-class Reproduce:
-    """Run one recorded trial again and say whether its outcome is the same."""
+class Reproduce(Settings):
+    """Run one recorded trial again and say whether its outcome is the same.
+
+    A campaign whose model or data is package.module:factory is run by calling that code; the
+    directory names it, so without --trust-code it is refused.
+    """
 
     directory: Positional[str]
     """The campaign directory."""
     trial: int
     """Number of the trial, from 0."""
+    trust_code: bool = False
+    """Import and call the factories that the directory names, which are not of this project."""
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Settings):
     """Write a page of results, and figures for a paper, from recorded campaigns."""
 
     directories: Positional[tuple[str, ...]]
@@ -73,4 +81,15 @@ class Report:
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Perturb | Study | Report | Inspect | Train | Reproduce
+Command = Campaign | Perturb | Study | Inspect | Train | Reproduce | Report
+
+COMMANDS: dict[str, type[Settings]] = {
+    "campaign": Campaign,
+    "perturb": Perturb,
+    "study": Study,
+    "inspect": Inspect,
+    "train": Train,
+    "reproduce": Reproduce,
+    "report": Report,
+}
+"""The sub-commands by name, in the order of the help."""

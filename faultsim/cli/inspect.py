@@ -38,6 +38,8 @@ def run(command: Inspect) -> int:
         table.add_row(site.name, site.dtype, shape, f"{bits:,}", f"{bits / len(space):.2%}")
     console = Console()
     console.print(table)
+    for name, reason in space.whole.items():
+        console.print(f"struck as a whole: {escape(name)}, for {reason}", soft_wrap=True)
     for line in skipped_lines(space.skipped):
         console.print(line, soft_wrap=True)
     return 0

@@ -41,7 +41,7 @@ class CampaignBar:
         """Shows the trial that is over."""
         if progress.trial is None or progress.outcome is None:
             return
-        doing = "searching" if "search" in progress.trial.cell else "injecting"
+        doing = "injecting" if progress.trial.reports else "searching"
         self._show(doing, progress.done, progress.total, "trials")
         self._bar.update(self._task, note=f"accuracy {progress.outcome.acc:.1%}")
 

@@ -15,7 +15,7 @@ def run(command: Reproduce) -> int:
     """Prints the recorded outcome beside the new one; 1 if they differ."""
     from faultsim.campaign import reproduce
 
-    again = reproduce(command.directory, command.trial)
+    again = reproduce(command.directory, command.trial, trust_code=command.trust_code)
     console = Console()
     for fault in again.faults[:MOST_FAULTS]:
         console.print(escape(fault), soft_wrap=True, highlight=False)

@@ -179,7 +179,7 @@ def _share(estimate: Estimate) -> str:
 
 
 def _footnote(cells: Sequence[CellSummary]) -> str:
-    sampled = any(cell.accuracy.low is not None for cell in cells)
+    sampled = any(rate.low is not None for cell in cells for rate in cell.rates.values())
     intervals = "95 % intervals over trials" if sampled else "without sampling error"
     return (
         f"Share of images with each outcome, mean accuracy and the lowest of a trial; {intervals}."

@@ -79,8 +79,8 @@ def _finish(
     model: nn.Module, data: Dataset, config: TrainConfig, best: Epoch, console: Console
 ) -> None:
     from faultsim.data.evaluation import assess
+    from faultsim.files import replacing
     from faultsim.training import model_card, save_checkpoint
-    from faultsim.training.state import replacing
 
     path = Path(config.out)
     card = path.with_suffix(".md")

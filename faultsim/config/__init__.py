@@ -4,8 +4,9 @@ from faultsim.config.campaign import ATTACKS, CampaignConfig, Mode
 from faultsim.config.perturb import PerturbConfig
 from faultsim.config.study import StudyConfig
 from faultsim.config.subject import Evaluation, Subject
-from faultsim.config.tables import checked_settings, fits
+from faultsim.config.tables import checked_settings
 from faultsim.config.train import TrainConfig
+from faultsim.config.values import fitting
 
 __all__ = [
     "ATTACKS",
@@ -17,5 +18,5 @@ __all__ = [
     "Subject",
     "TrainConfig",
     "checked_settings",
-    "fits",
+    "fitting",
 ]

@@ -64,3 +64,9 @@ def _call(factory: Callable[..., Any], options: dict[str, Any], sure: set[str]) 
             raise
         rest = {name: value for name, value in options.items() if name != found[1]}
     return _call(factory, rest, sure)
+
+
+def foreign_code(*paths: str) -> str | None:
+    """The first of the settings that names a factory outside this project, if any does."""
+    named = (path for path in paths if ":" in path)
+    return next((path for path in named if not path.startswith(("faultsim.", "faultsim:"))), None)

@@ -20,13 +20,13 @@ class PerturbConfig(Evaluation):
     """Go on with the record in --out."""
 
     def __post_init__(self) -> None:
-        """Refuses settings that no model could make sense of.
+        """Refuses values that do not fit, and settings that do not go together.
 
         Raises:
             ConfigError: One line that names the setting.
         """
         super().__post_init__()
-        if not self.attack or isinstance(self.attack, str):
-            raise ConfigError("--attack needs one or more perturbations, in Python a tuple of them")
+        if not self.attack:
+            raise ConfigError("--attack needs one or more perturbations")
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out, the folder of the record to go on with")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from faultsim.config.subject import check_seed_and_threads
+from faultsim.config.settings import Settings
+from faultsim.config.values import Pixels, Seed, Threads
 from faultsim.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(Settings):
     """The whole study of one model over several data sets, part by part."""
 
     data: tuple[str, ...] = ()
@@ -23,11 +24,11 @@ class StudyConfig:
     """As in a campaign; {data} in it stands for the name of the data set."""
     data_root: str | None = None
     """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
-    size: int | None = None
+    size: Pixels | None = None
     """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
-    seed: int = 0
+    seed: Seed = 0
     """Key of the random streams."""
-    threads: int = 0
+    threads: Threads = 0
     """Threads of torch; 0 leaves its default."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs."""
@@ -37,11 +38,11 @@ class StudyConfig:
     """Go on with the study in --out."""
 
     def __post_init__(self) -> None:
-        """Refuses settings that no study could use.
+        """Refuses values that do not fit, and settings that do not go together.
 
         Raises:
             ConfigError: One line that names the setting.
         """
-        check_seed_and_threads(self.seed, self.threads)
+        super().__post_init__()
         if self.resume and self.out is None:
             raise ConfigError("--resume needs --out, the directory to go on with")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from faultsim.config.subject import check_seed_and_threads
+from faultsim.config.settings import Settings
+from faultsim.config.values import Count, NotNegative, Patience, Pixels, Seed, Threads
 from faultsim.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Train a model and save its checkpoint with the recipe in its metadata."""
 
     model: str = "medmamba-n"
@@ -19,17 +20,17 @@ class TrainConfig:
     """digits, a MedMNIST name, an .npz file, an image folder, or package.module:factory."""
     data_root: str | None = None
     """Folder of MedMNIST's files, where nothing is downloaded; ~/.medmnist unless given."""
-    size: int | None = None
+    size: Pixels | None = None
     """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
     out: str = "checkpoint.safetensors"
     """Where to write the checkpoint."""
-    epochs: int = 100
+    epochs: Count = 100
     """Passes over the training split, unless patience ends it before."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Images in a step, at most; the batches of an epoch are of equal size."""
     lr: float = 1e-3
     """Learning rate at the start; a tenth after half, a hundredth after three quarters."""
-    weight_decay: float = 0.01
+    weight_decay: NotNegative = 0.01
     """AdamW's."""
     augment: Literal["none", "flip", "affine", "flip-affine"] = "none"
     """Mirror training images at random; shift, turn and scale them a little; or both."""
@@ -37,34 +38,27 @@ class TrainConfig:
     """Let every class, or the two values of every label, weigh the same in the loss."""
     monitor: Literal["auc", "accuracy"] = "auc"
     """Validation figure whose best epoch is kept; accuracy where the AUC is undefined."""
-    patience: int = 0
+    patience: Patience = 0
     """Stop after so many epochs without a better one; 0 never stops early."""
     precision: Literal["float32", "mixed"] = "float32"
     """mixed computes the forward pass in float16 where that is safe; needs CUDA."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model is trained."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the initial weights, the order of images, their augmentation and stochastic depth."""
-    threads: int = 0
+    threads: Threads = 0
     """Threads of torch; 0 leaves its default."""
     resume: bool = False
     """Go on with the interrupted training of --out."""
 
     def __post_init__(self) -> None:
-        """Refuses settings that no training could use.
+        """Refuses values that do not fit, and settings that do not go together.
 
         Raises:
             ConfigError: One line that names the setting.
         """
-        for name, value in {"epochs": self.epochs, "batch-size": self.batch_size}.items():
-            if value < 1:
-                raise ConfigError(f"--{name} must be at least 1, not {value}")
-        if not 0 < self.lr < float("inf"):
+        super().__post_init__()
+        if self.lr <= 0:
             raise ConfigError(f"--lr must be positive, not {self.lr}")
-        not_negative = {"weight-decay": self.weight_decay, "patience": self.patience}
-        for name, number in not_negative.items():
-            if not number >= 0:
-                raise ConfigError(f"--{name} must not be negative, not {number}")
-        check_seed_and_threads(self.seed, self.threads)
         if self.precision == "mixed" and self.device == "cpu":
             raise ConfigError("--precision mixed needs CUDA; use float32 on the CPU")

@@ -15,6 +15,7 @@ from faultsim.errors import ConfigError
 
 SPLITS = ("train", "val", "test")
 BINARY, MULTI_CLASS, MULTI_LABEL = "binary-class", "multi-class", "multi-label"
+MOST_CLASSES = 100_000
 TASKS = (BINARY, MULTI_CLASS, "ordinal-regression", MULTI_LABEL)
 
 
@@ -51,18 +52,34 @@ def split_of(pixels: npt.NDArray[np.uint8], labels: npt.ArrayLike) -> Split:
 
 
 def labels_of(labels: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
-    """Labels as a :class:`Split` has them: one column is classes, more are several labels."""
-    whole = torch.as_tensor(labels).to(torch.int64)
+    """Labels as a :class:`Split` has them: one column is classes, more are several labels.
+
+    Raises:
+        ValueError: One is no whole number.
+    """
+    given = torch.as_tensor(labels)
+    if given.is_complex():
+        raise ValueError(f"labels must be whole numbers, not {given.dtype}")
+    whole = given.to(torch.int64)
+    if given.is_floating_point() and (strange := whole.to(given.dtype) != given).any():
+        raise ValueError(f"labels must be whole numbers, not {given[strange][0].item()}")
     several = whole.ndim == 2 and whole.shape[1] > 1
     return whole if several else whole.reshape(-1)
 
 
 def count_classes(splits: Sequence[Split]) -> int:
-    """One more than the largest class of all splits, or the number of labels."""
+    """One more than the largest class of all splits, or the number of labels.
+
+    Raises:
+        ConfigError: A class beyond those that can be told apart.
+    """
     rows = splits[0].labels
     if rows.ndim == 2:
         return rows.shape[1]
-    return 1 + max((int(split.labels.max()) for split in splits if len(split)), default=0)
+    largest = max((int(split.labels.max()) for split in splits if len(split)), default=0)
+    if largest >= MOST_CLASSES:
+        raise ConfigError(f"there is a label {largest}; classes are numbered below {MOST_CLASSES}")
+    return 1 + largest
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,8 @@ class Dataset:
     positive: int = 1
 
     def __post_init__(self) -> None:
+        if self.num_classes > MOST_CLASSES:
+            raise ConfigError(f"{self.name}: {self.num_classes} classes, more than {MOST_CLASSES}")
         fill = partial(object.__setattr__, self)  # frozen
         fill("task", self.task or _task(self.test.labels, self.num_classes))
         fill("classes", self.classes or tuple(map(str, range(self.num_classes))))
@@ -134,7 +153,7 @@ class Dataset:
         for name in SPLITS:
             part = self.split(name)
             digest.update(f"{name} {tuple(part.images.shape)}\n".encode())
-            digest.update(part.images.contiguous().numpy().data)
+            digest.update(part.images.detach().contiguous().numpy().data)
             digest.update(part.labels.contiguous().numpy().data)
         return digest.hexdigest()
 
@@ -148,6 +167,8 @@ class Dataset:
                 f"{'n rows of labels' if row else 'n labels'}, not "
                 f"{tuple(images.shape)} with {tuple(labels.shape)}"
             )
+        if labels.dtype.is_floating_point or labels.dtype.is_complex:
+            raise ConfigError(f"{name}: labels must be integers, not {labels.dtype}")
         most = 1 if row else self.num_classes - 1
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= most:
             raise ConfigError(f"{name}: labels are not all in 0 to {most}")

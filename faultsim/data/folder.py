@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 GREY, COLOUR = ("1", "L", "LA"), ("P", "RGB", "RGBA", "CMYK", "YCbCr")
-UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises for damaged files
+MOST_PIXELS = 1 << 26  # of an image as it lies in its file: 8192 × 8192
 
 Labelled = list[tuple[Path, int]]
 
@@ -53,8 +55,15 @@ def load_folder(folder: Path, size: int | None = None) -> Dataset:
 
 
 def _folders(folder: Path) -> list[Path]:
-    hidden = (p for p in sorted(folder.iterdir()) if p.is_dir())
-    return [path for path in hidden if not path.name.startswith(".")]
+    try:
+        inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    except OSError as error:
+        raise _unreadable(error) from None
+    return [path for path in inside if not path.name.startswith(".")]
+
+
+def _unreadable(error: OSError) -> ConfigError:
+    return ConfigError(f"cannot read the folder {error.filename}: {error.strerror}")
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
@@ -72,8 +81,20 @@ def _split_folders(folder: Path) -> dict[str, Path]:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in ENDINGS)
-    return sorted(path for path in found if path.is_file())
+    """The images below a folder, which one of the splits may lack."""
+    try:
+        if not folder.is_dir():
+            return []
+        inside = os.walk(folder, onerror=_refuse)
+        names = (Path(root, name) for root, _, files in inside for name in files)
+        found = (path for path in names if path.suffix.lower() in ENDINGS)
+        return sorted(path for path in found if path.name[0] != "." and path.is_file())
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def _refuse(error: OSError) -> None:
+    raise error  # os.walk would pass over a folder that cannot be read
 
 
 def _open(path: Path) -> Image:
@@ -82,12 +103,23 @@ def _open(path: Path) -> Image:
     except ImportError:
         raise ConfigError("image folders need Pillow: pip install 'faultsim[images]'") from None
     try:
-        image = Image.open(path)
-    except UNREADABLE as error:
-        raise ConfigError(f"{path} is not a readable image: {error}") from None
+        with warnings.catch_warnings():  # of many pixels, of which we say more below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except Exception as error:  # damaged files raise whatever their decoders do
+        raise ConfigError(f"{path} is not a readable image: {_told(error)}") from None
+    if image.width * image.height > MOST_PIXELS:
+        raise ConfigError(
+            f"{path} says it is {image.width}×{image.height}; images must have at most "
+            f"{MOST_PIXELS:,} pixels"
+        )
     if image.mode not in GREY + COLOUR:
         raise ConfigError(f"{path} has pixels of mode {image.mode}; images must have 8 bits")
     return image
+
+
+def _told(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0]
 
 
 def _common_form(paths: list[Path], size: int | None) -> tuple[str, tuple[int, int]]:
@@ -108,7 +140,12 @@ def _common_form(paths: list[Path], size: int | None) -> tuple[str, tuple[int, i
 
 def _split(files: Labelled, mode: str, side: tuple[int, int]) -> Split:
     planes = () if mode == "L" else (3,)
-    pixels = np.empty((len(files), side[1], side[0], *planes), np.uint8)
+    try:
+        pixels = np.empty((len(files), side[1], side[0], *planes), np.uint8)
+    except MemoryError:
+        raise ConfigError(
+            f"{len(files)} images of {side[0]}×{side[1]} do not fit the memory"
+        ) from None
     for row, (path, _) in enumerate(files):
         pixels[row] = _pixels(path, mode, side)
     return split_of(pixels, [label for _, label in files])
@@ -120,6 +157,6 @@ def _pixels(path: Path, mode: str, side: tuple[int, int]) -> npt.NDArray[np.uint
     with _open(path) as image:
         try:
             whole = image.convert(mode)
-        except UNREADABLE as error:  # a file cut short shows only here
-            raise ConfigError(f"{path} is not a readable image: {error}") from None
+        except Exception as error:  # a file cut short shows only here
+            raise ConfigError(f"{path} is not a readable image: {_told(error)}") from None
     return np.asarray(whole if whole.size == side else whole.resize(side, Resampling.BILINEAR))

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
-from faultsim.formats import Format, bits_of, format_of, signed
+from faultsim.errors import FaultError, did_you_mean, shown
+from faultsim.faults.numbers import (
+    Index,
+    fits,
+    flat,
+    mask_from,
+    narrowed,
+    pattern,
+    position,
+    whole,
+)
+from faultsim.formats import BitSpec, Format, bits_of, format_of, signed
+from faultsim.ops.words import OPS
+
+KINDS = ("weights", "activations", "states")
 
 
 @dataclass(frozen=True)
@@ -23,10 +38,16 @@ class Site:
             hidden states of a selective scan.
         dtype: Name of the dtype, ``"float32"``.
         shape: Logical shape; for activations the shape of one sample, for states (channels,
-            states).
-        per_sample: False for an activation whose leading dimension is not the batch: ``shape`` is
-            then that of the whole output.
+            states) of one sample.
+        per_sample: False for an output in which no samples can be told apart: ``shape`` is then
+            that of the whole output, and a fault strikes it once a pass. For states, a fault then
+            strikes the whole batch of the scan.
         steps: For states, the time steps of the scan; 0 for what has none.
+        axis: The dimension of the output along which samples lie.
+        outer: That dimension has ``outer`` · samples · ``inner`` positions, in this order; 1 and 1
+            where only samples lie along it. Where greater than 1, ``outer`` and ``inner`` stand in
+            ``shape`` where the dimension was.
+        inner: See ``outer``. Windows of an image that are folded into the batch are inner.
     """
 
     name: str
@@ -35,6 +56,22 @@ class Site:
     shape: tuple[int, ...]
     per_sample: bool = True
     steps: int = 0
+    axis: int = 0
+    outer: int = 1
+    inner: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuses what no tensor can be; an unknown dtype, where its format is first asked for.
+
+        Raises:
+            FaultError: An unknown kind, or sizes that are no whole numbers.
+        """
+        if self.kind not in KINDS:
+            known = f"{', '.join(KINDS)}{did_you_mean(self.kind, KINDS)}"
+            raise FaultError(f"{self.name}: unknown kind {shown(self.kind)}, use one of {known}")
+        sizes = tuple(whole(size, f"{self.name}: size") for size in self.shape)
+        object.__setattr__(self, "shape", sizes)
+        whole(self.steps, f"{self.name}: steps")
 
     @cached_property
     def format(self) -> Format:
@@ -60,14 +97,20 @@ class Site:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Fault:
     """One corrupted word.
 
+    ``Fault(site, 37, 1 << 30)``, ``Fault(site, (2, 5), bit=30)`` and
+    ``Fault("fc.weight", (2, 5), bit=30)`` are all faults. One that only names its tensor prints,
+    but is checked against it when it is placed: by ``FaultSet.of(faults, space)``, or for weights
+    by ``inject(model, faults)``.
+
     Attributes:
-        site: The tensor struck.
-        index: Row-major over ``site.shape``, whatever the memory layout.
-        mask: The bits struck, an int64 pattern.
+        site: The tensor struck; its name until the fault is placed.
+        index: Row-major over ``site.shape``, whatever the memory layout; coordinates only until the
+            fault is placed.
+        mask: The bits struck, an int64 pattern within the word.
         op: One of :data:`faultsim.ops.words.OPS`.
         operand: The new word for ``replace``, an int64 pattern.
         sample: For activations and states, the only sample struck; None strikes every sample.
@@ -76,8 +119,8 @@ class Fault:
         after: The value after.
     """
 
-    site: Site
-    index: int
+    site: Site | str
+    index: int  # or coordinates until it is placed, when nothing computes with them
     mask: int
     op: str = "flip"
     operand: int = 0
@@ -86,10 +129,111 @@ class Fault:
     before: float | None = None
     after: float | None = None
 
+    def __init__(
+        self,
+        site: Site | str,
+        index: Index,
+        mask: SupportsIndex | None = None,
+        op: str = "flip",
+        operand: SupportsIndex = 0,
+        sample: SupportsIndex | None = None,
+        step: SupportsIndex | None = None,
+        before: float | None = None,
+        after: float | None = None,
+        *,
+        bit: BitSpec | None = None,
+    ) -> None:
+        """Checks everything that can be checked without a model.
+
+        Args:
+            site: A site, or the name of one.
+            index: A row-major position, or coordinates in the site's shape.
+            mask: A bit pattern, signed or not; -1 is all bits of the word.
+            op: One of :data:`faultsim.ops.words.OPS`.
+            operand: The new word for ``replace``, a bit pattern.
+            sample: From 0.
+            step: From 0; states need one.
+            before: See above.
+            after: See above.
+            bit: Instead of ``mask``, a bit or several; for a site also as ``"sign"``, ``"23-30"``.
+
+        Raises:
+            FaultError: No such fault can be.
+            FormatError: ``bit`` names what the site's word does not have.
+        """
+        if not isinstance(site, Site | str):
+            raise FaultError(f"a fault strikes a Site or the name of one, not {shown(site)}")
+        if op not in OPS:
+            raise FaultError(
+                f"unknown operator {shown(op)}: use one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
+            )
+        known = site if isinstance(site, Site) else None
+        vars(self).update(
+            site=site,
+            index=position(index),
+            mask=mask_from(mask, bit, op, known.format if known else None),
+            op=op,
+            operand=pattern(operand, "operand"),
+            sample=None if sample is None else whole(sample, "sample"),
+            step=None if step is None else whole(step, "step"),
+            before=before,
+            after=after,
+        )
+        if known is not None:
+            self._fit(known)
+
+    def _fit(self, site: Site) -> None:
+        """Puts index and mask in the site's terms, and refuses what the site does not have."""
+        index = flat(self.index, site.shape, site.name)
+        vars(self).update(index=index, mask=narrowed(self.mask, site.format))
+        if self.op == "replace" and not fits(self.operand, site.format.bits):
+            raise FaultError(f"operand {self.operand:#x} is no word of {site.dtype}")
+        if self.sample is not None and (site.kind == "weights" or not site.per_sample):
+            raise FaultError(f"a fault in {site.name} cannot strike sample {self.sample} alone")
+        timed = self.step is not None
+        if timed != bool(site.steps) or (self.step or 0) >= max(1, site.steps):
+            raise FaultError(
+                f"{site.name} has {site.steps} time steps; step {self.step} is none of them"
+            )
+
+    @classmethod
+    def trusted(cls, *values: Any) -> Fault:
+        """A fault of values that are known to be one, in the order of the fields."""
+        fault = object.__new__(cls)
+        vars(fault).update(zip(_FIELDS, values, strict=False))
+        return fault
+
+    def placed(self, sites: Mapping[str, Site]) -> Fault:
+        """The fault with its site, looked up by name.
+
+        Raises:
+            FaultError: There is no such site, or the fault cannot be in it.
+        """
+        if isinstance(self.site, Site):
+            return self
+        if self.site not in sites:
+            raise FaultError(
+                f"{self.site!r} is none of the {len(sites)} sites"
+                f"{did_you_mean(self.site, sites)}; FaultSet.of(faults, space) takes them from a "
+                "FaultSpace, those of outputs and states too"
+            )
+        return replace(self, site=sites[self.site])
+
+    @property
+    def home(self) -> Site:
+        """The site.
+
+        Raises:
+            FaultError: The fault is not placed.
+        """
+        if isinstance(self.site, str):
+            raise FaultError(f"a fault only names {self.site!r}: place it by FaultSet.of(…, space)")
+        return self.site
+
     @property
     def tensor(self) -> str:
         """The qualified name of the tensor struck."""
-        return self.site.name
+        return self.site if isinstance(self.site, str) else self.site.name
 
     @property
     def bits(self) -> tuple[int, ...]:
@@ -104,25 +248,36 @@ class Fault:
             "stuck-at-1": word | self.mask,
             "replace": self.operand,
         }[self.op]
-        return signed(new, self.site.format.bits)
+        return signed(new, self.home.format.bits)
 
     def __str__(self) -> str:
-        where = ",".join(map(str, np.unravel_index(self.index, self.site.shape)))
-        text = f"{self.tensor}[{where}]" if self.site.shape else self.tensor
+        where = ",".join(map(str, self._coordinates()))
+        text = f"{self.tensor}[{where}]" if where else self.tensor
         if self.step is not None:
             text += f" step {self.step}"
         if self.sample is not None:
             text += f" sample {self.sample}"
         if self.op == "replace":
-            text += f" replace by {_number(self.site.format.value(self.operand))}"
+            text += f" replace by {self._operand_text()}"
         else:
             text += f" {self._bits_text()} {self.op}"
         if self.before is None or self.after is None:
             return text
         return f"{text}: {_number(self.before)} → {_number(self.after)}"
 
+    def _coordinates(self) -> Sequence[Any]:
+        if isinstance(self.index, tuple):
+            return self.index
+        if isinstance(self.site, str):
+            return (self.index,)
+        return np.unravel_index(self.index, self.site.shape)
+
+    def _operand_text(self) -> str:
+        if isinstance(self.site, str):
+            return f"{self.operand:#x}"
+        return _number(self.site.format.value(self.operand))
+
     def _bits_text(self) -> str:
-        names = dict.fromkeys(self.site.format.field(bit) for bit in self.bits)
         low, high = self.bits[0], self.bits[-1]
         if len(self.bits) == 1:
             span = f"bit {low}"
@@ -130,7 +285,12 @@ class Fault:
             span = f"bits {low}-{high}"
         else:
             span = "bits " + ",".join(map(str, self.bits))
-        return f"{span} ({', '.join(names)})"
+        if isinstance(self.site, str):
+            return span
+        return f"{span} ({', '.join(dict.fromkeys(map(self.site.format.field, self.bits)))})"
+
+
+_FIELDS = tuple(field.name for field in fields(Fault))
 
 
 def _number(value: float | int) -> str:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from faultsim.errors import FaultError
+from faultsim.errors import FaultError, shown
 from faultsim.faults import file as faultfile
+from faultsim.faults.columns import Ints, listed_faults, too_wide, whole_columns
 from faultsim.faults.fault import Fault, Site
-from faultsim.formats import signed
 from faultsim.ops.words import OPS
 
 if TYPE_CHECKING:
@@ -23,14 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["OPS", "Fault", "FaultSet", "Site"]
 
-Ints = npt.NDArray[np.int64]
+
+class HasSites(Protocol):
+    """A ``FaultSpace``, say."""
+
+    @property
+    def sites(self) -> Sequence[Site]: ...
 
 
 class FaultSet:
     """An immutable set of faults, armed together.
 
-    Iterating yields :class:`Fault`; slicing yields a FaultSet. Masks on one word are disjoint,
-    and a replacement stands alone on its word.
+    Iterating yields :class:`Fault`; slicing yields a FaultSet, and so does ``+``. Masks on one word
+    are disjoint, and a replacement stands alone on its word.
 
     Attributes:
         sites: The sites struck, each once.
@@ -76,41 +82,72 @@ class FaultSet:
             checked: The caller vouches for the columns, as the samplers do.
 
         Raises:
-            FaultError: An index, mask or operator out of range, or two faults that clash.
+            FaultError: A column that is no integers or of another length, an index, mask or
+                operator out of range, or two faults that clash.
         """
-        object.__setattr__(self, "sites", tuple(sites))
-        columns = (site, index, mask, op, operand, sample, step)
+        columns: tuple[Any, ...] = (site, index, mask, op, operand, sample, step)
+        if not checked:
+            columns = whole_columns(dict(zip(self._columns, columns, strict=True)))
         table = np.empty((len(columns), np.size(index)), dtype=np.int64)
         for row, column in zip(table, columns, strict=True):
             row[:] = np.asarray(column, dtype=np.int64).ravel()
-        table.flags.writeable = False
+        object.__setattr__(self, "sites", tuple(sites))
         object.__setattr__(self, "table", table)
-        for name, row in zip(self._columns, table, strict=True):
+        rows = list(table)
+        for name, row in zip(self._columns, rows, strict=True):
             object.__setattr__(self, name, row)
         if not checked:
             self._check()
+        for array in (table, *rows):
+            array.flags.writeable = False
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a FaultSet is immutable")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(FaultSet, checked=True), (self.sites, *self.table)
+
+    def __copy__(self) -> FaultSet:
+        return self
+
+    def __deepcopy__(self, memo: object) -> FaultSet:
+        return self
+
     @classmethod
-    def of(cls, faults: Iterable[Fault]) -> FaultSet:
-        """The set of the given faults, in their order."""
-        listed = list(faults)
-        sites = list(dict.fromkeys(fault.site for fault in listed))
-        unknown = [fault.op for fault in listed if fault.op not in OPS]
-        if unknown:
-            raise FaultError(f"unknown operator {unknown[0]!r}: use one of {', '.join(OPS)}")
-        return cls(
-            sites,
-            [sites.index(fault.site) for fault in listed],
-            [fault.index for fault in listed],
-            [signed(fault.mask) for fault in listed],
-            [OPS.index(fault.op) for fault in listed],
-            [signed(fault.operand) for fault in listed],
-            [-1 if fault.sample is None else fault.sample for fault in listed],
-            [-1 if fault.step is None else fault.step for fault in listed],
-        )
+    def of(
+        cls, faults: FaultSet | Fault | Iterable[Fault], sites: Iterable[Site] | HasSites = ()
+    ) -> FaultSet:
+        """The set of the given faults, in their order.
+
+        Args:
+            faults: A fault, several, or a set, which comes back as it is.
+            sites: Where faults that only name their tensor are placed: a ``FaultSpace``, or sites.
+
+        Raises:
+            FaultError: A name that is none of ``sites``, a fault that cannot be in its site, or two
+                that clash.
+        """
+        if isinstance(faults, FaultSet):
+            return faults
+        known: Iterable[Site] = sites if isinstance(sites, Iterable) else sites.sites
+        table = {site.name: site for site in known}
+        listed = [fault.placed(table) for fault in listed_faults(faults)]
+        numbers = {site: n for n, site in enumerate(dict.fromkeys(f.home for f in listed))}
+        rows = [
+            (
+                numbers[fault.home],
+                fault.index,
+                fault.mask,
+                OPS.index(fault.op),
+                fault.operand,
+                -1 if fault.sample is None else fault.sample,
+                -1 if fault.step is None else fault.step,
+            )
+            for fault in listed
+        ]
+        made = cls(list(numbers), *np.array(rows, np.int64).reshape(-1, 7).T, checked=True)
+        made._check_clashes()
+        return made
 
     def __len__(self) -> int:
         return len(self.index)
@@ -118,7 +155,7 @@ class FaultSet:
     def __iter__(self) -> Iterator[Fault]:
         for row in zip(*(getattr(self, name).tolist() for name in self._columns), strict=True):
             site, index, mask, op, operand, sample, step = row
-            yield Fault(
+            yield Fault.trusted(
                 self.sites[site],
                 index,
                 mask,
@@ -139,7 +176,7 @@ class FaultSet:
         Raises:
             FaultError: Faults of two sets clash.
         """
-        parts = list(sets)
+        parts = list(sets) or [cls.of(())]
         sites = list(dict.fromkeys(site for part in parts for site in part.sites))
         number = {site: at for at, site in enumerate(sites)}
         rows = [np.array([number[site] for site in p.sites], np.int64)[p.site] for p in parts]
@@ -148,11 +185,16 @@ class FaultSet:
         )
         return cls(sites, np.concatenate(rows), *(np.concatenate(column) for column in rest))
 
+    def __add__(self, other: object) -> FaultSet:
+        return FaultSet.join([self, other]) if isinstance(other, FaultSet) else NotImplemented
+
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, FaultSet) and self.sites == other.sites:
+            return np.array_equal(self.table, other.table)
         return isinstance(other, FaultSet) and list(self) == list(other)
 
-    def __hash__(self) -> int:
-        return hash(tuple(self))
+    def __hash__(self) -> int:  # of all but the numbers of sites, in which equal sets may differ
+        return hash(self.table[1:].tobytes())
 
     def __repr__(self) -> str:
         return f"FaultSet({len(self)} faults in {len(set(self.site.tolist()))} tensors)"
@@ -198,12 +240,12 @@ class FaultSet:
         from faultsim.targets.weights import struck_weight
 
         words = {
-            site: iter(read_words(struck_weight(model, site), part.index).tolist())
+            site.name: iter(read_words(struck_weight(model, site), part.index).tolist())
             for site, part in self.by_site()
             if site.kind == "weights"
         }
         return [
-            _with_values(fault, next(words[fault.site])) if fault.site in words else fault
+            _with_values(fault, next(words[fault.tensor])) if fault.tensor in words else fault
             for fault in self
         ]
 
@@ -216,47 +258,64 @@ class FaultSet:
         return [faultfile.record(fault) for fault in self]
 
     @classmethod
-    def from_json(cls, text: str, sites: Iterable[Site] = ()) -> FaultSet:
+    def from_json(
+        cls, text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file"
+    ) -> FaultSet:
         """Reads :meth:`to_json`'s document, or a bare list of fault records.
 
         Args:
             text: JSON as :mod:`faultsim.faults.file` describes it.
             sites: The sites that records may name when the document has no table of its own, as
                 ``FaultSpace.sites``.
+            place: Where the document is from, for messages.
 
         Raises:
             FaultError: Not JSON, an unknown tensor, or a record that cannot be a fault.
         """
-        return cls.of(faultfile.load(text, sites))
+        faults = faultfile.load(text, sites, place)
+        try:
+            return cls.of(faults)
+        except FaultError as error:
+            raise FaultError(f"{place}: {error}") from None
 
     def _check(self) -> None:
-        sizes = np.array([site.numel for site in self.sites] or [0])
-        for name, column, limit in (
-            ("site", self.site, len(self.sites)),
-            ("op", self.op, len(OPS)),
-        ):
-            if len(self) and (column.min() < 0 or column.max() >= limit):
-                raise FaultError(f"a fault's {name} is out of range 0 to {limit - 1}")
-        bad = np.flatnonzero((self.index < 0) | (self.index >= sizes[self.site]))
-        if bad.size:
-            site, index = self.sites[self.site[bad[0]]], self.index[bad[0]]
-            raise FaultError(f"index {index} is outside {site.name} with {site.numel} elements")
-        whole = np.array([s.kind == "weights" or not s.per_sample for s in self.sites] or [True])
-        if (bad := np.flatnonzero((self.sample >= 0) & whole[self.site])).size:
-            name, sample = self.sites[self.site[bad[0]]].name, self.sample[bad[0]]
-            raise FaultError(f"a fault in {name} cannot strike sample {sample} alone")
-        steps = np.array([site.steps for site in self.sites] or [0])[self.site]
-        inside = (self.step >= 0) & (self.step < steps)
-        if (bad := np.flatnonzero(~np.where(steps > 0, inside, self.step == -1))).size:
-            site, step = self.sites[self.site[bad[0]]], self.step[bad[0]]
-            raise FaultError(
-                f"{site.name} has {site.steps} time steps; step {step} is none of them"
-            )
+        """Narrows masks to their words, and refuses what no word has."""
+        for site in self.sites:
+            if not isinstance(site, Site):
+                raise FaultError(f"the sites of a fault set are Sites, not {shown(site)}")
+        for name, column, names in (("site", self.site, self.sites), ("op", self.op, OPS)):
+            if len(self) and (column.min() < 0 or column.max() >= len(names)):
+                raise FaultError(f"a fault's {name} is out of range 0 to {len(names) - 1}")
+        for row in np.flatnonzero(self._impossible()):
+            site, index, mask, op, operand, sample, step = self.table[:, row].tolist()
+            times = (None if sample == -1 else sample, None if step == -1 else step)
+            Fault(self.sites[site], index, mask, OPS[op], operand, *times)  # says what is wrong
+            raise FaultError(f"fault {row} cannot be")
         widths = np.array([site.format.bits for site in self.sites] or [64])[self.site]
-        if (bad := np.flatnonzero(_too_wide(self.mask, widths) | (self.mask == 0))).size:
-            site, mask = self.sites[self.site[bad[0]]], int(self.mask[bad[0]])
-            raise FaultError(f"mask {mask & (2**64 - 1):#x} is no set of bits of {site.dtype}")
+        self.mask[:] &= np.where(widths < 64, (np.int64(1) << np.minimum(widths, 62)) - 1, -1)
         self._check_clashes()
+
+    def _impossible(self) -> npt.NDArray[np.bool_]:
+        """Whether each row is a fault that :class:`Fault` would refuse."""
+        sites = self.sites
+        if not len(self):
+            return np.zeros(0, bool)
+        sizes = np.array([site.numel for site in sites])[self.site]
+        steps = np.array([site.steps for site in sites])[self.site]
+        widths = np.array([site.format.bits for site in sites])[self.site]
+        whole = np.array([s.kind == "weights" or not s.per_sample for s in sites])[self.site]
+        replaced = self.op == OPS.index("replace")
+        return np.asarray(
+            (self.index < 0)
+            | (self.index >= sizes)
+            | (self.mask == 0)
+            | too_wide(self.mask, widths)
+            | (replaced & too_wide(self.operand, widths))
+            | (self.sample < -1)
+            | (whole & (self.sample >= 0))
+            | np.where(steps > 0, (self.step < 0) | (self.step >= steps), self.step != -1),
+            dtype=np.bool_,
+        )
 
     def _check_clashes(self) -> None:
         if len(self) < 2:
@@ -287,13 +346,6 @@ def _popcount(mask: Ints) -> Ints:
     return np.asarray(bits.sum(axis=1, dtype=np.int64))
 
 
-def _too_wide(mask: Ints, widths: Ints) -> npt.NDArray[np.bool_]:
-    """Whether a mask has bits beyond its word; sign extension is allowed."""
-    beyond = mask >> np.minimum(widths, 63)
-    extended = (beyond == -1) & ((mask >> (widths - 1)) == -1)
-    return np.asarray((widths < 64) & (beyond != 0) & ~extended, dtype=np.bool_)
-
-
 def _with_values(fault: Fault, word: int) -> Fault:
-    value = fault.site.format.value
+    value = fault.home.format.value
     return replace(fault, before=value(word), after=value(fault.corrupt(word)))

@@ -3,26 +3,92 @@
 A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`` or ``mask``, and
 optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
 ``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
-sites of states have ``steps`` too.
+sites of states have ``steps`` too; where samples do not lie along the leading dimension alone,
+``axis``, ``outer`` and ``inner`` say where (:class:`faultsim.faults.Site`).
 """
 
 from __future__ import annotations
 
 import json
-import operator
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-import numpy as np
+from msgspec import Meta, field
 
 from faultsim.errors import FaultError, FormatError
 from faultsim.faults.fault import Fault, Site
+from faultsim.files import Record, Whole, decode
 from faultsim.formats import mask_of, signed
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
 serves the wrapped one, and the other way round."""
+
+Kind = Literal["weights", "activations", "states"]
+Op = Literal["flip", "stuck-at-0", "stuck-at-1", "replace"]
+
+
+class SiteRecord(Record):
+    """A site of a fault file; its name is the key it stands under."""
+
+    kind: Kind
+    dtype: str
+    shape: tuple[Whole, ...]
+    steps: Whole = 0
+    per_sample: bool = True
+    axis: Whole = 0
+    outer: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
+    inner: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
+
+    def __post_init__(self) -> None:
+        """Refuses a site that no tensor can be; the reader says where it stands."""
+        try:
+            _ = self.site("").format
+        except FormatError as error:
+            raise ValueError(str(error)) from None
+        if math.prod(self.shape) * max(1, self.steps) >= 1 << 63:
+            raise ValueError(f"no tensor has the shape {list(self.shape)}")
+
+    def site(self, name: str) -> Site:
+        layout = self.axis, self.outer, self.inner
+        return Site(name, self.kind, self.dtype, self.shape, self.per_sample, self.steps, *layout)
+
+
+class FaultRecord(Record):
+    """A fault as people write it."""
+
+    tensor: str
+    index: Whole | list[Whole]
+    bit: Whole | None = None
+    mask: int | None = None
+    op: Op = "flip"
+    operand: int | None = None
+    sample: Whole | None = None
+    step: Whole | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a record that says too little or too much; the reader says where it stands."""
+        for name, word in (("mask", self.mask), ("operand", self.operand)):
+            if word is not None and not -(1 << 63) <= word < 1 << 64:
+                raise ValueError(f"{name} {word} has more than 64 bits")
+        if self.bit is not None and self.mask is not None:
+            raise ValueError("bit and mask are both given")
+        if self.bit is None and self.mask is None and self.op != "replace":
+            raise ValueError("neither bit nor mask is given")
+        if (self.op == "replace") != (self.operand is not None):
+            raise ValueError("operand and op replace go together")
+
+
+class FaultFile(Record):
+    """Faults with a table of the sites they strike."""
+
+    faults: list[FaultRecord]
+    sites: dict[str, SiteRecord] = field(default_factory=dict)
+
+
+Document = FaultFile | list[FaultRecord]
+"""What a fault file holds."""
 
 
 def dump(sites: Iterable[Site], faults: Iterable[Fault]) -> str:
@@ -31,26 +97,31 @@ def dump(sites: Iterable[Site], faults: Iterable[Fault]) -> str:
     return json.dumps({"sites": table, "faults": [record(fault) for fault in faults]}, indent=1)
 
 
-def load(text: str, sites: Iterable[Site] = ()) -> list[Fault]:
+def load(text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file") -> list[Fault]:
     """The faults of a document; ``sites`` are those its records may name besides its own.
 
+    Args:
+        text: Of the document.
+        sites: Those of a model.
+        place: Where the document is from, for messages.
+
     Raises:
-        FaultError: Not JSON, an unknown tensor, or a record that cannot be a fault.
+        FaultError: Not JSON, an unknown tensor, a site that the model has otherwise, or a record
+            that cannot be a fault; it names place and record.
     """
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FaultError(f"fault file is not JSON: {error}") from None
+    whole = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    document: FaultFile | list[FaultRecord] = decode(whole, Document, place, FaultError)  # type: ignore[arg-type]
     table = _Sites(sites)
-    if isinstance(document, dict):
-        own = document.get("sites", {})
-        if not isinstance(own, dict):
-            raise FaultError("the sites of a fault file must map names to kind, dtype and shape")
-        table.add([_parse_site(name, site) for name, site in own.items()])
-        document = document.get("faults")
-    if not isinstance(document, list):
-        raise FaultError('a fault file holds a list of faults, or {"sites": …, "faults": […]}')
-    return [_parse_record(item, table) for item in document]
+    if isinstance(document, FaultFile):
+        table.add(document.sites, place)
+        records, where = document.faults, "$.faults"
+    else:
+        records, where = document, "$"
+    return [_fault(item, table, f"{place}: {where}[{n}]") for n, item in enumerate(records)]
+
+
+def _words(site: Site) -> str:
+    return f"{site.kind}, {site.dtype} {list(site.shape)}"
 
 
 class _Sites:
@@ -60,12 +131,16 @@ class _Sites:
         self._sites = {site.name: site for site in known}
         self._bare = {_bare(name): site for name, site in self._sites.items()}
 
-    def add(self, own: Iterable[Site]) -> None:
-        """Adds the sites of a document, but for those that are known under another name."""
-        for site in own:
-            known = self.get(site.name)
-            renamed = known is not None and replace(site, name=known.name) == known
-            self._sites[site.name] = known if known is not None and renamed else site
+    def add(self, own: Mapping[str, SiteRecord], place: str) -> None:
+        """Adds the sites of a document, which must be as the model has them."""
+        for name, item in own.items():
+            site, known = item.site(name), self.get(name)
+            if known is not None and _words(site) != _words(known):
+                raise FaultError(
+                    f"{place}: $.sites: {name!r} is {_words(site)} there, and {_words(known)} in "
+                    "this model"
+                )
+            self._sites[name] = known or site
 
     def get(self, name: str) -> Site | None:
         return self._sites.get(name) or self._bare.get(_bare(name))
@@ -80,20 +155,10 @@ def _bare(name: str) -> str:
 
 def _site_json(site: Site) -> dict[str, Any]:
     table: dict[str, Any] = {"kind": site.kind, "dtype": site.dtype, "shape": list(site.shape)}
-    if site.steps:
-        table["steps"] = site.steps
+    where = {"steps": site.steps, "axis": site.axis, "outer": site.outer, "inner": site.inner}
+    usual = {"steps": 0, "axis": 0, "outer": 1, "inner": 1}
+    table |= {key: value for key, value in where.items() if value != usual[key]}
     return table if site.per_sample else table | {"per_sample": False}
-
-
-def _parse_site(name: str, table: Any) -> Site:
-    try:
-        per_sample = bool(table.get("per_sample", True))
-        shape, steps = tuple(table["shape"]), operator.index(table.get("steps", 0))
-        site = Site(name, table["kind"], table["dtype"], shape, per_sample, steps)
-        site.format  # noqa: B018 - an unknown dtype is an error here, not at first use
-    except (KeyError, TypeError, AttributeError, FormatError) as error:
-        raise FaultError(f"site {name!r} in the fault file cannot be read: {error}") from None
-    return site
 
 
 def record(fault: Fault) -> dict[str, Any]:
@@ -106,37 +171,30 @@ def record(fault: Fault) -> dict[str, Any]:
     return item | {key: value for key, value in optional.items() if value is not None}
 
 
-def _parse_record(item: Any, sites: _Sites) -> Fault:
-    if not isinstance(item, dict) or not {"tensor", "index"} <= item.keys():
-        raise FaultError(f"a fault needs tensor, index and bit or mask, not {json.dumps(item)}")
-    site = sites.get(item["tensor"])
+def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
+    site = sites.get(item.tensor)
     if site is None:
-        raise FaultError(f"fault names {item['tensor']!r}, which is not a site of this model")
+        raise FaultError(f"{where}: {item.tensor!r} is not a site of this model")
     try:
-        index = item["index"]
-        if isinstance(index, list):
-            index = np.ravel_multi_index(tuple(index), site.shape)
-        index = operator.index(index)
-        op = item.get("op", "flip")
-        operand = signed(item.get("operand") or 0)
-        sample, step = (_parse_number(item.get(key)) for key in ("sample", "step"))
-        return Fault(site, index, _parse_mask(item, site), op, operand, sample, step)
-    except (TypeError, ValueError, FormatError) as error:
-        raise FaultError(f"fault {json.dumps(item)} cannot be read: {error}") from None
+        index = item.index if isinstance(item.index, int) else _flat(item.index, site)
+        mask, operand = _mask(item, site), signed(item.operand or 0)
+    except (ValueError, FormatError) as error:
+        raise FaultError(f"{where}: {error}") from None
+    return Fault(site, index, mask, item.op, operand, item.sample, item.step)
 
 
-def _parse_number(value: Any) -> int | None:
-    number = None if value is None else operator.index(value)
-    if number is not None and number < 0:
-        raise ValueError(f"{number} is negative")
-    return number
+def _flat(coordinates: list[int], site: Site) -> int:
+    """The row-major position of an element."""
+    inside = (at < size for at, size in zip(coordinates, site.shape, strict=False))
+    if len(coordinates) != len(site.shape) or not all(inside):
+        raise ValueError(f"{site.name} of shape {list(site.shape)} has no element {coordinates}")
+    index = 0
+    for at, size in zip(coordinates, site.shape, strict=True):
+        index = index * size + at
+    return index
 
 
-def _parse_mask(item: dict[str, Any], site: Site) -> int:
-    if "mask" in item:
-        return signed(item["mask"])
-    if item.get("op") == "replace":
-        return mask_of(site.format.select("all"))
-    if "bit" not in item:
-        raise FaultError(f"fault {json.dumps(item)} has neither bit nor mask")
-    return mask_of(site.format.select(int(item["bit"])))
+def _mask(item: FaultRecord, site: Site) -> int:
+    if item.mask is not None:
+        return signed(item.mask)
+    return mask_of(site.format.select("all" if item.bit is None else item.bit))

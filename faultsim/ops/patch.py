@@ -24,6 +24,9 @@ class Patch:
     of each CUDA device, so an exception or KeyboardInterrupt finds them struck or restored, never
     in between. A CUDA graph can hold both, in one graph that the patch outlives: whether words are
     struck is known on the host.
+
+    Only words that are still as they were struck are restored. Those that somebody wrote meanwhile
+    keep what they were given, and :meth:`changed` names one.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:
@@ -46,24 +49,51 @@ class Patch:
             if device is not None:
                 here = np.array([other == device for other in devices])
                 part = table[:, here[table[0]]]
-                slots = FaultSlots(tensors, part.shape[1], device)
+                slots = FaultSlots(tensors, part.shape[1], device, watched=True)
                 slots.load(part)
                 self._parts.append(slots)
         if self._parts:
             table = table[:, np.array([device is None for device in devices])[table[0]]]
+        self._on_devices = bool(self._parts)
         self._parts.append(_HostPatch(tensors, table))
+        self._versions: list[int] = []
+        self._written = False
 
     def strike(self) -> None:
         """Saves the words and corrupts them; does nothing where they are struck."""
         for part in self._parts:
             part.strike()
         self._touch()
+        self._versions, self._written = self._seen(), False
 
     def restore(self) -> None:
         """Writes the saved words back; does nothing where nothing was struck."""
         for part in self._parts:
             part.restore()
+        self._written |= self._versions != self._seen()
         self._touch()
+
+    def changed(self, wait: bool = True) -> tuple[int, int] | None:
+        """A word that was written while it was struck, and so was not restored.
+
+        A word that holds again what it held before is none.
+
+        Args:
+            wait: For CUDA devices; False to wait only if autograd saw somebody write to a tensor.
+
+        Returns:
+            Its tensor, by position, and its index; None if there is none.
+        """
+        parts = self._parts if wait or self._written else self._parts[-1:]
+        for part in parts:
+            if (found := part.changed()) is not None:
+                return found
+        return None
+
+    def _seen(self) -> list[int]:
+        """What autograd counts; nothing where no device is to be waited for."""
+        known = self._tensors if self._on_devices else ()
+        return [-1 if tensor.is_inference() else tensor._version for tensor in known]
 
     def _touch(self) -> None:
         for tensor in self._tensors:
@@ -75,6 +105,7 @@ class _HostPatch:
 
     def __init__(self, tensors: Sequence[torch.Tensor], table: Table) -> None:
         words = [native_words(tensor) for tensor in tensors]
+        self._table = table
         self._native = checked(native().Patch, words, table)
 
     def strike(self) -> None:
@@ -82,3 +113,7 @@ class _HostPatch:
 
     def restore(self) -> None:
         self._native.restore()
+
+    def changed(self) -> tuple[int, int] | None:
+        row = self._native.changed
+        return None if row < 0 else (int(self._table[0, row]), int(self._table[1, row]))

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from faultsim.campaign.findings import Summary
+from faultsim.campaign.lines import Line
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.fault import Site
 from faultsim.formats import bits_of
 
-Line = Mapping[str, Any]
 NAMES = ("run", "panel", "series")
 """The columns that say of which campaign a row is and where it is drawn."""
 
@@ -36,7 +37,7 @@ class RecordedCampaign:
     directory: Path
     manifest: Mapping[str, Any]
     lines: Sequence[Line]
-    summary: Mapping[str, Any] | None
+    summary: Summary | None
     label: str = ""
     panel: str = ""
     series: str = ""
@@ -128,13 +129,13 @@ class SingleFlip:
 def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
     """The trials of a campaign that struck a single bit of a site that its manifest lists."""
     for line in campaign.lines:
-        if len(line["faults"]) != 1:
+        if len(line.faults) != 1:
             continue
-        fault = line["faults"][0]
-        site, bits = campaign.site(fault["tensor"]), bits_of(fault["mask"])
+        fault = line.faults[0]
+        site, bits = campaign.site(fault.tensor), bits_of(fault.mask)
         if site is not None and len(bits) == 1:
             field, fields = site.format.field(bits[0]), tuple(site.format.fields)
-            drop = campaign.golden["acc"] - line["acc"]
+            drop = campaign.golden["acc"] - line.acc
             yield SingleFlip(site.layer, site.dtype, bits[0], field, fields, drop, line)
 
 

@@ -66,9 +66,9 @@ def _commands(run: RecordedCampaign | RecordedPerturbation) -> list[str]:
     if isinstance(run, RecordedPerturbation):
         return [command_line(run.manifest["config"], PerturbConfig)]
     commands = [command_line(run.config)]
-    damaging = (run.summary or {}).get("damaging") or run.lines[:1]
+    damaging = (run.summary.damaging if run.summary else []) or run.lines[:1]
     if damaging:
-        directory, trial = shlex.quote(str(run.directory)), damaging[0]["trial"]
+        directory, trial = shlex.quote(str(run.directory)), damaging[0].trial
         commands.append(f"faultsim reproduce {directory} --trial {trial}")
     return commands
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from faultsim.report.campaigns import Line, RecordedCampaign
+from faultsim.campaign.lines import Line
+from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.components import component_of
 
 BY_LAYER = ("layer-wise", "exhaustive", "random", "bit-wise")
@@ -40,11 +41,11 @@ def localised(run: RecordedCampaign) -> Iterator[Localised]:
     """
     budget = None
     for line in run.lines:
-        confined = "layer" in line["cell"]
-        if not line["faults"] or not (confined or len(line["faults"]) == 1):
+        confined = "layer" in line.cell
+        if not line.faults or not (confined or len(line.faults) == 1):
             continue
-        budget = budget or _budget(line["cell"])
-        if _budget(line["cell"]) == budget:
+        budget = budget or _budget(line.cell)
+        if _budget(line.cell) == budget:
             yield _localised(run, line)
 
 
@@ -53,8 +54,8 @@ def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _localised(run: RecordedCampaign, line: Line) -> Localised:
-    layer = run.layer(line["faults"][0]["tensor"])
-    drop = run.golden["acc"] - line["acc"]
+    layer = run.layer(line.faults[0].tensor)
+    drop = run.golden["acc"] - line.acc
     return Localised(layer, component_of(layer), _third(run, layer), drop)
 
 

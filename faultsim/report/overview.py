@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from faultsim.campaign.findings import Damaging
 from faultsim.report import words
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.figures.shares import condition
@@ -99,24 +100,23 @@ def damaging_sections(
     """Label, most damaging trials, and searched faults by curve, of each campaign that has some."""
     found: list[tuple[str, Table, Mapping[str, Sequence[str]]]] = []
     for run in runs:
-        summary = run.summary or {}
-        curves = {curve: faults for curve, faults in summary.get("worst", {}).items() if faults}
-        table = damaging(run, summary.get("damaging", ()))
+        worst, records = (run.summary.worst, run.summary.damaging) if run.summary else ({}, [])
+        curves = {curve: faults for curve, faults in worst.items() if faults}
+        table = damaging(run, records)
         if table.rows or curves:
             found.append((run.label, table, curves))
     return found
 
 
-def damaging(run: RecordedCampaign, records: Sequence[Mapping[str, Any]]) -> Table:
+def damaging(run: RecordedCampaign, records: Sequence[Damaging]) -> Table:
     """The trials of the lowest accuracy with their faults, as the summary keeps them."""
-    struck = {line["trial"]: len(line["faults"]) for line in run.lines}
     rows = [
         {
-            "trial": record["trial"],
-            "condition": condition(record["cell"]),
-            "accuracy": record["acc"],
-            "drop": run.golden["acc"] - record["acc"],
-            "faults": _shown(record["faults"], struck[record["trial"]]),
+            "trial": record.trial,
+            "condition": condition(record.cell),
+            "accuracy": record.acc,
+            "drop": run.golden["acc"] - record.acc,
+            "faults": _shown(record.faults, len(run.lines[record.trial].faults)),
         }
         for record in records[:MOST_TRIALS]
     ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faultsim.errors import JournalError
+import msgspec
+
+from faultsim.campaign.findings import EstimateRecord
 from faultsim.stats import Estimate
-from faultsim.study.perturbations import RECORD
+from faultsim.study.record import RECORD, CleanRecord, RowRecord, read_record
 
 MEASURES = ("accuracy", "auc", "sensitivity", "specificity")
 
@@ -62,21 +63,18 @@ def read_perturbation(directory: Path) -> RecordedPerturbation:
     Raises:
         JournalError: It is damaged.
     """
-    path = directory / RECORD
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        manifest = {key: document[key] for key in ("config", "model", "data", "versions")}
-        rows = [_row(row) for row in document["rows"]]
-        clean = _row({"kind": "clean", "parameters": {}} | document["clean"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JournalError(f"cannot read {path}: {error!r}") from None
+    record = read_record(directory / RECORD)
+    whole = msgspec.to_builtins(record)
+    manifest = {key: whole[key] for key in ("config", "model", "data", "live", "versions")}
+    rows = [PerturbedRow(r.setting, r.kind, r.parameters, _measures(r)) for r in record.rows]
+    clean = PerturbedRow(record.clean.setting, "clean", {}, _measures(record.clean))
     return RecordedPerturbation(directory, manifest, clean, rows)
 
 
-def _row(record: Mapping[str, Any]) -> PerturbedRow:
-    found = {name: _estimate(record[name]) for name in MEASURES if record.get(name) is not None}
-    return PerturbedRow(record["setting"], record["kind"], record["parameters"], found)
-
-
-def _estimate(record: Mapping[str, Any]) -> Estimate:
-    return Estimate(*(record[key] for key in ("value", "low", "high", "n", "method")))
+def _measures(record: CleanRecord | RowRecord) -> dict[str, Estimate]:
+    found = {name: getattr(record, name) for name in MEASURES}
+    return {
+        name: Estimate(**msgspec.to_builtins(figure))
+        for name, figure in found.items()
+        if isinstance(figure, EstimateRecord)
+    }

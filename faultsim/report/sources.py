@@ -11,7 +11,7 @@ from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.labels import labels, model_and_data
 from faultsim.report.perturbations import RecordedPerturbation, read_perturbation
 from faultsim.report.reading import is_campaign, read_campaign
-from faultsim.study.perturbations import RECORD
+from faultsim.study.record import RECORD
 
 
 @dataclass(frozen=True)

@@ -2,141 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import nn
 
-from faultsim.data import Dataset, Split
-from faultsim.data.dataset import BINARY
+from faultsim import trees
 from faultsim.errors import ConfigError, FaultSimError
-from faultsim.ops.grid import check_device, on_grid
-from faultsim.run.replay import CapturedTrials, Prefix
+from faultsim.run.engine import Engine
+from faultsim.workload import Batch, Workload
+from faultsim.workload.failures import NOT_ITS_OWN, cause
+from faultsim.workload.outputs import shapes
 
 
 @dataclass(frozen=True)
 class Golden:
-    """The fault-free run on one split.
+    """The fault-free run on some batches.
 
     Attributes:
-        split: Images and labels.
-        logits: (n, classes), on the CPU.
-        positive: The diseased class of a binary set, None of others.
-        prefix: The golden values inside the model, where trials may begin.
-        captured: The trials of a CUDA device.
+        batches: On the CPU.
+        outputs: One a batch, on the CPU.
+        engine: What ran them, and runs trials.
     """
 
-    split: Split
-    logits: torch.Tensor
-    positive: int | None = None
-    prefix: Prefix | None = None
-    captured: CapturedTrials | None = None
+    batches: Sequence[Batch]
+    outputs: Sequence[Any]
+    engine: Engine
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return sum(batch.size for batch in self.batches)
 
     def first(self, n: int | None) -> Golden:
-        """The run on the first ``n`` images, all for None."""
-        return replace(self, split=self.split.first(n), logits=self.logits[:n])
+        """The run on the first ``n`` samples, or all; batches that cannot be cut stay whole."""
+        if n is None:
+            return self
+        batches, outputs, left = [], [], n
+        for batch, output in zip(self.batches, self.outputs, strict=True):
+            if left > 0:
+                batches.append(_cut(batch, output, left))
+                outputs.append(_head(output, batch.size, batches[-1].size))
+                left -= batches[-1].size
+        return replace(self, batches=batches, outputs=outputs)
 
 
-class GoldenRuns:
-    """Runs one model on one data set, without faults.
+def _cut(batch: Batch, output: Any, n: int) -> Batch:
+    rows = all(leaf.ndim and len(leaf) == batch.size for leaf in trees.tensors(output))
+    return batch.first(n) if rows else batch
+
+
+def _head(output: Any, size: int, n: int) -> Any:
+    return output if n == size else trees.map_tensors(output, lambda _, leaf: leaf[:n])
+
+
+def golden_run(workload: Workload, batches: Sequence[Batch], engine: Engine) -> Golden:
+    """Runs the model without faults.
 
     Args:
-        model: In eval mode, on ``device``.
-        data: The data set.
-        batch_size: Images in a forward pass.
-        limit: How many images of each split, from the first; None for all.
-        device: Where the model runs.
-        replay: Whether to keep what trials need to run only what their faults can reach.
+        workload: The model and its task.
+        batches: On the CPU, at least one.
+        engine: Records what it runs.
+
+    Raises:
+        ConfigError: The model fails, or its output does not fit the task.
     """
+    outputs = []
+    with torch.no_grad():
+        for number, batch in enumerate(batches):
+            output = on_cpu(golden_output(workload, batch, engine, number))
+            workload.task.check(output, batch)
+            outputs.append(output)
+    return Golden(batches, outputs, engine)
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Dataset,
-        batch_size: int,
-        limit: int | None,
-        device: torch.device,
-        replay: bool,
-    ) -> None:
-        self._model, self._data, self._batch_size = model, data, batch_size
-        self._limit, self._device, self._replay = limit, device, replay
-        self._clean: dict[str, Golden] = {}
 
-    def clean(self, split: str) -> Golden:
-        """The golden run on a split, computed once.
+def golden_output(workload: Workload, batch: Batch, engine: Engine, number: int) -> Any:
+    """The output for one batch; errors as :func:`golden_run`."""
+    try:
+        return engine.record(engine.inputs(number, batch.inputs))
+    except FaultSimError:
+        raise
+    except Exception as error:
+        what = _shape(batch)
+        raise ConfigError(
+            f"the model fails on {workload.unit} of shape {what}: {cause(error)}"
+        ) from error
 
-        Raises:
-            ConfigError: The split is empty, or the model does not give a row of logits an image.
-        """
-        if split not in self._clean:
-            part = self._data.split(split).first(self._limit)
-            if not len(part):
-                raise ConfigError(f"{self._data.name} has no {split} images")
-            self._clean[split] = self.of(part)
-        return self._clean[split]
 
-    def of(self, part: Split) -> Golden:
-        """The golden run on some images; errors as :meth:`logits_of`."""
-        positive = self._data.positive if self._data.task == BINARY else None
-        prefix = self._prefix(part)
-        logits = self.logits_of(part, self._model if prefix is None else prefix.record)
-        return Golden(part, logits, positive, prefix, self._captured(prefix))
+def _shape(batch: Batch) -> str:
+    known = [part for part in shapes(batch.inputs) if isinstance(part, tuple)]
+    return ", ".join(str(shape) for shape, _ in known) or f"{batch.size} samples"
 
-    def _prefix(self, part: Split) -> Prefix | None:
-        if not self._replay:
-            return None
-        try:
-            return Prefix(self._model, part.images[: self._batch_size].to(self._device), len(part))
-        except Exception:  # the golden run meets it again, and says what it is
-            return None
 
-    def _captured(self, prefix: Prefix | None) -> CapturedTrials | None:
-        place = torch.empty(0, device=self._device)
-        if prefix is None or not on_grid(place):
-            return None
-        try:
-            check_device(place.device)
-            return CapturedTrials(self._model, prefix, place.device)
-        except FaultSimError:  # each trial is run without, and says what it is
-            return None
+def on_cpu(output: Any) -> Any:
+    """A copy of an output that no later pass can change."""
+    return trees.map_tensors(output, lambda _, leaf: leaf.detach().to("cpu", copy=True))
 
-    def logits_of(
-        self, part: Split, forward: Callable[[torch.Tensor], torch.Tensor] | None = None
-    ) -> torch.Tensor:
-        """(n, classes) without faults, on the CPU.
 
-        Args:
-            part: Images, and labels that the output must suit.
-            forward: What runs the model on a batch, None for the model itself.
-
-        Raises:
-            ConfigError: The model fails, or does not give a row of logits an image.
-        """
-        rows = []
-        with torch.no_grad():
-            for images, labels in self.batches(part):
-                try:
-                    logits = (forward or self._model)(images)
-                except Exception as error:
-                    shape = tuple(images.shape)
-                    raise ConfigError(
-                        f"the model fails on images of shape {shape}: {error}".split("\n")[0]
-                    ) from error
-                if not isinstance(logits, torch.Tensor) or logits.shape[:1] != labels.shape[:1]:
-                    raise ConfigError("the model must return a tensor of logits, a row an image")
-                rows.append(logits.cpu())
-        logits = torch.cat(rows)
-        few = logits.ndim != 2 or logits.shape[1] < self._data.num_classes
-        if few or (self._data.multi_label and logits.shape[1] > self._data.num_classes):
-            raise ConfigError(
-                f"the model's output is {tuple(logits.shape)}, but {self._data.name} has "
-                f"{self._data.num_classes} {'labels' if self._data.multi_label else 'classes'}"
-            )
-        return logits
-
-    def batches(self, part: Split) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Images and labels, on the device."""
-        size = self._batch_size
-        pairs = zip(torch.split(part.images, size), torch.split(part.labels, size), strict=True)
-        return [(images.to(self._device), labels.to(self._device)) for images, labels in pairs]
+__all__ = ["NOT_ITS_OWN", "Golden", "golden_output", "golden_run", "on_cpu"]

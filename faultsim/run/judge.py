@@ -1,56 +1,123 @@
-"""What a trial did to each image, against the golden run."""
+"""What a trial did to each sample, against the golden run."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
-from faultsim.formats import FORMATS
+from faultsim.errors import ConfigError, FaultSimError
 from faultsim.run.golden import Golden
 from faultsim.run.trial import Outcome
-from faultsim.workload import metrics
+from faultsim.workload import Batch, Task
+from faultsim.workload.failures import cause
+from faultsim.workload.outputs import compare, nothing_like
+from faultsim.workload.task import name_of
+
+SDC = "sdc"
+Flags = dict[str, torch.Tensor]
 
 
-def judge(logits: torch.Tensor, golden: Golden, *, with_auc: bool = True) -> Outcome:
-    """Classifies every image of a trial.
+class Raised:
+    """Stands for the output of a forward pass that raised."""
+
+
+class _Judged(NamedTuple):
+    """Of one batch, (size,) bool each."""
+
+    same: torch.Tensor
+    due: torch.Tensor
+    flags: Flags
+    deviation: float
+    raised: int = 0
+
+
+def judge(
+    task: Task, golden: Golden, outputs: Sequence[Any], *, searching: bool = False
+) -> Outcome:
+    """Classifies every sample of a trial.
 
     Args:
-        logits: (n, classes) under faults.
-        golden: The golden run on the same images.
-        with_auc: Off while searching: no decision rests on it, and it takes longer than the rest.
+        task: Says what an output means.
+        golden: The golden run on the same samples.
+        outputs: Under faults, on the CPU, one a batch; :class:`Raised` for a pass that raised.
+        searching: Leaves out the figures that no search rests on, where the task can tell them.
+
+    Raises:
+        ConfigError: The task fails.
     """
-    labels, several = golden.split.labels, golden.split.labels.ndim == 2
-    word = FORMATS[logits.dtype].word
-    same = (logits.view(word) == golden.logits.view(word)).all(dim=1)
-    due = ~logits.isfinite().all(dim=1)
-    was, now = metrics.predict(golden.logits, several), metrics.predict(logits, several)
-    sdc = ~due & (was != now).any(dim=1)
-    right = metrics.hits(logits, labels).all(dim=1)
-    deviation = (logits.double() - golden.logits.double()).abs()
-    finite = deviation[deviation.isfinite()]
-    masked = same & ~due
-    outcome = Outcome(
-        n=len(logits),
-        correct=int(right.sum()),
+    batches = zip(golden.batches, golden.outputs, outputs, strict=True)
+    judged = [_judged(task, batch, was, now) for batch, was, now in batches]
+    due, same = (torch.cat(parts) for parts in ([j.due for j in judged], [j.same for j in judged]))
+    flags = _joined(judged)
+    sdc = next(iter(flags.values())) & ~due
+    events = {name: int((flag & ~due).sum()) for name, flag in flags.items() if name != SDC}
+    return Outcome(
+        n=len(due),
         due=int(due.sum()),
         sdc=int(sdc.sum()),
         benign=int((~due & ~sdc & ~same).sum()),
-        masked=int(masked.sum()),
-        loss=float(metrics.loss(logits.double(), labels)),
-        max_dev=float(finite.max()) if len(finite) else 0.0,
-        acc=metrics.accuracy(logits, labels),
-        auc=metrics.auc(metrics.probabilities(logits.double(), several), labels)
-        if with_auc
-        else None,
+        masked=int((~due & ~sdc & same).sum()),
+        max_dev=max(each.deviation for each in judged),
+        events=events,
+        metrics=_scores(task, golden, outputs, searching),
+        raised=sum(each.raised for each in judged),
     )
-    if golden.positive is None:
-        return outcome
-    sensitivity, specificity = metrics.sensitivity_specificity(right, labels, golden.positive)
-    return replace(
-        outcome,
-        sensitivity=sensitivity,
-        specificity=specificity,
-        missed=int((sdc & (was[:, 0] == golden.positive)).sum()),
-        false_alarms=int((sdc & (now[:, 0] == golden.positive)).sum()),
-    )
+
+
+def _judged(task: Task, batch: Batch, golden: Any, output: Any) -> _Judged:
+    nothing = torch.zeros(batch.size, dtype=torch.bool)
+    if isinstance(output, Raised):
+        return _Judged(nothing, ~nothing, {}, 0.0, batch.size)
+    try:
+        was, now = (task.samples(each, batch.size) for each in (golden, output))
+        flags = _events(task, golden, output, batch)
+    except FaultSimError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"the task {name_of(task)} fails: {cause(error)}") from error
+    if not len(was) == len(now) == batch.size:
+        raise ConfigError(f"the task {name_of(task)} sees {len(now)} of {batch.size} samples")
+    compared = compare(was, now)
+    return _Judged(compared.same, ~compared.finite, flags, compared.deviation)
+
+
+def _events(task: Task, golden: Any, output: Any, batch: Batch) -> Flags:
+    found = task.changed(golden, output, batch)
+    flags = dict(found) if isinstance(found, Mapping) else {SDC: found}
+    for name, flag in flags.items():
+        flag = torch.as_tensor(flag)
+        if flag.dtype != torch.bool or flag.shape != (batch.size,):
+            raise ConfigError(
+                f"the task {name_of(task)} must say true or false of each of {batch.size} samples; "
+                f"{name} is {tuple(flag.shape)} {str(flag.dtype).removeprefix('torch.')}"
+            )
+        flags[name] = flag.cpu()
+    return flags
+
+
+def _joined(judged: Sequence[_Judged]) -> Flags:
+    """Flags of all batches; none of those whose pass raised."""
+    names = next((each.flags for each in judged if each.flags), {SDC: None})
+    nothing = [torch.zeros_like(each.due) for each in judged]
+    return {
+        name: torch.cat([j.flags.get(name, no) for j, no in zip(judged, nothing, strict=True)])
+        for name in names
+    }
+
+
+def _scores(
+    task: Task, golden: Golden, outputs: Sequence[Any], searching: bool
+) -> dict[str, float | int | None]:
+    told = [
+        nothing_like(was) if isinstance(now, Raised) else now
+        for was, now in zip(golden.outputs, outputs, strict=True)
+    ]
+    scores = getattr(task, "probe", task.scores) if searching else task.scores
+    try:
+        return dict(scores(told, golden.batches))
+    except FaultSimError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"the task {name_of(task)} fails: {cause(error)}") from error

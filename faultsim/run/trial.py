@@ -4,94 +4,167 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from faultsim.faults import FaultSet
+from faultsim.workload.workload import REPORTED
 
 Cell = Mapping[str, Any]
 """The condition a trial belongs to, as JSON scalars: ``{"layer": "head", "flips": 2}``."""
 
+Number = float | int | None
+
+FIGURES = ("correct", "loss", "acc", "auc")
+"""What a line of an image campaign says of its trial beside what happened to the images."""
+
 DIAGNOSIS = ("sensitivity", "specificity", "missed", "false_alarms")
 """Fields of an outcome that only binary sets have."""
 
-OPTIONAL = (*DIAGNOSIS, "clean_acc")
-"""Fields that a journal line leaves out where they are None."""
+DIRECTIONS = ("missed", "false_alarms")
+"""Those of them that are events, counted in images."""
+
+COUNTS = ("n", "due", "sdc", "benign", "masked", "max_dev")
+
+LINE = (
+    "n", "correct", "due", "sdc", "benign", "masked", "loss", "max_dev", "acc", "auc", *DIAGNOSIS,
+    "clean_acc",
+)  # fmt: skip
+"""The fields of an image campaign's line, in their order."""
+
+
+def searching(cell: Cell) -> bool:
+    """Whether trials of a cell belong to a search, which no result may rest on."""
+    return "search" in cell
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A fault set and the images it is tried on.
+    """A fault set and the samples it is tried on.
 
     Attributes:
-        faults: Armed together, for every image.
+        faults: Armed together, for every sample.
         cell: The condition the trial belongs to.
         split: ``test`` for results, ``val`` while searching.
-        images: How many of the split's images, from the first; None for all.
+        images: How many of the split's samples, from the first; None for all.
     """
 
     faults: FaultSet
     cell: Cell
-    split: str = "test"
+    split: str = REPORTED
     images: int | None = None
+
+    @property
+    def reports(self) -> bool:
+        """Whether it gives a result, rather than guide a search."""
+        return self.split == REPORTED
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial did to the predictions, against the golden run.
+    """What a trial did, against the golden run.
 
-    Each image is exactly one of DUE, SDC, benign and masked, tested in this order.
+    Each sample is exactly one of DUE, SDC, benign and masked, tested in this order.
 
     Attributes:
-        n: Images.
-        correct: Images predicted as labelled, every label where there are several; a DUE counts
-            as wrong.
+        n: Samples.
         due: Detected errors: a non-finite output, or a forward pass that raised.
-        sdc: Silent data corruptions: a prediction that differs from the golden run, in any label.
-        benign: Output bits differ, the prediction does not.
+        sdc: Silent data corruptions, as the task has it: of a classifier, another prediction.
+        benign: Output bits differ, the task sees no difference.
         masked: Output bit-identical.
-        loss: Mean cross entropy, binary where there are several labels.
         max_dev: Largest finite deviation of an output from the golden run.
-        acc: Accuracy, as MedMNIST's evaluator: the mean over the labels where there are several.
-        auc: As MedMNIST's evaluator; None where undefined, and in search trials.
-        sensitivity: Share of diseased images predicted so; None where there are none, and, as the
-            three below, unless the set is binary.
-        specificity: Share of the other images predicted so.
-        missed: Silent corruptions from diseased to healthy.
-        false_alarms: Silent corruptions from healthy to diseased.
-        clean_acc: Accuracy under the same faults on images that are not perturbed; None in
-            campaigns that perturb none, and in search trials.
+        events: Samples to which something else happened that the task names, DUE aside.
+        metrics: The task's figures of the whole run; None for what is undefined.
+        raised: Detected errors of a forward pass that raised.
     """
 
     n: int
-    correct: int
     due: int
     sdc: int
     benign: int
     masked: int
-    loss: float
     max_dev: float
-    acc: float
-    auc: float | None
-    sensitivity: float | None = None
-    specificity: float | None = None
-    missed: int | None = None
-    false_alarms: int | None = None
-    clean_acc: float | None = None
+    events: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Number] = field(default_factory=dict)
+    raised: int = 0
+
+    @property
+    def of_images(self) -> bool:
+        """Whether its figures are those of a classifier, and stand in the journal line itself."""
+        return set(FIGURES) <= set(self.metrics)
+
+    @property
+    def acc(self) -> float:
+        """Accuracy, as MedMNIST's evaluator: the mean over the labels where there are several."""
+        found = self.metrics["acc"]
+        assert found is not None
+        return float(found)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross entropy, binary where there are several labels; NaN where there is none."""
+        found = self.metrics.get("loss")
+        return math.nan if found is None else float(found)
+
+    @property
+    def correct(self) -> int:
+        """Images predicted as labelled, every label where there are several; none of the DUE."""
+        return int(self.metrics["correct"] or 0)
+
+    @property
+    def auc(self) -> float | None:
+        """As MedMNIST's evaluator; None where undefined, and in search trials."""
+        return self.metrics.get("auc")
+
+    @property
+    def sensitivity(self) -> float | None:
+        """Share of diseased images predicted so; None where there are none."""
+        return self.metrics.get("sensitivity")
+
+    @property
+    def specificity(self) -> float | None:
+        """Share of the other images predicted so; None where there are none."""
+        return self.metrics.get("specificity")
+
+    @property
+    def clean_acc(self) -> float | None:
+        """Accuracy under the same faults on images that are not perturbed, where others are."""
+        return self.metrics.get("clean_acc")
+
+    def score(self, objective: str) -> float:
+        """What a search lowers: a figure, or for "" the share of samples that are unharmed."""
+        found = self.metrics.get(objective)
+        unharmed = (self.benign + self.masked) / self.n
+        return unharmed if not objective else math.nan if found is None else float(found)
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers for a journal line, non-finite ones as strings, without what does not apply."""
-        items = asdict(self).items()
-        return {k: _plain(v) for k, v in items if v is not None or k not in OPTIONAL}
+        """Numbers for a journal line, non-finite ones as strings."""
+        counts = {name: plain(getattr(self, name)) for name in COUNTS}
+        raised = {"raised": self.raised} if self.raised else {}
+        metrics = {name: plain(value) for name, value in self.metrics.items()}
+        if not self.of_images:
+            return {**counts, **raised, "events": dict(self.events), "metrics": metrics}
+        known = {**counts, **metrics, **self.events}
+        always = (*COUNTS, *FIGURES)
+        shown = [name for name in LINE if name in always or known.get(name) is not None]
+        return {name: known[name] for name in shown} | raised
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Outcome:
         """The outcome of a journal line."""
-        names = [key for key in cls.__dataclass_fields__ if key in line or key not in OPTIONAL]
-        return cls(**{key: _number(line[key]) for key in names})
+        counts = {name: _number(line[name]) for name in COUNTS}
+        if "metrics" in line:
+            events, metrics = line["events"], line["metrics"]
+        else:
+            events = {name: line[name] for name in DIRECTIONS if name in line}
+            others = (name for name in LINE if name not in (*COUNTS, *DIRECTIONS))
+            metrics = {n: line[n] for n in others if n in line or n in FIGURES}
+        figures = {name: _number(value) for name, value in metrics.items()}
+        return cls(**counts, events=dict(events), metrics=figures, raised=line.get("raised", 0))
 
 
-def _plain(value: float | int | None) -> float | int | str | None:
+def plain(value: Number) -> float | int | str | None:
+    """A number as JSON has it; one that is not finite as its name."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

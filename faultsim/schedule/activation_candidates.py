@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
-
 from faultsim.faults import FaultSet
-from faultsim.injector import Injector
 from faultsim.ops import rank_bits
+from faultsim.run.gradients import Gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.targets.activations import OutputHooks
-from faultsim.targets.transient import Hooks
-from faultsim.workload import metrics
+from faultsim.targets.samples import ANY, samples_first
 
 
 def activation_candidates(
-    context: Context, space: FaultSpace, committed: FaultSet
+    context: Context, space: FaultSpace, committed: FaultSet, gradients: Gradients
 ) -> list[FaultSet]:
-    """Single faults by the largest |g · Δ| of any image in the first validation batch.
+    """Single faults by the largest |g · Δ| of any sample in the first search batch.
 
-    The fault itself strikes every image. The best overall, then the best of each site.
+    The fault itself strikes every sample. The best overall, then the best of each site.
 
     Args:
         context: Settings and model.
         space: Bits to choose from.
         committed: Faults that the next one joins; armed meanwhile.
+        gradients: Of the loss.
     """
-    outputs = outputs_and_gradients(context, committed)
+    outputs = gradients.of_outputs(committed)
     taken = {(fault.tensor, fault.index) for fault in committed}
     everywhere: list[Scored] = []
     best: list[Scored] = []
     for site, bits in zip(space.sites, space.bits, strict=True):
         if site.name not in outputs or site.format.dtype not in RANKED:
             continue
+        values, slopes = (samples_first(site, each, ANY) for each in outputs[site.name])
+        if values.shape[1:] != site.shape:
+            continue  # this batch has samples of another shape
         ranked = rank_bits(
-            *outputs[site.name],
-            4 * GLOBAL,  # one element may lead in many images
+            values.contiguous(),
+            slopes.contiguous(),
+            4 * GLOBAL,  # one element may lead in many samples
             bits=bits,
             finite_only=not context.config.allow_nonfinite,
             direction=IMPLIED.get(context.config.op),
@@ -51,39 +50,3 @@ def activation_candidates(
         everywhere += first.values()
         best += list(first.values())[:PER_TENSOR]
     return chosen(everywhere, best, context.config.op)
-
-
-def outputs_and_gradients(
-    context: Context, committed: FaultSet, watch: Callable[[], Hooks] | None = None
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Every module output of the first validation batch, by site, with the loss's gradient.
-
-    Args:
-        context: Settings and model.
-        committed: Faults armed meanwhile.
-        watch: Called once they are armed, to see what the scans are given; removed at the end.
-    """
-    bench = context.bench
-    part = bench.golden("val").split.first(bench.batch_size)
-    images = part.images.to(bench.device).requires_grad_(True)
-    outputs: dict[str, torch.Tensor] = {}
-
-    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.requires_grad:
-            outputs[name] = tensor
-        return tensor
-
-    with Injector(bench.model, committed):
-        hooks: list[Hooks] = [OutputHooks(bench.model, visit)]
-        hooks += [] if watch is None else [watch()]
-        try:
-            loss = metrics.loss(bench.model(images), part.labels.to(bench.device))
-            grads = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
-        finally:
-            for hook in hooks:
-                hook.remove()
-    return {
-        name: (value.detach(), grad.nan_to_num())
-        for (name, value), grad in zip(outputs.items(), grads, strict=True)
-        if grad is not None
-    }

@@ -80,7 +80,7 @@ def _rank(
     gradients: Mapping[str, torch.Tensor],
     k: int,
 ) -> RankedBits:
-    weight = struck_weight(context.bench.model, site).detach()
+    weight = struck_weight(context.model, site).detach()
     config = context.config
     return rank_bits(
         weight,

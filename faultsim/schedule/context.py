@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+from torch import nn
+
 from faultsim.config import CampaignConfig
-from faultsim.run.bench import Bench
+from faultsim.run.search import Search
 from faultsim.run.trial import Outcome, Trial
 from faultsim.space import FaultSpace
 
@@ -20,12 +22,14 @@ class Context:
     Attributes:
         config: The campaign's settings.
         space: The bits that may be struck.
-        bench: The model and its golden runs.
+        model: The model, without faults; its words are read, it is never run.
+        search: What a search may look at; called by those that search.
     """
 
     config: CampaignConfig
     space: FaultSpace
-    bench: Bench
+    model: nn.Module
+    search: Callable[[], Search]
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,6 @@ def _words(context: Context, faults: FaultSet) -> npt.NDArray[np.int64]:
     words = np.zeros(len(faults), dtype=np.int64)
     for number, site in enumerate(faults.sites):
         rows = faults.site == number
-        tensor = struck_weight(context.bench.model, site)
+        tensor = struck_weight(context.model, site)
         words[rows] = read_words(tensor, faults.index[rows]).cpu().numpy()
     return words

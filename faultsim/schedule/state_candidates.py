@@ -5,42 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import rank_bits
 from faultsim.ops.scan_reference import hidden_states, state_gradients
 from faultsim.ops.state_fault import packed
-from faultsim.schedule.activation_candidates import outputs_and_gradients
+from faultsim.run.gradients import Gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.targets.states import ScanHooks
+from faultsim.targets.samples import ANY
+from faultsim.targets.states import Scan, ScanHooks, row_elements
 
 AT_ONCE = 1 << 25  # words of states that are ranked together
 
 
-def state_candidates(context: Context, space: FaultSpace, committed: FaultSet) -> list[FaultSet]:
-    """Single faults by the largest |g · Δ| of any image in the first validation batch.
+def state_candidates(
+    context: Context, space: FaultSpace, committed: FaultSet, gradients: Gradients
+) -> list[FaultSet]:
+    """Single faults by the largest |g · Δ| of any sample in the first search batch.
 
-    The fault itself strikes every image. The best overall, then the best of each site.
+    The fault itself strikes every sample. The best overall, then the best of each site.
 
     Args:
         context: Settings and model.
         space: Bits to choose from.
         committed: Faults that the next one joins; armed meanwhile.
+        gradients: Of the loss.
     """
     taken = {(fault.tensor, fault.index, fault.step) for fault in committed}
-    bits = dict(zip(space.sites, space.bits, strict=True))
+    chosen_bits = zip(space.sites, space.bits, strict=True)
+    known = {site.name: (site, bits) for site, bits in chosen_bits}
     everywhere: list[Scored] = []
     best: list[Scored] = []
-    for sites, arguments, dy in _scans(context, committed):
-        ranked: dict[Site, list[Scored]] = {site: [] for site in sites if site in bits}
-        for pieces in _pieces(arguments, dy):
+    for scan, dy in _scans(gradients, committed):
+        sites = [known.get(name) for name in scan.names]
+        ranked: dict[Site, list[Scored]] = {each[0]: [] for each in sites if each}
+        first = 0
+        for pieces in _pieces(scan.arguments, dy):
             shares = zip(sites, *(piece.chunk(len(sites), dim=1) for piece in pieces), strict=True)
-            for site, states, slopes in shares:
-                if site in bits:
-                    ranked[site] += _rank(context, site, bits[site], states, slopes)
+            for each, states, slopes in shares:
+                if each:
+                    site, bits = each
+                    starts = row_elements(site, len(dy), ANY)[first:]
+                    ranked[site] += _rank(context, site, bits, states, slopes, starts)
+            first += len(pieces[0])
         for found in ranked.values():
             rows = [r for r in _distinct(found) if (r.site.name, r.index, r.step) not in taken]
             everywhere += rows[:GLOBAL]
@@ -56,21 +68,18 @@ def _distinct(rows: list[Scored]) -> list[Scored]:
     return list(found.values())
 
 
-def _scans(
-    context: Context, committed: FaultSet
-) -> Iterator[tuple[list[Site], dict[str, Any], torch.Tensor]]:
-    """Sites, arguments and the loss's gradient of the output of every scan of the batch."""
-    seen: dict[str, tuple[list[Site], dict[str, Any]]] = {}
+def _scans(gradients: Gradients, committed: FaultSet) -> Iterator[tuple[Scan, torch.Tensor]]:
+    """Every scan of the batch, with the loss's gradient of its output."""
+    seen: dict[str, Scan] = {}
 
-    def visit(sites: list[Site], arguments: dict[str, Any]) -> list[Any]:
-        seen[sites[0].name.partition(":")[0]] = sites, arguments
+    def visit(scan: Scan) -> list[Any]:
+        seen[scan.name] = scan
         return []
 
-    model = context.bench.model
-    outputs = outputs_and_gradients(context, committed, lambda: ScanHooks(model, visit))
-    for name, (sites, arguments) in seen.items():
+    outputs = gradients.of_outputs(committed, lambda model: ScanHooks(model, visit))
+    for name, scan in seen.items():
         if name in outputs:
-            yield sites, arguments, outputs[name][1]
+            yield scan, outputs[name][1]
 
 
 def _pieces(
@@ -109,8 +118,14 @@ def _by_channel(steps: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _rank(
-    context: Context, site: Site, bits: tuple[int, ...], states: torch.Tensor, slopes: torch.Tensor
+    context: Context,
+    site: Site,
+    bits: tuple[int, ...],
+    states: torch.Tensor,
+    slopes: torch.Tensor,
+    starts: npt.NDArray[np.int64],
 ) -> list[Scored]:
+    """The best bits of some rows, which begin with the elements ``starts``."""
     ranked = rank_bits(
         states.contiguous(),
         slopes.contiguous(),
@@ -121,6 +136,8 @@ def _rank(
     )
     rows = []
     for score, position, bit in zip(*(column.tolist() for column in ranked), strict=True):
-        index, step = divmod(position % site.words, site.steps)
-        rows.append(Scored(score, site, index, bit, step))
+        row, rest = divmod(position, states[0].numel())
+        index, step = divmod(rest, states.shape[-1])
+        if step < site.steps:
+            rows.append(Scored(score, site, int(starts[row]) + index, bit, step))
     return rows

@@ -7,11 +7,13 @@ which the search never sees, reports. After Rakin et al., "Bit-Flip Attack", ICC
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import NamedTuple
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.run.search import Search
 from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule.activation_candidates import activation_candidates
 from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
@@ -26,10 +28,10 @@ VERIFIED = 4  # best candidates that are tried on the whole validation split
 
 
 class Harm(NamedTuple):
-    """Sorts the most harmful first: accuracy, ties by loss; what may not be used goes last."""
+    """Sorts the most harmful first: the objective, ties by loss; what may not be used goes last."""
 
     refused: bool
-    accuracy: float
+    objective: float
     gain: float
 
 
@@ -50,10 +52,8 @@ def worst_case(context: Context) -> Plan:
         ConfigError: No validation images, or no floating-point tensor to rank.
     """
     config, space = context.config, context.space
-    if config.ber is not None:
-        raise ConfigError("--ber does not go with --mode worst-case")
     _check_ranked(space)
-    context.bench.golden("val")
+    search = context.search()
     draw_flips(context, space, max(config.flips), 0)
     curves = {WORST: space}
     lower = _without_top(space)
@@ -62,7 +62,7 @@ def worst_case(context: Context) -> Plan:
     trials = config.trials or TRIALS
     each = (GLOBAL + PER_TENSOR * len(space.sites) + VERIFIED) * max(config.flips)
     total = len(curves) * (each + len(config.flips)) + trials * len(config.flips)
-    return Plan(_generate(context, curves, trials), total)
+    return Plan(_generate(context, search, curves, trials), total)
 
 
 def _check_ranked(space: FaultSpace) -> None:
@@ -78,32 +78,32 @@ def _check_ranked(space: FaultSpace) -> None:
         space.skipped[name] = f"the search ranks no {dtype} words; random flips strike them"
 
 
-def _generate(context: Context, curves: dict[str, FaultSpace], trials: int) -> Trials:
+def _generate(
+    context: Context, search: Search, curves: dict[str, FaultSpace], trials: int
+) -> Trials:
     for name, space in curves.items():
-        yield from _search(context, name, space)
+        yield from _search(context, search, name, space)
     for flips in context.config.flips:
         for trial in range(trials):
             faults = draw_flips(context, context.space, flips, trial)
             yield Trial(faults, {"curve": RANDOM, "flips": flips})
 
 
-def _search(context: Context, curve: str, space: FaultSpace) -> Trials:
+def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> Trials:
     """Commits the best flip, one step at a time, and reports at each number of flips asked for.
 
-    Ends where no further flip does more harm on validation, or accuracy there is down to chance;
-    larger budgets then report the flips found so far.
+    Ends where no further flip does more harm on validation, or the objective there is down to
+    chance; larger budgets then report the flips found so far.
     """
-    data = context.bench.data
-    chance = 0.5 if data.multi_label else 1 / data.num_classes
-    best = Found(FaultSet((), [], [], []), _harm(context, context.bench.golden_outcome("val")))
+    best = Found(FaultSet((), [], [], []), _harm(context, search, search.baseline))
     ended = False
     for step in range(1, max(context.config.flips) + 1):
         if not ended:
-            candidates = _candidates(context, space, best.faults)
-            found = yield from _best(context, curve, step, candidates)
+            candidates = _candidates(context, search, space, best.faults)
+            found = yield from _best(context, search, curve, step, candidates)
             if found is not None and found.harm < best.harm:
                 best = found
-                ended = best.harm.accuracy <= chance
+                ended = best.harm.objective <= search.chance
             else:
                 ended = True
         if step in context.config.flips and len(best.faults):
@@ -111,7 +111,7 @@ def _search(context: Context, curve: str, space: FaultSpace) -> Trials:
 
 
 def _best(
-    context: Context, curve: str, step: int, candidates: list[FaultSet]
+    context: Context, search: Search, curve: str, step: int, candidates: list[FaultSet]
 ) -> Generator[Trial, Outcome, Found | None]:
     """The most harmful candidate: all are tried on a few images, the best of them on all.
 
@@ -121,14 +121,14 @@ def _best(
     probed = []
     for faults in candidates:
         outcome = yield Trial(faults, cell | {"search": "probe"}, "val", PROBE)
-        probed.append((_harm(context, outcome), faults))
+        probed.append((_harm(context, search, outcome), faults))
     probed.sort(key=lambda pair: pair[0])  # stable: ties stay in rank order
     verified = []
     for harm, faults in probed[:VERIFIED]:
         if harm.refused:
             continue
         outcome = yield Trial(faults, cell | {"search": "verify"}, "val")
-        verified.append((_harm(context, outcome), faults))
+        verified.append((_harm(context, search, outcome), faults))
     allowed = [pair for pair in verified if not pair[0].refused]
     if not allowed:
         return None
@@ -136,20 +136,23 @@ def _best(
     return Found(faults, harm)
 
 
-def _harm(context: Context, outcome: Outcome) -> Harm:
+def _harm(context: Context, search: Search, outcome: Outcome) -> Harm:
     refused = outcome.due > 0 and not context.config.allow_nonfinite
-    loss = outcome.loss if outcome.loss == outcome.loss else float("inf")
-    return Harm(refused, outcome.acc, -loss)
+    score, loss = outcome.score(search.objective), outcome.loss
+    lowest = score if score == score else -math.inf
+    return Harm(refused, lowest, -loss if loss == loss else -math.inf)
 
 
-def _candidates(context: Context, space: FaultSpace, committed: FaultSet) -> list[FaultSet]:
+def _candidates(
+    context: Context, search: Search, space: FaultSpace, committed: FaultSet
+) -> list[FaultSet]:
     """The committed faults, joined by one more each."""
     if context.config.target == "activations":
-        singles = activation_candidates(context, space, committed)
+        singles = activation_candidates(context, space, committed, search.gradients)
     elif context.config.target == "states":
-        singles = state_candidates(context, space, committed)
+        singles = state_candidates(context, space, committed, search.gradients)
     else:
-        gradients = context.bench.gradients(committed)
+        gradients = search.gradients.of_weights(committed)
         singles = weight_candidates(context, space, committed, gradients)
     return [FaultSet.join([committed, single]) for single in singles]
 

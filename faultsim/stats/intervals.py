@@ -13,6 +13,11 @@ import numpy.typing as npt
 from faultsim.errors import ConfigError
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000
+PART = 1 << 20  # values that are resampled at a time
+MANY, FEW = 10_000, 20  # trials, and trials to a distinct value, from which values are counted
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,10 @@ def bootstrap_mean(
 ) -> Estimate:
     """Mean over trials with a percentile bootstrap interval (Efron, 1979; 2,000 resamples).
 
-    No interval where all values are the same: resamples of them would promise certainty.
+    No interval where all values are the same: resamples of them would promise certainty. Of many
+    trials with few distinct values it is drawn how often each value occurs in a resample, which is
+    the same distribution without drawing every trial; others are resampled in parts, so that time
+    may grow with their number and memory does not.
     """
     sample = np.asarray(values, float)
     n, mean = len(sample), float(sample.mean())
@@ -119,14 +127,27 @@ def bootstrap_mean(
         return Estimate(mean, None, None, n, "one trial")
     if np.ptp(sample) == 0:
         return Estimate(mean, None, None, n, "all trials alike")
+    generator = np.random.default_rng(seed)
+    distinct, counts = np.unique(sample, return_counts=True)
+    if n > MANY and FEW * len(distinct) < n:
+        means = generator.multinomial(n, counts / n, RESAMPLES) @ distinct / n
+        low, high = np.quantile(means, ((1 - confidence) / 2, (1 + confidence) / 2))
+    else:
+        low, high = _resampled(sample, confidence, generator)
+    return Estimate(mean, float(low), float(high), n, "bootstrap over trials")
+
+
+def _resampled(
+    sample: Floats, confidence: float, generator: np.random.Generator
+) -> tuple[float, float]:
+    """Of means of resamples; the parts draw what one matrix of all of them would."""
     from scipy.stats import bootstrap
 
     result = bootstrap(
-        (sample,), np.mean, n_resamples=2000, confidence_level=confidence, method="percentile",
-        rng=np.random.default_rng(seed),
+        (sample,), np.mean, n_resamples=RESAMPLES, batch=max(1, PART // len(sample)),
+        confidence_level=confidence, method="percentile", rng=generator,
     )  # fmt: skip
-    interval = result.confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high), n, "bootstrap over trials")
+    return result.confidence_interval.low, result.confidence_interval.high
 
 
 def paired_change(

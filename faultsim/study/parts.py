@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from faultsim.campaign import CampaignResult, run_campaign
-from faultsim.campaign.journal import MANIFEST
-from faultsim.campaign.subject import make_bench
+from faultsim.campaign.manifest import MANIFEST
+from faultsim.campaign.subject import load_subject
 from faultsim.config import CampaignConfig, Evaluation, PerturbConfig, StudyConfig
+from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
 from faultsim.perturb import Perturbation, expand
-from faultsim.study.perturbations import RECORD, PerturbResult, run_perturbations
+from faultsim.study.perturbations import PerturbResult, run_perturbations
 from faultsim.study.plan import PERTURBATIONS, Plan
+from faultsim.study.record import RECORD
 
 Settings = dict[str, Any]
 
@@ -60,7 +62,8 @@ def parts_of(config: StudyConfig, plan: Plan, name: str, data: str, folder: Path
 
 
 def _check(subject: Evaluation, plan: Plan) -> None:
-    side = make_bench(subject).data.test.images.shape[-1]
+    choose_device(subject.device)
+    side = load_subject(subject)[1].test.images.shape[-1]
     under = (settings.get("perturb") for settings in plan.campaigns.values())
     for text in (*plan.perturb, *filter(None, under)):
         for one in expand(text):

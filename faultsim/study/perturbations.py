@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
-from faultsim.campaign.journal import check_same, write_json
-from faultsim.campaign.subject import make_bench
+from faultsim.campaign.manifest import check_same
+from faultsim.campaign.subject import images_of, make_experiment, make_workload
 from faultsim.campaign.versions import versions
 from faultsim.config import PerturbConfig
-from faultsim.data import Dataset
+from faultsim.data import Split
 from faultsim.data.evaluation import Figures, Predictions
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError
+from faultsim.files import locked, write_json
 from faultsim.perturb import Perturbation, expand, perturb_split
-from faultsim.run.bench import Bench
+from faultsim.run.engine import WholePass
+from faultsim.run.experiment import Experiment
+from faultsim.run.golden import Golden, golden_run
+from faultsim.study.record import RECORD, read_record
+from faultsim.workload.batch import read_batches
 
-RECORD = "perturb.json"
 Row = dict[str, Any]
 
 
@@ -43,7 +48,7 @@ def run_perturbations(
     config: PerturbConfig | None = None,
     *,
     model: nn.Module | None = None,
-    data: Dataset | None = None,
+    data: Any = None,
     progress: Callable[[str, int, int], None] = lambda setting, done, total: None,
 ) -> PerturbResult:
     """Evaluates the test split clean and under each perturbation.
@@ -62,39 +67,45 @@ def run_perturbations(
     """
     config = config or PerturbConfig()
     with reproducibly(config.threads):
-        bench = make_bench(config, model, data)
-        side = bench.data.test.images.shape[-1]
+        experiment = make_experiment(config, make_workload(config, model, data))
+        side = images_of(experiment.workload).test.images.shape[-1]
         wanted = [Perturbation.parse(one, side) for text in config.attack for one in expand(text)]
         path = Path(config.out) / RECORD if config.out else None
         live = [name for name, given in (("model", model), ("data", data)) if given is not None]
-        golden = bench.clean("test")
-        clean = Predictions(golden.logits, golden.split.labels, bench.data)
-        record = {**_header(config, bench, clean), "live": live, "rows": []}
-        if path is not None:
-            record = _open(path, record, resume=config.resume)
-        for number, perturbation in enumerate(wanted):
-            setting = str(perturbation)
-            progress(setting, number, len(wanted))
-            if setting in [row["setting"] for row in record["rows"]]:
-                continue
-            record["rows"].append(_row(perturbation, bench, clean, config.seed))
+        clean = _predictions(experiment, experiment.clean("test"))
+        record = {**_header(config, experiment, clean), "live": live, "rows": []}
+        with nullcontext() if path is None else _alone(path, resume=config.resume):
             if path is not None:
-                write_json(path, record)
+                record = _resumed(path, record) if config.resume else record
+                write_json(path, record)  # so that a bad folder is known at once
+            for number, perturbation in enumerate(wanted):
+                setting = str(perturbation)
+                progress(setting, number, len(wanted))
+                if setting in [row["setting"] for row in record["rows"]]:
+                    continue
+                record["rows"].append(_row(perturbation, experiment, clean, config))
+                if path is not None:
+                    write_json(path, record)
     return PerturbResult(record, path)
 
 
-def _header(config: PerturbConfig, bench: Bench, clean: Predictions) -> dict[str, Any]:
+def _predictions(experiment: Experiment, golden: Golden) -> Predictions:
+    labels = torch.cat([batch.targets for batch in golden.batches])
+    return Predictions(torch.cat(list(golden.outputs)), labels, images_of(experiment.workload))
+
+
+def _header(config: PerturbConfig, experiment: Experiment, clean: Predictions) -> dict[str, Any]:
     settings = asdict(config)
-    settings |= {"threads": torch.get_num_threads(), "device": bench.device.type}
+    settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
     del settings["out"], settings["resume"]
-    n = len(clean.labels)
+    n, data = len(clean.labels), images_of(experiment.workload)
     return {
         "config": settings,
-        "model": {"digest": bench.digest},
+        "model": {"digest": experiment.digest},
         "data": {
-            "name": bench.data.name,
-            "digest": bench.data.digest,
-            "task": bench.data.task,
+            "name": data.name,
+            "digest": data.digest,
+            "task": data.task,
             "images": n,
         },
         "versions": versions(),
@@ -102,16 +113,23 @@ def _header(config: PerturbConfig, bench: Bench, clean: Predictions) -> dict[str
     }
 
 
-def _row(perturbation: Perturbation, bench: Bench, clean: Predictions, seed: int) -> Row:
+def _row(
+    perturbation: Perturbation, experiment: Experiment, clean: Predictions, config: PerturbConfig
+) -> Row:
+    workload, device = experiment.workload, experiment.device
+    batches = experiment.batches("test")
+    images = torch.cat([batch.inputs for batch in batches])
     part = perturb_split(
         perturbation,
-        bench.model,
-        bench.clean("test").split,
-        seed=seed,
-        batch_size=bench.batch_size,
-        device=bench.device,
+        workload.model,
+        Split(images, clean.labels),
+        seed=config.seed,
+        batch_size=config.batch_size,
+        device=device,
     )
-    found = Predictions(bench.logits_of(part), part.labels, bench.data)
+    perturbed = read_batches((part.images, part.labels), config.batch_size, None, whole=False)
+    run = golden_run(workload, perturbed, WholePass(workload, device))
+    found = _predictions(experiment, run)
     changes = found.changes(clean)
     return {
         "setting": str(perturbation),
@@ -127,29 +145,31 @@ def _json(figures: Figures) -> Row:
     return {name.lower(): value and value.to_json() for name, value in figures.items()}
 
 
-def _open(path: Path, fresh: dict[str, Any], *, resume: bool) -> dict[str, Any]:
-    """The record to go on with; the file is written, so that a bad folder is known at once."""
+@contextmanager
+def _alone(path: Path, *, resume: bool) -> Iterator[None]:
+    """Keeps other processes from the folder of a record that is begun, or gone on with."""
+    _check_use(path, resume)
+    with locked(path.parent):
+        _check_use(path, resume)  # another process may have been here meanwhile
+        yield
+
+
+def _check_use(path: Path, resume: bool) -> None:
     try:
-        if path.exists() and not resume:
-            raise ConfigError(f"{path} exists: give --resume to go on with it, or another --out")
-        record = _resumed(path, fresh) if resume else fresh
-        path.parent.mkdir(parents=True, exist_ok=True)
+        there = path.exists()
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
-    write_json(path, record)
-    return record
+    if there and not resume:
+        raise ConfigError(f"{path} exists: give --resume to go on with it, or another --out")
+    if resume and not there:
+        raise JournalError(f"{path.parent} holds no record to go on with: it has no {RECORD}")
 
 
 def _resumed(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
     """What was recorded; perturbations may be added to it, all else must be the same."""
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        before = record["config"]["attack"]
-        attack = list(dict.fromkeys([*before, *fresh["config"]["attack"]]))
-        config = record["config"] | {"attack": attack}
-        rows = [row | {"setting": row["setting"]} for row in record["rows"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise JournalError(f"{path} holds no record to go on with") from None
+    record: dict[str, Any] = msgspec.to_builtins(read_record(path))
+    attack = list(dict.fromkeys([*record["config"]["attack"], *fresh["config"]["attack"]]))
+    config = record["config"] | {"attack": attack}
     now = {**fresh, "config": fresh["config"] | {"attack": attack}}
     check_same(path, {**record, "config": config}, now, ("config", "model", "data"))
-    return {**record, "config": config, "rows": rows}
+    return {**record, "config": config}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faultsim.config import CampaignConfig, StudyConfig, checked_settings, fits
+from faultsim.config import CampaignConfig, StudyConfig, checked_settings, fitting
 from faultsim.config.toml import read_toml, underscored
 from faultsim.errors import ConfigError
 
@@ -43,8 +43,7 @@ def read_plan(path: Path) -> Plan:
     try:
         table = read_toml(path)
         perturb, parts = table.pop("perturb", []), table.pop("campaigns", {})
-        if not fits(perturb, tuple[str, ...]):
-            raise ConfigError("perturb must be a list of perturbations")
+        perturb = fitting(perturb, tuple[str, ...], "perturb")
         if not isinstance(parts, dict):
             raise ConfigError("campaigns must hold a table for each campaign: [campaigns.NAME]")
         if not perturb and not parts:
@@ -53,7 +52,7 @@ def read_plan(path: Path) -> Plan:
         for name in set(shared) - set(SHARED):
             raise ConfigError(f"{name} belongs in [campaigns.NAME]")
         campaigns = {name: _campaign(name, part, shared) for name, part in parts.items()}
-        return Plan(tuple(perturb), campaigns, shared)
+        return Plan(perturb, campaigns, shared)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

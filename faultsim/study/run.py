@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faultsim.campaign import CampaignResult, Progress
-from faultsim.campaign.journal import (
-    MANIFEST,
-    SUMMARY,
-    check_same,
-    fresh_directory,
-    write_json,
-)
+from faultsim.campaign.directory import SUMMARY, fresh_directory
+from faultsim.campaign.findings import Summary
+from faultsim.campaign.manifest import MANIFEST, Manifest, check_same
 from faultsim.campaign.versions import versions
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
-from faultsim.study.parts import names_of, parts_of
-from faultsim.study.perturbations import RECORD, PerturbResult
+from faultsim.files import Record, decode, locked, read_bytes, write_json
+from faultsim.study.parts import Part, names_of, parts_of
+from faultsim.study.perturbations import PerturbResult
 from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
+from faultsim.study.record import RECORD, PerturbRecord
 
 STUDY = "study.json"
+
+
+class PlanRecord(Record):
+    perturb: list[str]
+    campaigns: dict[str, dict[str, Any]]
+    shared: dict[str, Any]
+
+
+class StudyRecord(Record):
+    """``study.json``: what a study was begun with."""
+
+    config: dict[str, Any]
+    plan: PlanRecord
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,16 @@ def run_study(
         name: parts_of(config, plan, name, data, directory / name)
         for name, data in names_of(config.data or ("digits",)).items()
     }
-    _open(directory, begun, resume=config.resume)
+    with _open(directory, begun, resume=config.resume):
+        return _run(plan, parts, directory, progress)
+
+
+def _run(
+    plan: Plan,
+    parts: Mapping[str, list[Part]],
+    directory: Path,
+    progress: Callable[[Step], None],
+) -> StudyResult:
     total = sum(map(len, parts.values()))
     found: dict[str, dict[str, CampaignResult | PerturbResult]] = {}
     done = 0
@@ -121,42 +143,50 @@ def _settings(config: StudyConfig) -> dict[str, Any]:
     return settings
 
 
-def _open(directory: Path, begun: dict[str, Any], *, resume: bool) -> None:
-    """Makes the directory, or sees that it is the one to go on with."""
+@contextmanager
+def _open(directory: Path, begun: dict[str, Any], *, resume: bool) -> Iterator[None]:
+    """Makes the directory, or sees that it is the one to go on with, and keeps it to itself."""
     path = directory / STUDY
+    _check_use(directory, resume)
+    with locked(directory):
+        _check_use(directory, resume)  # another process may have been here meanwhile
+        if resume:
+            check_same(directory, _read(path, StudyRecord), begun, ("config", "plan"))
+        else:
+            write_json(path, {**begun, "versions": versions()})
+        yield
+
+
+def _check_use(directory: Path, resume: bool) -> None:
     try:
-        there = path.exists()
-        if there and not resume:
-            raise ConfigError(
-                f"{directory} holds a study: give --resume to go on with it, or another --out"
-            )
-        if resume and not there:
-            raise ConfigError(f"{directory} holds no study to resume")
-        directory.mkdir(parents=True, exist_ok=True)
+        there = (directory / STUDY).exists()
     except OSError as error:
         raise ConfigError(f"cannot write {directory}: {error.strerror}") from None
-    if there:
-        check_same(directory, _read(path), begun, ("config", "plan"))
-    else:
-        write_json(path, {**begun, "versions": versions()})
+    if there and not resume:
+        raise ConfigError(
+            f"{directory} holds a study: give --resume to go on with it, or another --out"
+        )
+    if resume and not there:
+        raise ConfigError(f"{directory} holds no study to resume")
 
 
 def _record(plan: Plan, folder: Path) -> dict[str, Any]:
     """What was found on one data set, without single trials and the names of all tensors."""
     found: dict[str, Any] = {}
     if plan.perturb:
-        found["perturbations"] = _read(folder / PERTURBATIONS / RECORD)
+        found["perturbations"] = _read(folder / PERTURBATIONS / RECORD, PerturbRecord)
     found["campaigns"] = {}
     for name in plan.campaigns:
-        manifest, summary = _read(folder / name / MANIFEST), _read(folder / name / SUMMARY)
+        manifest = _read(folder / name / MANIFEST, Manifest)
+        summary = _read(folder / name / SUMMARY, Summary)
         space = {key: value for key, value in manifest["space"].items() if key != "sites"}
         found["campaigns"][name] = {**manifest, "space": space, **summary}
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {**document}
-    except (OSError, ValueError, TypeError) as error:
-        raise JournalError(f"cannot read {path}: {error}") from None
+def _read(path: Path, kind: type[Record]) -> dict[str, Any]:
+    """A document that fits its type, as it is written."""
+    text = read_bytes(path, JournalError)
+    decode(text, kind, str(path), JournalError)
+    document: dict[str, Any] = json.loads(text)
+    return document

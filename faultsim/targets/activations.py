@@ -2,162 +2,304 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from faultsim import trees
-from faultsim.errors import FaultError
-from faultsim.faults import OPS, FaultSet, Site
+from faultsim.errors import FaultError, InjectionError
+from faultsim.faults import OPS, Site
 from faultsim.formats import FORMATS
 from faultsim.ops import apply_
-from faultsim.targets.transient import ROOT, TransientFaults, arguments_of, batch_of, golden_pass
+from faultsim.ops.words import overlaps
+from faultsim.targets.closed import check_open
+from faultsim.targets.inputs import Run, arguments_of
+from faultsim.targets.layouts import Layout, Seen, find_layouts, golden_pass
+from faultsim.targets.passes import PASS, ROOT, PassHooks, version
+from faultsim.targets.samples import strikes
+from faultsim.targets.transient import TransientFaults, module_of
+from faultsim.targets.words import words_of
 
-Ints = npt.NDArray[np.int64]
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 
 
-class OutputHooks:
-    """Calls ``visit(site name, tensor)`` for every tensor that modules of a model return.
+class OutputHooks(PassHooks):
+    """Calls ``visit(site name, tensor)`` for every value that modules of a model return.
 
-    A module's second call within one forward pass of the model is ``name@1``; the elements of a
-    nested output are ``name:path``. A tensor that a container merely passes on from a child is
-    visited once, under the child's name.
+    A module's second call within one pass of the model is ``name@1``; the elements of a nested
+    output are ``name:path``. A tensor that a container merely passes on from a child is visited
+    once, under the child's name; one that a module changed in place is a value of its own. What
+    functions compute inside a module is not seen until a module returns it.
+
+    Attributes:
+        ran: Names of the modules that ran.
+        without: Sites that held no tensor.
     """
 
     def __init__(self, model: nn.Module, visit: Visit, only: set[str] | None = None) -> None:
-        """Hooks ``model``.
+        """Prepares the hooks; :meth:`register` places them.
 
         Args:
             model: The root; call numbers restart whenever it runs.
-            visit: Returns the tensor to hand on: the one given, or its replacement.
+            visit: Returns the tensor to hand on: the one given, or its replacement. The replacement
+                of a tensor that was changed in place is written into it, for its other holders.
             only: Names of the modules to hook; None for all.
         """
-        self._visit = visit
-        self._calls: Counter[str] = Counter()
-        self._seen: set[int] = set()
-        self._alive: list[torch.Tensor] = []
-        self._handles: list[RemovableHandle] = [
-            model.register_forward_pre_hook(lambda *_: self._restart())
-        ]
-        for name, module in model.named_modules():
-            if only is None or (name or ROOT) in only:
-                self._handles.append(module.register_forward_hook(self._hook(name or ROOT)))
+        super().__init__(model)
+        self._visit, self._only = visit, only
+        self.ran: set[str] = set()
+        self.without: set[str] = set()
+        self._seen: Any = WeakTensorKeyDictionary()
+        self._given: dict[str, Any] = {}
+        self._theirs: set[int] = set()
+        self._owed: list[tuple[torch.Tensor, int | None, torch.Tensor]] = []
 
-    def _restart(self) -> None:
-        self._calls.clear()
+    def register(self) -> None:
+        """Places the hooks."""
+        self.enter(self._only or ())
+        for name, module in self._model.named_modules():
+            wanted = self._only is None or name in self._only
+            if name and wanted and not isinstance(module, torch.jit.ScriptModule):
+                self.before(module, self._before_hook(name))
+                self.after(module, self._after_hook(name))
+
+    def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Runs a method; the model's own output is seen here, where no way leads past."""
+        if kind != PASS or not (self._only is None or ROOT in self._only):
+            return super().around(kind, function, args, kwargs)
+
+        def seen(*args: Any, **kwargs: Any) -> Any:
+            given = _versions((args, kwargs))
+            return self._outputs(ROOT, given, function(*args, **kwargs))
+
+        return super().around(kind, seen, args, kwargs)
+
+    def begin(self, arguments: Any) -> None:
+        super().begin(arguments)
         self._seen.clear()
-        self._alive.clear()
+        self._theirs = {_storage(tensor) for tensor in trees.tensors(arguments)}
 
-    def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], Any]:
-        def hook(module: nn.Module, args: Any, output: Any) -> Any:
-            call, self._calls[name] = self._calls[name], self._calls[name] + 1
-            site = f"{name}@{call}" if call else name
+    def leave(self) -> None:
+        """Takes back what was struck in the caller's own tensors."""
+        while self._owed:
+            tensor, then, words = self._owed.pop()
+            if version(tensor) == then:
+                with torch.no_grad():
+                    tensor.copy_(words)
 
-            def leaf(path: str, tensor: torch.Tensor) -> torch.Tensor:
-                if id(tensor) in self._seen:
-                    return tensor
-                result = self._visit(f"{site}:{path}" if path else site, tensor)
-                self._seen.add(id(result))
-                self._alive.append(result)  # an id is only unique among the living
-                return result
-
-            return trees.map_tensors(output, leaf)
+    def _before_hook(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+            self._given[name] = _versions((args, kwargs))
 
         return hook
 
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._restart()
+    def _after_hook(self, name: str) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: Any, output: Any) -> Any:
+            return self._outputs(name, self._given.pop(name, {}), output)
 
+        return hook
 
-def activation_sites(model: nn.Module, inputs: Any) -> list[Site]:
-    """The activations of one golden forward pass, in the order they are computed.
+    def _outputs(self, name: str, given: Any, output: Any) -> Any:
+        self.ran.add(name)
+        site = self.numbered(name)
+        if next(trees.tensors(output), None) is None:
+            self.without.add(site)
+        return trees.map_tensors(
+            output, lambda path, tensor: self._leaf(_joined(site, path), tensor, given)
+        )
 
-    An output whose leading dimension is that of ``inputs`` is indexed per sample; any other over
-    the whole output (``per_sample`` is False).
+    def _leaf(self, name: str, tensor: torch.Tensor, given: Any) -> torch.Tensor:
+        now = version(tensor)
+        if now is not None and self._seen.get(tensor) == now:
+            return tensor
+        result = self._visit(name, tensor)
+        if result is not tensor and tensor in given and self._was_changed(tensor, given[tensor]):
+            result = self._written(tensor, result)
+        self._seen[result] = version(result)
+        return result
 
-    Args:
-        model: Run as it is, without gradients.
-        inputs: One batch: a tensor, or a tuple of arguments.
+    def _was_changed(self, tensor: torch.Tensor, before: int | None) -> bool:
+        """Whether a module changed what it was given; taken for granted where nobody counts."""
+        if before is None:
+            return _storage(tensor) not in self._theirs
+        return version(tensor) != before
 
-    Raises:
-        FaultError: No inputs were given.
-    """
-    arguments = arguments_of(inputs)
-    batch = batch_of(arguments)
-    sites: list[Site] = []
+    def _written(self, tensor: torch.Tensor, struck: torch.Tensor) -> torch.Tensor:
+        """The tensor with the struck words in it, where all who hold it find them.
 
-    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.dtype in FORMATS and tensor.numel():
-            per_sample = tensor.ndim > 0 and len(tensor) == batch
-            shape = tuple(tensor.shape[1:] if per_sample else tensor.shape)
-            sites.append(Site(name, "activations", FORMATS[tensor.dtype].name, shape, per_sample))
+        Under autograd it is given other memory, for the module may have saved its output.
+        """
+        if torch.is_grad_enabled() and tensor.requires_grad and not tensor._is_view():
+            tensor.data = struck.detach()
+            return tensor
+        words = tensor.detach().clone() if _storage(tensor) in self._theirs else None
+        with torch.no_grad():
+            tensor.copy_(struck)
+        if words is not None:
+            self._owed.append((tensor, version(tensor), words))
         return tensor
 
-    golden_pass(model, arguments, OutputHooks(model, visit))
-    return sites
+    def remove(self) -> None:
+        """Takes the hooks off; may be called again, after an interrupt or for nothing."""
+        super().remove()
+        self.leave()
+        self._seen.clear()
+        self._given.clear()
+
+
+def _versions(tree: Any) -> Any:
+    versions = WeakTensorKeyDictionary()
+    for tensor in trees.tensors(tree):
+        versions[tensor] = version(tensor)
+    return versions
+
+
+def _joined(site: str, path: str) -> str:
+    return f"{site}:{path}" if path else site
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # sparse and such
+        return 0
+
+
+class Targets(NamedTuple):
+    """What a golden pass found.
+
+    Attributes:
+        sites: In the order they are computed.
+        skipped: What can be no site, with the reason.
+        whole: Sites whose samples cannot be told apart, with the reason.
+    """
+
+    sites: list[Site]
+    skipped: dict[str, str]
+    whole: dict[str, str]
+
+
+def activation_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Targets:
+    """The activations of one golden forward pass, in the order they are computed.
+
+    A few more passes, of two and three samples, find where each output holds its samples
+    (:mod:`faultsim.targets.layouts`). An output in which they cannot be told apart is indexed as a
+    whole (``per_sample`` is False).
+
+    Args:
+        model: Run as it is, without gradients; it is as before.
+        inputs: One batch: a tensor, a tuple of arguments, a mapping of keyword arguments; of trees.
+        run: How ``inputs`` go through the model, if not so.
+
+    Raises:
+        FaultError: No inputs were given, or the calls of the model's modules cannot be seen.
+    """
+    check_open(model)
+    batch = arguments_of(model, inputs, run)
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    skipped: dict[str, str] = {}
+
+    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        words = output_words(tensor)
+        if isinstance(words, str):
+            skipped[name] = words
+        else:
+            found[name] = FORMATS[words.dtype].name, tuple(words.shape)
+        return tensor
+
+    hooks = OutputHooks(model, visit)
+    golden_pass(model, batch, hooks, run)
+    skipped |= dict.fromkeys(sorted(hooks.without), "it returns no tensor")
+    skipped |= _no_sites(model, hooks.ran, {module_of(name) for name in (*found, *skipped)})
+    shapes = {name: shape for name, (_, shape) in found.items()}
+    layouts = find_layouts(model, batch, shapes, lambda seen: _watched(model, seen), run)
+    sites, whole = [], {}
+    for name, (dtype, shape) in found.items():
+        layout = layouts[name]
+        if isinstance(layout, str):
+            whole[name] = layout
+            sites.append(Site(name, "activations", dtype, shape, per_sample=False))
+        else:
+            one = one_sample(shape, layout)
+            sites.append(Site(name, "activations", dtype, one, True, 0, *layout))
+    return Targets(sites, skipped, whole)
+
+
+def one_sample(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
+    """The shape of one sample of a tensor."""
+    folds = [size for size in layout[1:] if size > 1]
+    return (*shape[: layout.axis], *folds, *shape[layout.axis + 1 :])
+
+
+def _watched(model: nn.Module, seen: Seen) -> PassHooks:
+    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        words = output_words(tensor)
+        if not isinstance(words, str):
+            seen(name, words)
+        return tensor
+
+    return OutputHooks(model, visit)
+
+
+def output_words(tensor: torch.Tensor) -> torch.Tensor | str:
+    """The words of a module's output; why there are none."""
+    plain = tensor.detach()
+    if plain.layout == torch.strided and not plain.is_quantized and not plain.is_nested:
+        plain = plain.resolve_conj().resolve_neg()
+        plain = plain.clone() if overlaps(plain) else plain  # a fault strikes a copy in any case
+    return words_of(plain)
+
+
+def _no_sites(model: nn.Module, ran: set[str], known: set[str]) -> dict[str, str]:
+    """Modules without children that might have an output of their own, and why none was seen."""
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            found[name] = "it is scripted: Python does not see it run"
+        elif name and name not in known and not any(module.children()) and _can_run(module):
+            same = "it returns a tensor that is no value of its own"
+            found[name] = same if name in ran else "it did not run in the golden pass"
+    return found
+
+
+def _can_run(module: nn.Module) -> bool:
+    return type(module).forward is not nn.Module.forward
 
 
 class ActivationFaults(TransientFaults):
     """The activation faults of a set, armed on a model.
 
     Each struck output is cloned first, so that nothing that aliases it (an input, a parameter, a
-    cached value, a tensor saved for backward) ever changes.
+    cached value, a tensor saved for backward) ever changes; but what a module changed in place is
+    struck there.
     """
 
     kind = "activations"
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
-        super().__init__(model, faults)
-        self._hooks = OutputHooks(model, self._visit, self._modules())
+    def _hooks_on(self, model: nn.Module) -> PassHooks:
+        return OutputHooks(model, self._visit, self._modules())
 
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._faults:
             return tensor
         site, faults = self._faults[name]
-        if tensor.dtype != site.format.dtype:
-            raise FaultError(f"{name} puts out {tensor.dtype}, but its faults are for {site.dtype}")
-        shape = tuple(tensor.shape[1:] if site.per_sample else tensor.shape)
-        if shape != site.shape:
-            return tensor
-        rows, index = strikes(site, faults, len(tensor) if site.per_sample else 1, self.offset)
-        struck = tensor.clone()
+        struck = tensor.resolve_conj().resolve_neg() if tensor.is_complex() else tensor
+        struck = struck.clone()
+        words = words_of(struck)
+        if isinstance(words, str):
+            raise InjectionError(f"{name} cannot be struck: {words}")
+        if words.dtype != site.format.dtype:
+            raise FaultError(f"{name} puts out {words.dtype}, but its faults are for {site.dtype}")
+        shape = tuple(words.shape)
+        rows, index = strikes(site, faults, shape, self.offset, self._hooks.sizes)
         for number, op in enumerate(OPS):
             chosen = faults.op[rows] == number
             if chosen.any():
                 part = faults[rows[chosen]]
                 operand = part.operand if op == "replace" else part.mask
-                apply_(struck, index[chosen], op, operand)
+                apply_(words, index[chosen], op, operand)
         self._mark(name, rows)
         return struck
-
-    def remove(self) -> None:
-        self._hooks.remove()
-
-
-def strikes(site: Site, faults: FaultSet, batch: int, offset: int) -> tuple[Ints, Ints]:
-    """What the faults of one site strike in one forward pass.
-
-    Args:
-        site: An activation.
-        faults: Of that site.
-        batch: Samples that pass through.
-        offset: Number of the first of them.
-
-    Returns:
-        Rows of ``faults`` and row-major positions in the whole output, pairwise.
-    """
-    if not site.per_sample:
-        return np.arange(len(faults)), faults.index
-    sample = faults.sample - offset
-    every = faults.sample < 0
-    rows, samples = np.nonzero(every[:, None] | (sample[:, None] == np.arange(batch)))
-    return rows, samples * site.numel + faults.index[rows]

@@ -2,100 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
-
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import FaultSet
+from faultsim.targets.closed import check_not_compiled
+from faultsim.targets.passes import ROOT, PassHooks, with_those_above
 
-ROOT = "(root)"
+Ints = npt.NDArray[np.int64]
 
 
 class TransientFaults:
     """The faults of one kind of site, armed on a model by hooks, and which of them have fired.
 
-    Attributes:
-        offset: Number of the first sample of the next forward pass, for faults in one sample.
+    Made first, then registered, then removed: whoever removes them holds them before they are
+    there, so that an interrupt leaves no hook behind. A fault in every sample strikes in every pass
+    that returns, or the pass is an error.
     """
 
     kind: str
 
     def __init__(self, model: nn.Module, faults: FaultSet) -> None:
-        """Looks the sites up.
+        """Looks the sites up; the model is as before.
 
         Raises:
-            FaultError: The model lacks a module that is struck.
+            FaultError: The model lacks a module that is struck, or its modules cannot be seen.
         """
         self._faults = {
             site.name: (site, part) for site, part in faults.by_site() if site.kind == self.kind
         }
-        self._fired = {name: np.zeros(len(part), bool) for name, (_, part) in self._faults.items()}
-        self.offset = 0
-        missing = self._modules() - {name or ROOT for name, _ in model.named_modules()}
+        modules = {name or ROOT: module for name, module in model.named_modules()}
+        missing = self._modules() - modules.keys()
         if missing:
             raise FaultError(f"{type(model).__name__} has no module {min(missing)!r}")
+        for name in {
+            ROOT,
+            *(above for each in self._modules() for above in with_those_above(each)),
+        }:
+            check_not_compiled(name, modules[name])
+        # The last pass in which each fault struck, 0 before it has.
+        self._fired = {
+            name: np.zeros(len(part), np.int64) for name, (_, part) in self._faults.items()
+        }
+        self._offset = self._counted = 0
+        self._hooks = self._hooks_on(model)
+        self._hooks.ended = self._check_pass
+
+    def _hooks_on(self, model: nn.Module) -> PassHooks:
+        raise NotImplementedError
 
     def _modules(self) -> set[str]:
         return {module_of(name) for name in self._faults}
 
-    def _mark(self, name: str, rows: npt.NDArray[np.int64]) -> None:
-        self._fired[name][rows] = True
+    @property
+    def offset(self) -> int:
+        """Number of the first sample of the next pass, for faults in one sample.
+
+        Raises:
+            InjectionError: On counting samples on, that a fault did not strike those just passed.
+        """
+        return self._offset
+
+    @offset.setter
+    def offset(self, samples: int) -> None:
+        before, self._offset = self._offset, samples
+        counted, self._counted = self._counted, self._hooks.passes
+        raised, self._hooks.raised = self._hooks.raised, False
+        if raised or self._counted == counted:
+            return
+        for name, (_, part) in self._faults.items():
+            due = (part.sample < 0) | ((part.sample >= before) & (part.sample < samples))
+            self._refuse(name, due & (self._fired[name] <= counted))
+
+    def _check_pass(self) -> None:
+        for name, (_, part) in self._faults.items():
+            self._refuse(name, (part.sample < 0) & (self._fired[name] != self._hooks.passes))
+
+    def _mark(self, name: str, rows: Ints) -> None:
+        self._fired[name][rows] = self._hooks.passes
 
     def check_fired(self) -> None:
         """Raises InjectionError if a fault never struck a word while it was armed."""
         for name, fired in self._fired.items():
-            if not fired.all():
-                row = int(np.argmin(fired))
-                fault = next(iter(self._faults[name][1][row : row + 1]))
-                raise InjectionError(
-                    f"armed fault never fired: {fault}; the model ran no such {_WHAT[self.kind]} "
-                    "(or no such sample) while it was armed"
-                )
+            self._refuse(name, fired == 0)
+
+    def _refuse(self, name: str, missing: npt.NDArray[np.bool_]) -> None:
+        if missing.any():
+            row = int(np.argmax(missing))
+            fault = next(iter(self._faults[name][1][row : row + 1]))
+            when = "in a pass of the model" if self._fired[name].any() else "while it was armed"
+            raise InjectionError(
+                f"armed fault never fired: {fault}; the model ran no such {_WHAT[self.kind]} "
+                f"(or no such sample) {when}"
+            )
+
+    def register(self) -> None:
+        """Places the hooks."""
+        self._hooks.register()
 
     def remove(self) -> None:
-        """Takes the hooks off."""
-        raise NotImplementedError
+        """Takes the hooks off; may be called again, after an interrupt or for nothing."""
+        self._hooks.remove()
 
 
 _WHAT = {"activations": "module with such an output", "states": "scan of such a size"}
-
-
-class Hooks(Protocol):
-    """Hooks on a model, until they are removed."""
-
-    def remove(self) -> None: ...
-
-
-def golden_pass(model: nn.Module, arguments: tuple[Any, ...], hooks: Hooks) -> None:
-    """Runs the model once without gradients, for what its hooks see, and removes them."""
-    try:
-        with torch.no_grad():
-            model(*arguments)
-    finally:
-        hooks.remove()
-
-
-def arguments_of(inputs: Any) -> tuple[Any, ...]:
-    """One batch as positional arguments.
-
-    Raises:
-        FaultError: There is none.
-    """
-    if inputs is None:
-        raise FaultError(
-            "activations and states are found by a forward pass: give inputs=, a batch"
-        )
-    return inputs if isinstance(inputs, tuple) else (inputs,)
-
-
-def batch_of(arguments: Iterable[Any]) -> int | None:
-    """Number of samples: the leading dimension of the first tensor that has one."""
-    return next((len(a) for a in arguments if isinstance(a, torch.Tensor) and a.ndim), None)
 
 
 def module_of(site: str) -> str:

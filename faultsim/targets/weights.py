@@ -64,6 +64,11 @@ class Holder:
             )
         return words
 
+    @property
+    def trains(self) -> bool:
+        """Whether the module is in train mode."""
+        return self._owner.training
+
     def moved(self) -> bool:
         """Whether the module has other storage by now."""
         if self._packed is not None:

@@ -12,9 +12,9 @@ from torch import nn
 from faultsim.config import TrainConfig
 from faultsim.data.evaluation import Figures
 from faultsim.errors import ConfigError
+from faultsim.files import replacing
 from faultsim.stats import Estimate
 from faultsim.training.recipe import recipe
-from faultsim.training.state import replacing
 
 
 def save_checkpoint(
@@ -39,6 +39,7 @@ def save_checkpoint(
     tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
     try:
         with replacing(path) as draft:
+            path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, draft, metadata)
     except SafetensorError as error:
         raise ConfigError(f"cannot write {path}: {error}") from None

@@ -72,7 +72,12 @@ def train(
 
 def _begin(trainer: Trainer, state: Path, now: dict[str, str]) -> None:
     if trainer.config.resume:
-        trainer.load_state_dict(read_state(state, now))
+        whole = read_state(state, now)
+        try:
+            trainer.load_state_dict(whole)
+        except Exception as error:  # torch raises whatever a tensor of another kind makes it
+            cause = str(error).partition("\n")[0]
+            raise ConfigError(f"{state} is not the state of a training: {cause}") from None
     elif state.exists():
         raise ConfigError(
             f"{state} holds an interrupted training: give --resume to go on with it, or delete it"

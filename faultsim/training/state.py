@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch import nn
 from faultsim.config import TrainConfig
 from faultsim.data import Dataset
 from faultsim.errors import ConfigError
+from faultsim.files import replacing
 from faultsim.training.recipe import recipe
 
 
@@ -33,6 +31,7 @@ def write_state(path: Path, identity: dict[str, str], state: dict[str, Any]) -> 
         ConfigError: The file cannot be written.
     """
     with replacing(path) as draft:
+        path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({"identity": identity, "state": state}, draft)
 
 
@@ -57,20 +56,3 @@ def read_state(path: Path, identity: dict[str, str]) -> dict[str, Any]:
                 "resume with the same, or delete it"
             )
     return state
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """The name of a draft that takes the place of ``path`` when all went well.
-
-    Raises:
-        ConfigError: Writing failed.
-    """
-    draft = path.with_name(f"{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        os.replace(draft, path)
-    except (OSError, RuntimeError) as error:  # torch.save raises the latter on a full disk
-        draft.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error}".partition("\n")[0]) from None

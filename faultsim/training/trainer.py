@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -117,11 +118,15 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to where :meth:`state_dict` was called."""
+        """Goes back to where :meth:`state_dict` was called.
+
+        Raises:
+            Exception: Something in it is not as it was written.
+        """
+        self.history = msgspec.convert(state["history"], list[Epoch])
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.kept = state["kept"]
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None:

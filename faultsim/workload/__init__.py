@@ -1,1 +1,7 @@
-"""What the outputs of a model mean: figures of a run."""
+"""What a model is run on, and what its outputs mean: workloads, batches, tasks."""
+
+from faultsim.workload.batch import Batch
+from faultsim.workload.task import Task
+from faultsim.workload.workload import Workload
+
+__all__ = ["Batch", "Task", "Workload"]

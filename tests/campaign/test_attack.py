@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from faultsim import FaultSet, FaultSpace, inject
+from faultsim.data.workload import ImageWorkload
 from faultsim.ops.words import OPS
 from faultsim.perturb import Perturbation, pgd
-from faultsim.run.bench import Attack, Bench
+from faultsim.run.attack import Attack
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
 from faultsim.workload import metrics
 
@@ -41,24 +43,25 @@ ATTACK = Perturbation.parse("pgd:eps=0.2,step=0.1,steps=3", 8)
 
 
 def test_under_attack_the_golden_run_sees_perturbed_images(model, dataset):
-    bench = Bench(model, dataset, batch_size=7, attack=Attack(ATTACK))
+    experiment = Experiment(ImageWorkload(model, dataset), batch_size=7, attack=Attack(ATTACK))
     moved = pgd(model, dataset.test.images, dataset.test.labels, eps=0.2, step=0.1, steps=3)
-    assert torch.allclose(bench.golden("test").split.images, moved, atol=1e-6)
-    assert torch.equal(bench.clean("test").split.images, dataset.test.images)
-    assert bench.golden_outcome("test").acc < bench.clean_outcome("test").acc
-    assert bench.clean_outcome("test") == Bench(model, dataset).golden_outcome("test")
+    assert torch.allclose(experiment.golden("test").batches[0].inputs, moved[:7], atol=1e-6)
+    assert torch.equal(experiment.clean("test").batches[0].inputs, dataset.test.images[:7])
+    assert experiment.baseline().acc < experiment.clean_baseline().acc
+    assert experiment.clean_baseline() == Experiment(ImageWorkload(model, dataset)).baseline()
 
 
 @pytest.mark.parametrize("adapts", [False, True])
 def test_a_trial_under_attack_is_measured_on_clean_images_too(model, dataset, adapts):
-    bench = Bench(model, dataset, attack=Attack(ATTACK, adapts=adapts))
+    experiment = Experiment(ImageWorkload(model, dataset), attack=Attack(ATTACK, adapts=adapts))
     faults = FaultSpace(model, bits="exponent", include="head").sample(2, seed=3)
-    both, alone = bench.run(Trial(faults, {})), Bench(model, dataset).run(Trial(faults, {}))
+    both = experiment.run(Trial(faults, {}))
+    alone = Experiment(ImageWorkload(model, dataset)).run(Trial(faults, {}))
     assert both.clean_acc == alone.acc
-    assert bench.run(Trial(faults, {}, "val", 4)).clean_acc is None
+    assert experiment.run(Trial(faults, {}, "val", 4)).clean_acc is None
     with inject(model, faults):
-        struck = Bench(model, dataset, attack=Attack(ATTACK))
-        images = (struck if adapts else bench).golden("test").split.images
+        struck = Experiment(ImageWorkload(model, dataset), attack=Attack(ATTACK))
+        (images, _, _), *_ = (struck if adapts else experiment).golden("test").batches
         with torch.no_grad():
             logits = model(images)
     assert both.acc == metrics.accuracy(logits, dataset.test.labels)
@@ -67,21 +70,21 @@ def test_a_trial_under_attack_is_measured_on_clean_images_too(model, dataset, ad
 @pytest.mark.parametrize("adapts", [False, True])
 def test_corruptions_under_attack_are_the_faults_alone(model, dataset, adapts):
     """A fault that changes no bit: masked, however wrong the attack makes the predictions."""
-    bench = Bench(model, dataset, attack=Attack(ATTACK, adapts=adapts))
+    experiment = Experiment(ImageWorkload(model, dataset), attack=Attack(ATTACK, adapts=adapts))
     site = FaultSpace(model, include="gain").sites[0]
     same = FaultSet([site], [0], [0], [1], [OPS.index("stuck-at-0")])  # 1.0 has no such bit
-    outcome = bench.run(Trial(same, {}))
+    outcome = experiment.run(Trial(same, {}))
     assert outcome.masked == outcome.n
-    assert outcome.acc == bench.golden_outcome("test").acc < outcome.clean_acc
+    assert outcome.acc == experiment.baseline().acc < outcome.clean_acc
 
 
 def test_an_attack_on_a_faulty_model_leaves_no_trace(model, dataset, bits_of_model):
     before = bits_of_model(model)
-    bench = Bench(model, dataset, attack=Attack(ATTACK, adapts=True))
+    experiment = Experiment(ImageWorkload(model, dataset), attack=Attack(ATTACK, adapts=True))
     for target in ("weights", "activations"):
-        inputs = bench.first_batch() if target == "activations" else None
+        inputs = experiment.first_inputs() if target == "activations" else None
         faults = FaultSpace(model, target, inputs=inputs).sample(3, seed=1)
-        assert bench.run(Trial(faults, {})) == bench.run(Trial(faults, {}))
+        assert experiment.run(Trial(faults, {})) == experiment.run(Trial(faults, {}))
     assert bits_of_model(model) == before
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
 
@@ -100,5 +103,6 @@ def test_a_model_that_raises_under_a_fault_is_a_detected_error_under_attack_too(
     torch.manual_seed(0)
     strict = Strict()
     faults = FaultSpace(strict, include="head.bias").locate([30])
-    outcome = Bench(strict, dataset, attack=Attack(ATTACK, adapts=True)).run(Trial(faults, {}))
+    experiment = Experiment(ImageWorkload(strict, dataset), attack=Attack(ATTACK, adapts=True))
+    outcome = experiment.run(Trial(faults, {}))
     assert outcome.due == outcome.n

@@ -8,17 +8,20 @@ import pytest
 
 from faultsim import CampaignConfig, run_campaign
 from faultsim.campaign.damaging import damaging
+from faultsim.campaign.lines import Line, Struck
 from faultsim.faults import Site
 
 GAIN = Site("gain", "weights", "float32", (4,))
 
 
-def line(trial: int, acc: float, faults: int = 1, **cell) -> dict:
-    records = [
-        {"tensor": "gain", "index": number % 4, "mask": 1 << number // 4, "op": "flip"}
-        for number in range(faults)
-    ]
-    return {"trial": trial, "cell": cell, "acc": acc, "faults": records}
+def line(trial: int, acc: float, *faults: tuple[int, int], **cell) -> Line:
+    """A journal line; a fault is an index and a bit."""
+    records = [Struck(tensor="gain", index=i, mask=1 << bit, op="flip") for i, bit in faults]
+    counts = dict.fromkeys(("correct", "due", "sdc", "benign", "masked"), 0)
+    return Line(
+        trial=trial, cell=cell, seed=0, flips=len(records), faults=records, n=0, **counts,
+        loss=0.0, max_dev=0.0, acc=acc, auc=None,
+    )  # fmt: skip
 
 
 def test_lowest_accuracy_first_and_ties_by_number(model):
@@ -34,23 +37,19 @@ def test_search_trials_are_left_out_and_their_results_are_not(model):
 
 
 def test_at_most_twenty_trials_of_twenty_faults(model):
-    found = damaging([line(n, 0.1, faults=30) for n in range(30)], 0.9, model, [GAIN])
+    faults = [(number % 4, number // 4) for number in range(30)]
+    found = damaging([line(n, 0.1, *faults) for n in range(30)], 0.9, model, [GAIN])
     assert [record["trial"] for record in found] == list(range(20))
     assert {len(record["faults"]) for record in found} == {20}
 
 
 def test_weights_have_values_before_and_after(model):
-    record = {"tensor": "gain", "index": 2, "mask": 1 << 31, "op": "flip"}
-    (found,) = damaging([{**line(0, 0.1), "faults": [record]}], 0.9, model, [GAIN])
+    (found,) = damaging([line(0, 0.1, (2, 31))], 0.9, model, [GAIN])
     assert found["faults"] == ["gain[2] bit 31 (sign) flip: 1 → -1"]
 
 
 def test_the_faults_that_changed_most_come_first(model):
-    records = [
-        {"tensor": "gain", "index": index, "mask": 1 << bit, "op": "flip"}
-        for index, bit in ((0, 0), (1, 31), (2, 30), (3, 22))
-    ]
-    (found,) = damaging([{**line(0, 0.1), "faults": records}], 0.9, model, [GAIN])
+    (found,) = damaging([line(0, 0.1, (0, 0), (1, 31), (2, 30), (3, 22))], 0.9, model, [GAIN])
     assert [fault[:7] for fault in found["faults"]] == ["gain[2]", "gain[1]", "gain[3]", "gain[0]"]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 import torch
 
 from faultsim import CampaignConfig, run_campaign
-from faultsim.campaign.journal import read_trials
+from faultsim.campaign.directory import read_trials
 from faultsim.data import Dataset, Split
 from faultsim.errors import JournalError
 
@@ -29,18 +30,18 @@ def test_binary_sets_are_summarised_with_their_diagnosis(two, tmp_path):
     result = run_campaign(config, model=model, data=two)
     (cell,), journal = result.cells, read_trials(result.directory)
     assert result.directions == {"missed": "sick → well", "false_alarms": "well → sick"}
-    assert list(journal[0])[-4:] == [
+    assert list(msgspec.to_builtins(journal[0]))[-4:] == [
         "sensitivity",
         "specificity",
         "missed",
         "false_alarms",
     ]
     for name in ("missed", "false_alarms"):
-        share = sum(row[name] for row in journal) / sum(row["n"] for row in journal)
+        share = sum(getattr(row, name) for row in journal) / sum(row.n for row in journal)
         assert cell.diagnosis[name].value == pytest.approx(share)
     directions = cell.diagnosis["missed"].value + cell.diagnosis["false_alarms"].value
     assert directions == pytest.approx(cell.rates["sdc"].value)
-    mean = sum(row["sensitivity"] for row in journal) / 6
+    mean = sum(row.sensitivity for row in journal) / 6
     assert cell.diagnosis["sensitivity"].value == pytest.approx(mean)
 
 
@@ -66,7 +67,7 @@ def test_what_is_undefined_is_left_out_of_the_diagnosis(two, tmp_path):
 def test_other_sets_have_no_diagnosis(model, dataset, tmp_path):
     config = CampaignConfig(mode="random", trials=2, flips=(1,), out=str(tmp_path / "a"))
     result = run_campaign(config, model=model, data=dataset)
-    assert "missed" not in read_trials(result.directory)[0]
+    assert read_trials(result.directory)[0].missed is None
     assert result.directions == {}
     assert all(not cell.diagnosis for cell in result.cells)
 
@@ -83,4 +84,4 @@ def test_several_labels_run_through_a_campaign(mode, model, dataset, tmp_path):
     assert manifest["data"]["task"] == "multi-label"
     assert manifest["data"]["images"] == {"train": 30, "val": 18, "test": 24}
     for line in read_trials(result.directory):
-        assert line["due"] + line["sdc"] + line["benign"] + line["masked"] == line["n"]
+        assert line.due + line.sdc + line.benign + line.masked == line.n

@@ -9,10 +9,12 @@ from torch import nn
 from faultsim import CampaignConfig, FaultSpace, run_campaign
 from faultsim.campaign import reproduce
 from faultsim.data import Dataset, Split
+from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError
 from faultsim.models.medmamba import medmamba
 from faultsim.perturb import Perturbation
-from faultsim.run.bench import Attack, Bench
+from faultsim.run.attack import Attack
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
 
 
@@ -74,20 +76,21 @@ def test_reproduce_runs_the_whole_model(tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("replayed")
 
-    monkeypatch.setattr("faultsim.run.golden.Prefix", never)
+    monkeypatch.setattr("faultsim.run.engine.Prefix", never)
     assert reproduce(tmp_path / "a", 0).differences == []
 
 
 @pytest.mark.parametrize("attack", [None, Attack(Perturbation.parse("fgsm", 16))])
 def test_trials_do_not_run_what_they_cannot_reach(scanner, pictures, attack):
-    bench = Bench(scanner, pictures, batch_size=7, attack=attack)
-    bench.golden("test")
+    experiment = Experiment(ImageWorkload(scanner, pictures), batch_size=7, attack=attack)
+    experiment.golden("test")
     faults = FaultSpace(scanner, include="head").sample(1, seed=0)
     counts = []
     handle = scanner.patch_embed.proj.register_forward_hook(lambda *_: counts.append(1))
-    bench.run(Trial(faults, {}))
+    experiment.run(Trial(faults, {}))
     assert not counts
-    bench.run(Trial(faults, {}, images=5))  # another batch: its images might be rounded otherwise
+    # In another batch its images might be rounded otherwise.
+    experiment.run(Trial(faults, {}, images=5))
     assert counts
     handle.remove()
 
@@ -95,4 +98,4 @@ def test_trials_do_not_run_what_they_cannot_reach(scanner, pictures, attack):
 def test_errors_of_the_model_are_told_as_without_replay(pictures):
     for replay in (True, False):
         with pytest.raises(ConfigError, match="the model fails on images of shape"):
-            Bench(nn.Linear(3, 3), pictures, replay=replay).golden("test")
+            Experiment(ImageWorkload(nn.Linear(3, 3), pictures), replay=replay).golden("test")

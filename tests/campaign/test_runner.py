@@ -114,30 +114,28 @@ def test_recorded_trials_are_not_run_again(run, monkeypatch):
     def never(*args):
         raise AssertionError("ran a recorded trial")
 
-    monkeypatch.setattr("faultsim.run.bench.Bench.run", never)
+    monkeypatch.setattr("faultsim.run.experiment.Experiment.run", never)
     assert run(resume=True).directory == directory
 
 
 @pytest.mark.parametrize("when", [0, 3, 9])
-def test_interrupt_keeps_what_is_recorded_and_restores_the_model(
-    run, model, bits_of_model, monkeypatch, when
-):
-    from faultsim.run.bench import Bench
-
+def test_interrupt_keeps_what_is_recorded_and_restores_the_model(run, model, bits_of_model, when):
     before, whole = bits_of_model(model), read(run("whole").directory)
-    real, calls = Bench._logits, 0
+    done = None
 
-    def interrupted(self, golden, injector):
-        nonlocal calls
-        calls += 1
-        if calls == when + 1:
+    def progress(report):
+        nonlocal done
+        done = report.done
+
+    def interrupt(*_):
+        if done == when:
             raise KeyboardInterrupt
-        return real(self, golden, injector)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Bench, "_logits", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run("cut")
+    handle = model.register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", progress=progress)
+    handle.remove()
+    assert len(lines(Path(run("cut", resume=True).directory))) == 10
     assert bits_of_model(model) == before
     result = run("cut", resume=True)
     assert read(result.directory) == whole

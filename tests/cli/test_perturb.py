@@ -124,7 +124,7 @@ def test_a_study_names_its_parts_and_prints_what_they_found(run, tmp_path, monke
     (tmp_path / "plan.toml").write_text(PLAN)
     flags = ("study", "--settings", str(tmp_path / "plan.toml"))
     with monkeypatch.context() as patch:
-        patch.setattr("faultsim.run.bench.Bench.run", interrupted)
+        patch.setattr("faultsim.run.experiment.Experiment.run", interrupted)
         code, out, _ = run(*flags)
     assert code == 130
     assert f"--resume --out {tmp_path / 'out'}" in out.replace("\n", "")

@@ -13,7 +13,14 @@ from faultsim.run.trial import Outcome
 from faultsim.stats import Estimate
 
 SHARE = Estimate(0.125, 0.0625, 0.25, 9, "")
-GOLDEN = Outcome(156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, 0.875, 0.75, 0.5, 0, 0)
+
+
+def golden(n: int, acc: float, auc: float | None = None, **figures) -> Outcome:
+    metrics = {"correct": 140, "loss": 0.3, "acc": acc, "auc": auc, **figures}
+    return Outcome(n, 0, 0, 0, n, 0.0, metrics=metrics)
+
+
+GOLDEN = golden(156, 0.9, 0.875, sensitivity=0.75, specificity=0.5)
 DIRECTIONS = {"missed": "malignant → normal, benign", "false_alarms": "normal, benign → malignant"}
 
 
@@ -74,13 +81,13 @@ def test_the_golden_lines_name_what_is_defined():
         "Golden accuracy 90.00%, AUC 0.8750, sensitivity 75.00%, specificity 50.00% on 156 test "
         "images"
     ]
-    plain = Outcome(1156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, None)
+    plain = golden(1156, 0.9)
     assert golden_lines(plain, None, None) == ["Golden accuracy 90.00% on 1,156 test images"]
 
 
 def test_under_a_perturbation_there_are_two():
-    attacked = Outcome(1156, 40, 0, 0, 0, 156, 0.3, 0.0, 0.3, None)
-    clean = Outcome(1156, 140, 0, 0, 0, 156, 0.3, 0.0, 0.9, None)
+    attacked = golden(1156, 0.3)
+    clean = golden(1156, 0.9)
     assert golden_lines(attacked, clean, "pgd:eps=1/255") == [
         "Golden accuracy 90.00% on 1,156 test images",
         "Under pgd:eps=1/255: accuracy 30.00% on 1,156 test images",

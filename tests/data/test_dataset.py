@@ -49,6 +49,8 @@ def test_directions_name_the_diseased_class_first():
         (2, [0], {"positive": 2}, "one positive"),
         (2, [0], {"task": "regression"}, "is no task"),
         (2, [0], {"classes": ("a",)}, "1 names for 2 classes"),
+        (2, [0.5, 1.0], {}, "labels must be integers, not torch.float32"),
+        (1 << 40, [0], {}, "1099511627776 classes, more than"),
     ],
 )
 def test_what_does_not_fit_is_refused(classes, labels, more, message):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from faultsim.data import load_data
@@ -128,3 +133,59 @@ def test_without_pillow_the_error_says_how_to_get_it(scans, folder, monkeypatch)
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ConfigError, match=r"pip install 'faultsim\[images\]'"):
         load_data(folder)
+
+
+@pytest.mark.parametrize("side", [9_000, 100_000])
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(scans, folder, side):
+    scans("a/1.png", "a/2.png")
+    path = Path(folder, "a/2.png")
+    text = bytearray(path.read_bytes())
+    text[16:24] = struct.pack(">II", side, side)
+    text[29:33] = struct.pack(">I", zlib.crc32(text[12:29]))
+    path.write_bytes(bytes(text))
+    with pytest.raises(ConfigError, match=r"2\.png (says it is|is not a readable image)"):
+        load_data(folder, size=8)
+
+
+@pytest.mark.parametrize("name", ["b", "b/deeper", ""])
+def test_a_folder_that_cannot_be_read_is_no_empty_class(scans, folder, monkeypatch, name):
+    scans("a/1.png", "b/2.png", "b/deeper/3.png")
+    real, closed = os.scandir, os.path.normpath(os.path.join(folder, name))
+
+    def scandir(path):
+        if os.path.normpath(os.fspath(path)) == closed:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in scandir(path)])
+    with pytest.raises(ConfigError, match=rf"cannot read the folder {closed}: Permission denied"):
+        load_data(folder)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_class_folder_without_permission_is_refused(scans, folder):
+    scans("a/1.png", "b/2.png")
+    Path(folder, "b").chmod(0)
+    with pytest.raises(ConfigError, match="cannot read the folder"):
+        load_data(folder)
+    Path(folder, "b").chmod(0o755)
+
+
+@given(data=st.data())
+def test_mutated_bytes_of_an_image_end_in_one_line(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mutated") / "a" / "1.png"
+    path.parent.mkdir()
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6)).save(path)
+    text = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place, width = data.draw(st.integers(0, len(text) - 1)), data.draw(st.integers(0, 3))
+        text[place : place + width] = data.draw(st.binary(max_size=3))
+    path.write_bytes(bytes(text))
+    try:
+        load_data(str(path.parent.parent))
+    except ConfigError as error:
+        told = str(error)
+    else:
+        told = ""
+    assert "\n" not in told

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from faultsim.data import load_data
+from faultsim.data import Split, load_data
+from faultsim.data.loading import dataset_of
+from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.errors import ConfigError
 
 
@@ -126,3 +135,147 @@ def test_rows_of_labels_are_several_labels():
     data = load_data("my_data:several")
     assert (data.task, data.num_classes) == ("multi-label", 3)
     assert data.val.labels.shape == (0, 3)
+
+
+X, Y = torch.rand(8, 1, 8, 8), torch.arange(8) % 3
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        (X, Y),
+        [X.numpy(), Y.tolist()],
+        TensorDataset(X, Y),
+        DataLoader(TensorDataset(X, Y), 3),
+        {"test": TensorDataset(X, Y), "val": (X[:2], Y[:2])},
+        Split(X.clone().requires_grad_(), Y),
+    ],
+    ids=["pair", "arrays", "TensorDataset", "DataLoader", "splits", "Split"],
+)
+def test_what_people_have_at_hand_is_a_data_set(made):
+    data = dataset_of(made, "data")
+    assert torch.equal(data.test.images, X)
+    assert torch.equal(data.test.labels, Y)
+    assert data.num_classes == 3
+    assert len(data.val) == (2 if isinstance(made, dict) else 0)
+
+
+@pytest.mark.parametrize("made", [X, 7, object(), [1, 2], (X, ["a"] * 8), {"train": (X, Y)}])
+def test_what_is_no_data_is_told_in_one_line(made):
+    with pytest.raises(ConfigError, match=r"^data must be a Dataset, \(images, labels\)") as error:
+        dataset_of(made, "data")
+    assert "\n" not in str(error.value)
+
+
+def test_labels_of_a_regression_are_told():
+    with pytest.raises(ConfigError, match="labels must be whole numbers"):
+        dataset_of((X, torch.rand(8)), "data")
+
+
+@pytest.mark.parametrize("shape", [(8,), (4, 16), (2, 4, 8)])
+def test_labelled_samples_of_any_shape_are_a_workload(shape):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 3))
+    work = labelled(model, (torch.rand(8, *shape), Y), "data")
+    assert isinstance(work, ImageWorkload) == (len(shape) == 3)
+    assert sum(batch.size for batch in work.read("test", 3)) == 8
+
+
+def fractions():
+    return np.zeros((2, 1, 2, 2)), [0.5, 1.5]
+
+
+def undefined():
+    return np.zeros((2, 1, 2, 2)), [0.0, float("nan")]
+
+
+def endless():
+    return np.zeros((2, 1, 2, 2)), [0.0, float("inf")]
+
+
+def imaginary():
+    return np.zeros((2, 1, 2, 2)), np.array([0j, 1j])
+
+
+def whole():
+    return np.zeros((2, 1, 2, 2)), np.array([0.0, 1.0], np.float32)
+
+
+@pytest.mark.parametrize("name", ["fractions", "undefined", "endless", "imaginary"])
+def test_labels_that_are_no_whole_numbers_are_refused(name):
+    with pytest.raises(ConfigError, match="labels must be whole numbers, not"):
+        load_data(f"my_data:{name}")
+
+
+def test_labels_that_are_whole_numbers_may_be_floats():
+    assert load_data("my_data:whole").test.labels.tolist() == [0, 1]
+
+
+def member(array: np.ndarray, shape: str | None = None) -> bytes:
+    """An array as a file, whose header says another shape if one is given."""
+    file = io.BytesIO()
+    np.save(file, array)
+    text = file.getvalue()
+    if shape is None:
+        return text
+    was = str(array.shape).encode()
+    return text.replace(was + b", }" + b" " * len(shape), shape.encode() + b", }" + b" " * len(was))
+
+
+def rewrite(path: Path, **members: bytes) -> None:
+    with zipfile.ZipFile(path) as old:
+        whole = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, text in (whole | {f"{key}.npy": t for key, t in members.items()}).items():
+            new.writestr(name, text)
+
+
+def test_a_header_that_asks_for_more_than_there_is_takes_no_memory(npz):
+    path = npz("tinymnist")
+    images = np.zeros((9, 8, 8, 3), np.uint8)
+    rewrite(path, test_images=member(images, f"({1 << 46}, 8, 8, 3)"))
+    with pytest.raises(ConfigError, match=r"test_images says it is \(70368744177664, 8, 8, 3\)"):
+        load_data(str(path))
+
+
+def test_a_label_beyond_all_classes_is_told_at_once(npz):
+    path = npz("tinymnist")
+    rewrite(path, test_labels=member(np.array([0, 1, 2, 0, 1, 2, 0, 1, 1 << 40])))
+    with pytest.raises(ConfigError, match=r"tinymnist.npz: there is a label 1099511627776"):
+        load_data(str(path))
+
+
+def test_an_encrypted_member_is_named(npz):
+    path = npz("tinymnist")
+    text = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = text.find(signature)
+        while at >= 0:
+            text[at + offset] |= 1
+            at = text.find(signature, at + 4)
+    path.write_bytes(bytes(text))
+    with pytest.raises(ConfigError, match="train_images is encrypted"):
+        load_data(str(path))
+
+
+@given(data=st.data())
+def test_mutated_bytes_of_an_npz_file_end_in_one_line(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mutated") / "tiny.npz"
+    labels = np.arange(3) % 2
+    arrays = {
+        f"{split}_{kind}": np.zeros((3, 2, 2), np.uint8) if kind == "images" else labels
+        for split in ("train", "val", "test")
+        for kind in ("images", "labels")
+    }
+    np.savez_compressed(path, **arrays)
+    text = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place, width = data.draw(st.integers(0, len(text) - 1)), data.draw(st.integers(0, 3))
+        text[place : place + width] = data.draw(st.binary(max_size=3))
+    path.write_bytes(bytes(text))
+    try:
+        load_data(str(path))
+    except ConfigError as error:
+        told = str(error)
+    else:
+        told = ""
+    assert "\n" not in told

@@ -110,12 +110,13 @@ void patches_on_a_grid(uint64_t shuffle) {
   sort_by_word(tensors, faults);
   faults.insert(faults.end(), 2, {-1, -1, -1, Op::flip});  // slots without a fault
   std::vector<int64_t> saved(faults.size());
+  uint64_t changed = 0;
   GridPatch<HostGrid> patch(
-      {tensors.data(), faults.data(), static_cast<int64_t>(faults.size()), saved.data()});
+      {tensors.data(), faults.data(), static_cast<int64_t>(faults.size()), saved.data(), &changed});
   patch.strike({shuffle});
   check(patch.struck() && memory != before, "a patch strikes");
   patch.restore({shuffle});
-  check(memory == before, "a patch restores");
+  check(memory == before && changed == ~uint64_t{0}, "a patch restores");
 }
 
 void bounds_are_checked() {

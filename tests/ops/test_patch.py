@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from faultsim import ops
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import OPS, Fault, FaultSet, Site
+from faultsim.ops.grid import on_grid
 
 SITES = [
     Site("a", "weights", "float32", (3, 4)),
@@ -114,3 +117,64 @@ def test_tensors_that_share_storage_are_restored(device):
     assert tensor.tolist() == [5, 6, 7 ^ 1 ^ 2 ^ 4, 8]
     patch.restore()
     assert tensor.tolist() == [5, 6, 7, 8]
+
+
+def test_what_is_written_while_it_is_struck_stays_and_is_named(device):
+    """The word of fault 1 is given a value, that of fault 2 what it held before."""
+    tensor = torch.tensor([5, 6, 7, 8], dtype=torch.int32, device=device)
+    site = Site("t", "weights", "int32", (4,))
+    patch = ops.Patch([tensor], FaultSet([site], 0, [3, 1, 2], 16).table)
+    for value, changed in ((99, (0, 1)), (6, None)):
+        patch.strike()
+        assert tensor.tolist() == [5, 22, 23, 24]
+        tensor[1], tensor[2] = value, 7
+        patch.restore()
+        assert tensor.tolist() == [5, value, 7, 8]
+        patch.restore()
+        assert patch.changed() == patch.changed(wait=False) == changed
+        tensor[1] = 6
+
+
+@pytest.mark.parametrize("value", [5, 99])
+def test_a_word_with_several_faults_that_is_written_stays(device, value):
+    tensor = torch.tensor([4, 5], dtype=torch.int64, device=device)
+    rows = [[0] * 3, [1, 0, 1], [1, 1, 2], [0] * 3, [0] * 3, [0] * 3, [0] * 3]
+    patch = ops.Patch([tensor], np.array(rows, dtype=np.int64))
+    patch.strike()
+    assert tensor.tolist() == [5, 6]
+    tensor[1] = value
+    patch.restore()
+    assert tensor.tolist() == [4, value]
+    assert patch.changed() == (None if value == 5 else (0, 1))
+
+
+def test_a_device_is_not_waited_for_where_autograd_saw_no_write(device, monkeypatch):
+    tensor = torch.ones(3, device=device)
+    patch = ops.Patch(
+        [tensor], FaultSet([Site("t", "weights", "float32", (3,))], 0, [1], 1 << 31).table
+    )
+    if on_grid(tensor):
+        monkeypatch.setattr(ops.FaultSlots, "changed", lambda self: pytest.fail("waited"))
+    patch.strike()
+    tensor.data.fill_(3)  # unseen
+    patch.restore()
+    assert tensor.tolist() == [3, 3, 3]
+    assert patch.changed(wait=False) == (None if on_grid(tensor) else (0, 1))
+
+
+@given(st.data())
+def test_every_word_is_restored_unless_it_was_written(device, data):
+    """An oracle in plain Python: what was written stays, all else is what it was."""
+    tensor = torch.arange(8, dtype=torch.int16, device=device)
+    rows = data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=12))
+    masks = [1 << data.draw(st.integers(4, 12)) for _ in rows]
+    table = np.array([[0] * len(rows), rows, masks, *[[0] * len(rows)] * 4], dtype=np.int64)
+    patch = ops.Patch([tensor], table)
+    patch.strike()
+    written = data.draw(st.dictionaries(st.integers(0, 7), st.integers(-9, -1)))
+    for index, value in written.items():
+        tensor[index] = value
+    patch.restore()
+    assert tensor.tolist() == [written.get(index, index) for index in range(8)]
+    lost = {(0, index) for index in written if index in rows}
+    assert patch.changed() in (lost or {None})

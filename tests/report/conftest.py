@@ -8,13 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from faultsim import CampaignConfig
+from faultsim.campaign.lines import Line
+from faultsim.campaign.summary import summarise
 from faultsim.report import write_report
 from faultsim.stats import wilson
 
 IMAGES, GOLDEN = 10, 0.9
+OUTCOME = (
+    "n", "correct", "due", "sdc", "benign", "masked", "loss", "max_dev", "acc", "auc",
+)  # fmt: skip
 SITES = {"stem.weight": "float32", "body.weight": "float32", "head.weight": "float32"}
 
 
@@ -51,10 +57,9 @@ def make_campaign(
     """A campaign directory; unfinished where ``summary`` is None."""
     directory.mkdir(parents=True)
     config = asdict(CampaignConfig()) | {"mode": "random", "threads": 1, "device": "cpu"} | settings
-    del config["out"], config["resume"]
-    golden = {
-        key: v for key, v in journal_line(0, 9).items() if key in ("n", "correct", "acc", "auc")
-    }
+    del config["out"], config["resume"], config["replay"]
+    lines = [item | {"seed": config["seed"]} for item in lines]
+    golden = {key: journal_line(0, 9, masked=IMAGES)[key] for key in OUTCOME}
     manifest = {
         "config": config,
         "live": list(live),
@@ -64,12 +69,13 @@ def make_campaign(
         "golden": golden,
         "versions": {"faultsim": "0.1.0"},
     }
-    manifest |= {} if clean is None else {"clean": clean}
+    manifest |= {} if clean is None else {"clean": golden | clean}
     (directory / "manifest.json").write_text(json.dumps(manifest))
     text = "".join(json.dumps(item) + "\n" for item in lines)
     (directory / "trials-0.jsonl").write_text(text)
     if summary is not None:
-        usual = {"golden": golden, "cells": [], "worst": {}, "directions": {}, "damaging": []}
+        cells = [cell.to_json() for cell in summarise(msgspec.convert(lines, list[Line]))]
+        usual = {"golden": golden, "cells": cells, "worst": {}, "directions": {}, "damaging": []}
         (directory / "summary.json").write_text(json.dumps(usual | summary))
     return directory
 
@@ -79,16 +85,19 @@ def make_perturbation(directory: Path, rows: Sequence[dict[str, Any]], **config:
     directory.mkdir(parents=True)
 
     def measured(row: dict[str, Any]) -> dict[str, Any]:
+        what = {key: row[key] for key in ("kind", "parameters") if key in row}
         estimate = wilson(row["hundredths"], 100).to_json()
-        setting = f"{row['kind']}:{row['parameters']}"
-        return {**row, "setting": setting, "n": 100, "accuracy": estimate, "auc": row.get("auc")}
+        setting = f"{row['kind']}:{row['parameters']}" if what else "clean"
+        figures = {"accuracy": estimate, "auc": row.get("auc")}
+        return {"setting": setting, **what, "n": 100, **figures}
 
     document = {
         "config": {"model": "medmamba-n", "data": "digits", "seed": 0} | config,
         "model": {"digest": "cc" * 32},
         "data": {"name": config.get("data", "digits"), "digest": "dd" * 32},
         "versions": {"faultsim": "0.1.0"},
-        "clean": measured({"kind": "clean", "parameters": {}, "hundredths": 95}),
+        "clean": measured({"hundredths": 95}),
+        "live": [],
         "rows": [measured(row) for row in rows],
     }
     (directory / "perturb.json").write_text(json.dumps(document))

@@ -102,14 +102,22 @@ def test_damaged_records_are_named(small, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("manifest.json", "nonsense", "{run} holds no campaign"),
-        ("manifest.json", "{}", "{run}/manifest.json has no config; it is no campaign's"),
-        ("manifest.json", "[]", "{run}/manifest.json has no config"),
-        ("manifest.json", "null", "{run}/manifest.json has no config"),
-        ("manifest.json", '{"config": []}', "{run}/manifest.json: config is not as"),
-        ("summary.json", "[1]", "{run}/summary.json is no summary"),
-        ("summary.json", '{"damaging": [{"trial": 0}]}', "{run}/summary.json is no summary"),
-        ("trials-0.jsonl", '{"trial":0}\n', "line 1 of {run}/trials-0.jsonl is no trial"),
+        ("manifest.json", "nonsense", "{run}/manifest.json: JSON is malformed"),
+        ("manifest.json", "{}", "{run}/manifest.json: missing required field config"),
+        ("manifest.json", "[]", "{run}/manifest.json: expected object, got array"),
+        ("manifest.json", "null", "{run}/manifest.json: expected object, got null"),
+        ("manifest.json", '{"config": []}', "{run}/manifest.json: $.config: expected object"),
+        ("summary.json", "[1]", "{run}/summary.json: expected object, got array"),
+        (
+            "summary.json",
+            '{"damaging": [{"trial": 0}]}',
+            "{run}/summary.json: $.damaging[0]: missing required field cell",
+        ),
+        (
+            "trials-0.jsonl",
+            '{"trial":0}\n',
+            "line 1 of {run}/trials-0.jsonl is damaged: missing required field cell",
+        ),
     ],
 )
 def test_files_of_something_else_are_named(name, text, message, small, capsys):

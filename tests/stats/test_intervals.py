@@ -120,3 +120,29 @@ def test_trials_that_all_agree_promise_no_certainty():
     mean = bootstrap_mean([0.99] * 10)
     assert (mean.value, mean.low, mean.high, mean.n) == (pytest.approx(0.99), None, None, 10)
     assert mean.method == "all trials alike"
+
+
+@pytest.mark.parametrize("n", [2, 7, 100, 3001])
+def test_resampling_in_parts_gives_the_numbers_of_one_matrix(n, monkeypatch):
+    values = np.random.default_rng(n).random(n)
+    whole = bootstrap_mean(values)
+    monkeypatch.setattr("faultsim.stats.intervals.PART", 997)
+    assert bootstrap_mean(values) == whole
+
+
+def test_many_trials_of_few_values_take_little_memory_and_agree_with_resampling(monkeypatch):
+    values = np.random.default_rng(1).integers(30, 61, 12_000) / 60
+    counted = bootstrap_mean(values)
+    monkeypatch.setattr("faultsim.stats.intervals.MANY", len(values))
+    resampled = bootstrap_mean(values)
+    width = resampled.high - resampled.low
+    assert counted.value == resampled.value
+    assert counted.low == pytest.approx(resampled.low, abs=width / 20)
+    assert counted.high == pytest.approx(resampled.high, abs=width / 20)
+
+    def never(*_):
+        raise AssertionError("a matrix of trials")
+
+    monkeypatch.undo()
+    monkeypatch.setattr("faultsim.stats.intervals._resampled", never)
+    assert bootstrap_mean(np.tile(values, 10)).n == 120_000

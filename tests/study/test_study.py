@@ -111,11 +111,11 @@ def test_a_study_is_not_overwritten_nor_resumed_from_nothing(study):
     ("text", "message"),
     [
         ("= 1", "cannot read"),
-        ("perturb = 'pgd'", "must be a list"),
+        ("perturb = 3", "perturb must be text"),
         ("speed = 1\nperturb = ['fgsm']", "unknown setting 'speed'"),
         ("flips = [1]\nperturb = ['fgsm']", "belongs in"),
         ("[campaigns]\na = 1", "campaigns.a must be a table"),
-        ("[campaigns.a]\nmode = 'worst'", "campaigns.a: mode = 'worst' does not fit"),
+        ("[campaigns.a]\nmode = 'worst'", "campaigns.a: --mode must be .*'worst-case'"),
         ("[campaigns.a]\ntrials = 0", "campaigns.a: --trials must be at least 1"),
         ("[campaigns.a]\ndata = 'digits'", "campaigns.a: data is not the plan's"),
         ("limit = 0\n[campaigns.a]", "limit must be at least 1"),

@@ -10,11 +10,12 @@ from torch import nn
 
 from faultsim import CampaignConfig, FaultSet, FaultSpace, inject
 from faultsim.data import Dataset, Split
+from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError, FaultError, InjectionError
 from faultsim.faults.fault import Fault, Site
 from faultsim.models import medmamba
 from faultsim.ops import SelectiveScan, StateFault, selective_scan
-from faultsim.run.bench import Bench
+from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
 from faultsim.schedule import Context
 from faultsim.schedule.state_candidates import state_candidates
@@ -132,7 +133,11 @@ def test_the_model_is_as_before(scanner, pictures, bits_of_model):
 def test_faults_that_cannot_fire_are_errors(scanner, pictures):
     site = FaultSpace(scanner, "states", inputs=pictures).sites[0]
     longer = Site(site.name, "states", "float32", site.shape, steps=STEPS + 1)
-    with pytest.raises(InjectionError, match="never fired"), inject(scanner, one(longer)):
+    late = one(longer, step=STEPS)
+    with pytest.raises(InjectionError, match="16 steps in a pass, not 17"), inject(scanner, late):
+        scanner(pictures)
+    wider = Site(site.name, "states", "float32", (9, STATES), steps=STEPS)
+    with pytest.raises(InjectionError, match="made for"), inject(scanner, one(wider)):
         scanner(pictures)
     with (
         pytest.raises(InjectionError, match="never fired"),
@@ -198,13 +203,36 @@ def test_activations_and_states_of_one_module_are_two_sites():
     assert FaultSet.from_json(faults.to_json()) == faults
 
 
-def test_a_scan_whose_batch_is_not_the_models_is_struck_as_a_whole():
+@pytest.mark.parametrize("sample", [None, 1])
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_scan_of_windows_is_struck_in_one_window_of_each_sample(half, sample):
     model, images = Windows(), torch.rand(3, 16)
     (site,) = FaultSpace(model, "states", inputs=images).sites
+    assert (site.shape, site.inner) == ((2, 2, 3), 2)
+    golden = model(images)
+    with inject(model, one(site, index=half * 6 + 4, sample=sample)):
+        struck = (model(images) != golden).view(3, 2, 2, 4).any(dim=-1)
+    expected = torch.zeros(3, 2, 2, dtype=torch.bool)
+    expected[slice(None) if sample is None else sample, half, 1] = True
+    assert torch.equal(struck, expected)
+
+
+class Together(Windows):
+    """Scans what all images of a batch have in common."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images.mean(dim=0, keepdim=True).view(1, 16))
+
+
+def test_a_scan_without_samples_is_struck_as_a_whole():
+    model, images = Together(), torch.rand(3, 16)
+    space = FaultSpace(model, "states", inputs=images)
+    (site,) = space.sites
     assert not site.per_sample
+    assert "does not follow the number of samples" in space.whole[site.name]
     golden = model(images)
     with inject(model, one(site, index=0)):
-        assert (model(images) != golden).view(6, -1).any(dim=1).all()
+        assert (model(images) != golden).view(2, 2, 4).any(dim=-1)[:, 0].all()
     with pytest.raises(FaultError, match="cannot strike sample 1 alone"):
         one(site, index=0, sample=1)
 
@@ -238,34 +266,37 @@ def test_direction_needs_weights():
 
 
 @pytest.fixture
-def bench(scanner, pictures) -> Bench:
+def experiment(scanner, pictures) -> Experiment:
     labels = torch.arange(len(pictures)) % 3
     split = Split(pictures, labels)
-    return Bench(scanner, Dataset("pictures", 3, split, split, split))
+    return Experiment(ImageWorkload(scanner, Dataset("pictures", 3, split, split, split)))
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_candidates_are_the_bits_with_the_largest_first_order_change(bench, committed):
+def test_candidates_are_the_bits_with_the_largest_first_order_change(experiment, committed):
     """Low mantissa bits, where first order is exact: ranked by the loss change of one image."""
-    space = FaultSpace(bench.model, "states", "20-22", inputs=bench.first_batch())
+    model = experiment.workload.model
+    space = FaultSpace(model, "states", "20-22", inputs=experiment.first_inputs())
     config = CampaignConfig(mode="worst-case", target="states", bits="20-22")
     already = one(space.sites[1], index=2, step=9) if committed else FaultSet((), [], [], [])
-    found = state_candidates(Context(config, space, bench), space, already)
+    found = state_candidates(
+        Context(config, space, model, experiment.search), space, already, experiment.gradients()
+    )
     assert len({next(iter(faults)).site for faults in found}) == len(space.sites)
     assert not {(f.site, f.index, f.step) for f in already} & {
         (f.site, f.index, f.step) for faults in found for f in faults
     }
-    n = len(bench.data.val)
+    n = experiment.golden("val").size
 
     def harm(single: FaultSet) -> float:
         """The largest change of an image's loss, as the fault strikes that image alone."""
         (fault,) = single
-        before = bench.run(Trial(already, {}, "val")).loss
+        before = experiment.run(Trial(already, {}, "val")).loss
         changes = []
         for sample in range(n):
             alone = one(fault.site, fault.index, fault.step, fault.mask, sample)
             changes.append(
-                abs(bench.run(Trial(FaultSet.join([already, alone]), {}, "val")).loss - before)
+                abs(experiment.run(Trial(FaultSet.join([already, alone]), {}, "val")).loss - before)
             )
         return max(changes)
 
@@ -278,5 +309,5 @@ def test_candidates_are_the_bits_with_the_largest_first_order_change(bench, comm
 def test_records_that_are_no_faults(scanner, pictures, record):
     sites = FaultSpace(scanner, "states", inputs=pictures).sites
     whole = {"tensor": sites[0].name, "index": 0, "bit": 3, "step": 0} | record
-    with pytest.raises(FaultError, match="cannot be read"):
+    with pytest.raises(FaultError, match=r"\$\[0\]"):
         FaultSet.from_json(json.dumps([whole]), sites)

@@ -66,7 +66,7 @@ def test_the_command_is_read_back_as_the_same_recipe():
         ({"epochs": 0}, "--epochs must be at least 1"),
         ({"batch_size": 0}, "--batch-size"),
         ({"lr": 0.0}, "--lr must be positive"),
-        ({"lr": float("nan")}, "--lr must be positive"),
+        ({"lr": float("nan")}, "--lr must be a finite number"),
         ({"weight_decay": -1.0}, "--weight-decay"),
         ({"patience": -1}, "--patience"),
         ({"seed": -1}, "--seed"),

@@ -67,7 +67,7 @@ def _rows(run: RecordedCampaign) -> list[Row]:
 
 
 def _sdc(flips: list[SingleFlip], sampled: bool) -> Estimate:
-    rate = image_rate([f.line["sdc"] for f in flips], [f.line["n"] for f in flips])
+    rate = image_rate([f.line.sdc for f in flips], [f.line.n for f in flips])
     return rate if sampled else Estimate(rate.value, None, None, rate.n, "exhaustive")
 
 

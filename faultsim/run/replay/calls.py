@@ -29,7 +29,7 @@ class Call:
         writes: Whether it changed that argument in place.
         spoilt: When a call that changed its output in place, and does not return it, ends.
         storages: One number for each tensor of its output, equal where memory is shared; 0 is that
-            of the images. Empty for what returns an argument.
+            of the inputs. Empty for what returns an argument.
     """
 
     module: str
@@ -61,19 +61,19 @@ class Calls:
         calls: In the order they begin.
         first_reads: By name of a weight, the tick from which on its value may matter.
         seconds: The time of each tick.
-        spoils_images: Whether the model changed its images in place.
+        spoils_inputs: Whether the model changed its inputs in place.
     """
 
     calls: tuple[Call, ...]
     first_reads: dict[str, int]
     seconds: tuple[float, ...]
-    spoils_images: bool = False
+    spoils_inputs: bool = False
 
     def same_way(self, other: Calls) -> bool:
         """Whether another batch took the same way through the model."""
         return (
             self.first_reads == other.first_reads
-            and self.spoils_images == other.spoils_images
+            and self.spoils_inputs == other.spoils_inputs
             and [replace(call, bytes=0) for call in self.calls]
             == [replace(call, bytes=0) for call in other.calls]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,13 @@ from faultsim.faults import FaultSet
 from faultsim.faults.fault import Site
 from faultsim.ops import FaultSlots
 from faultsim.ops.slots import Table
-from faultsim.run.replay.prefix import Prefix, same_bits
+from faultsim.run.replay.prefix import Prefix
 from faultsim.run.replay.static import StaticTrial
 from faultsim.run.replay.values import Kept, Unkept
 from faultsim.targets.tensors import weights_of
 from faultsim.targets.weights import struck_weight
+from faultsim.workload.failures import cause
+from faultsim.workload.outputs import same_bits
 
 WEIGHT_SLOTS = 4096
 """Faults that one trial may have in the weights."""
@@ -29,7 +32,7 @@ MOST = 64
 """Graphs that are held at a time."""
 
 
-_Key = tuple[int, torch.Size, frozenset[str]]
+_Key = tuple[int, Any, frozenset[str]]
 
 
 class CapturedTrials:
@@ -62,12 +65,15 @@ class CapturedTrials:
         self._asked: Counter[_Key] = Counter()
         self._refused: set[_Key] = set()
 
-    def run(self, faults: FaultSet, batches: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
+    def run(
+        self, faults: FaultSet, batches: Sequence[Any], sizes: Sequence[int] | None = None
+    ) -> list[Any] | None:
         """The output for each batch under the faults, on the device; no output is waited for.
 
         Args:
             faults: At most :data:`WEIGHT_SLOTS` in weights, and what they strike in activations.
-            batches: In the order in which the prefix recorded them.
+            batches: Their inputs, in the order in which the prefix recorded them.
+            sizes: Samples of each; None for the rows of a tensor.
 
         Returns:
             None where graphs cannot run the trial; the model is as before.
@@ -80,8 +86,9 @@ class CapturedTrials:
             return None
         self._slots.load(table)
         try:
-            return self._replayed(faults, batches, trials)
-        except Exception:  # of a rehearsal, or batches that differ in their memory
+            return self._replayed(faults, batches, trials, sizes or list(map(len, batches)))
+        except Exception as error:  # of a rehearsal, or batches that differ in their memory
+            self._prefix.lost.setdefault("graphs", cause(error))
             return None
 
     def _table(self, faults: FaultSet) -> Table | None:
@@ -104,24 +111,24 @@ class CapturedTrials:
         return weight.data_ptr() == self._weights[site.name][1].data_ptr()
 
     def _static(
-        self, faults: FaultSet, batches: Sequence[torch.Tensor]
+        self, faults: FaultSet, batches: Sequence[Any]
     ) -> list[tuple[StaticTrial, Kept]] | None:
         """The graph of each batch, and the golden values it is to hold."""
         cut = self._prefix.cut(faults)
         sites = frozenset(site.name for site in faults.sites if site.kind == "activations")
         found = []
-        for number, images in enumerate(batches):
-            kept = self._prefix.kept(number, images)
-            trial = self._captured(images, kept, cut, sites) if kept and self.works else None
+        for number, inputs in enumerate(batches):
+            kept = self._prefix.kept(number, inputs)
+            trial = self._captured(inputs, kept, cut, sites) if kept and self.works else None
             if kept is None or trial is None:
                 return None
             found.append((trial, kept))
         return found
 
     def _captured(
-        self, images: torch.Tensor, kept: Kept, cut: int, sites: frozenset[str]
+        self, inputs: Any, kept: Kept, cut: int, sites: frozenset[str]
     ) -> StaticTrial | None:
-        key = cut, images.shape, sites
+        key = cut, kept.shapes, sites
         if key in self._trials:
             self._trials[key] = self._trials.pop(key)  # the one used last comes last
             return self._trials[key]
@@ -132,9 +139,10 @@ class CapturedTrials:
             del self._trials[next(iter(self._trials))]
         try:
             self._slots.clear()
-            trial = StaticTrial(self._model, self._prefix, self._slots, images, kept, cut, sites)
-            exact = same_bits(trial.replay(images, kept), kept.logits)
-        except (Unkept, Exception):
+            trial = StaticTrial(self._model, self._prefix, self._slots, inputs, kept, cut, sites)
+            exact = same_bits(trial.replay(inputs, kept), kept.output)
+        except (Unkept, Exception) as error:
+            self._prefix.lost.setdefault("graphs", cause(error))
             exact = False
         if not exact:
             self._refused.add(key)
@@ -146,18 +154,19 @@ class CapturedTrials:
     def _replayed(
         self,
         faults: FaultSet,
-        batches: Sequence[torch.Tensor],
+        batches: Sequence[Any],
         trials: list[tuple[StaticTrial, Kept]],
-    ) -> list[torch.Tensor] | None:
+        sizes: Sequence[int],
+    ) -> list[Any] | None:
         rows, offset = [], 0
         struck = {s.name: (s, part) for s, part in faults.by_site() if s.kind == "activations"}
         fired = {name: np.zeros(len(part), bool) for name, (_, part) in struck.items()}
-        for images, (trial, kept) in zip(batches, trials, strict=True):
+        for inputs, size, (trial, kept) in zip(batches, sizes, trials, strict=True):
             for name, (site, part) in struck.items():
                 rows_struck = trial.load(site, part, offset)
                 if rows_struck is None:
                     return None
                 fired[name][rows_struck] = True
-            rows.append(trial.replay(images, kept))
-            offset += len(images)
+            rows.append(trial.replay(inputs, kept))
+            offset += size
         return rows if all(each.all() for each in fired.values()) else None

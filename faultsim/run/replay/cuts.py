@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 from faultsim.run.replay.calls import NEVER, Call, Calls
-from faultsim.run.replay.trace import IMAGES
+from faultsim.run.replay.trace import INPUTS
 
 MOST = 16
 
@@ -17,7 +17,7 @@ def choose_cuts(calls: Calls, room: float) -> list[int]:
 
     Args:
         calls: A golden pass.
-        room: Bytes for the values that cross the cuts, of as many images as ``calls`` has seen.
+        room: Bytes for the values that cross the cuts, of as many samples as ``calls`` has seen.
     """
     possible, crossing = possible_cuts(calls), _crossing(calls)
     count, cuts = MOST, _spread(calls, possible, crossing, MOST)
@@ -44,10 +44,10 @@ def possible_cuts(calls: Calls) -> list[int]:
 
     Not after a call that changed its module, which the skipped call would not change; nor where
     what is handed on cannot be copied, is changed in place by a call that is skipped, or shares
-    memory with the images or another value, as copies would not.
+    memory with the inputs or another value, as copies would not.
     """
     forbidden = [*_one_by_one(calls), *_sharing(calls.calls), *_out_of_order(calls.calls)]
-    if calls.spoils_images:
+    if calls.spoils_inputs:
         forbidden.append((0, NEVER))
     counts = _sums(calls, ((start, end, 1) for start, end in forbidden))
     ends = sorted({call.exit for call in calls.calls})
@@ -72,7 +72,7 @@ def _until(call: Call) -> int:
 
 def _sharing(calls: Iterable[Call]) -> Iterable[Span]:
     """Where two values in one storage would be handed on."""
-    ends: defaultdict[int, int] = defaultdict(int, {IMAGES: NEVER})
+    ends: defaultdict[int, int] = defaultdict(int, {INPUTS: NEVER})
     for call in sorted(calls, key=lambda call: call.exit):
         for storage in call.storages:
             yield call.exit, min(_until(call), ends[storage])

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from faultsim.run.compiled import is_compiled
+
 Forward = Callable[..., Any]
 _CLOSED = (torch.jit.ScriptModule, nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -21,19 +23,12 @@ def open_modules(model: nn.Module) -> dict[str, nn.Module]:
     be compiled anew, to other last bits, for being watched.
     """
     modules = list(model.modules())
-    if any(map(_is_compiled, modules)):
+    if is_compiled(model):
         return {}
     replicas = [module for module in modules if isinstance(module, _CLOSED)]
     closed = {id(inner) for module in replicas for inner in module.modules()}
     named = model.named_modules()
     return {name: module for name, module in named if name and id(module) not in closed}
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    """Whether it is compiled, or keeps a compiled function."""
-    kept = vars(module).values()
-    functions = any(hasattr(value, "_torchdynamo_orig_callable") for value in kept)
-    return "_orig_mod" in module._modules or functions
 
 
 @contextmanager
@@ -48,17 +43,25 @@ def other_forwards(
     before: list[tuple[dict[str, Any], Forward | None]] = []
     live = [True]
     try:
-        for name, module in modules.items():
-            own = module.__dict__  # past nn.Module's slow __setattr__
-            before.append((own, own.get("forward")))
-            own["forward"] = _while(live, around(name, module.forward), module.forward)
-        yield
-    finally:
-        live.clear()  # at once: an interrupt may leave some of them behind
-        for own, forward in reversed(before):
-            own.pop("forward", None)
-            if forward is not None:
-                own["forward"] = forward
+        try:
+            for name, module in modules.items():
+                own = module.__dict__  # past nn.Module's slow __setattr__
+                before.append((own, own.get("forward")))
+                own["forward"] = _while(live, around(name, module.forward), module.forward)
+            yield
+        finally:
+            _put_back(live, before)
+    except BaseException:
+        _put_back(live, before)  # once more: an interrupt may have come between
+        raise
+
+
+def _put_back(live: list[bool], before: list[tuple[dict[str, Any], Forward | None]]) -> None:
+    live.clear()  # first, so that those that a second interrupt leaves behind do nothing
+    for own, forward in reversed(before):
+        own.pop("forward", None)
+        if forward is not None:
+            own["forward"] = forward
 
 
 def _while(live: list[bool], other: Forward, forward: Forward) -> Forward:

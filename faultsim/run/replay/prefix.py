@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,21 +13,31 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.faults import FaultSet
-from faultsim.formats import FORMATS
 from faultsim.run.replay.calls import Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
 from faultsim.run.replay.trace import watch
-from faultsim.run.replay.values import Absent, Kept, Unkept, absent, can_be_kept, copied
+from faultsim.run.replay.values import (
+    Absent,
+    Kept,
+    Unkept,
+    absent,
+    can_be_kept,
+    nbytes,
+)
+from faultsim.workload.failures import cause
+from faultsim.workload.outputs import copied, same_bits, shapes
 
 MEMORY = 1 << 30
-"""Bytes that the golden values of one split may take; its images may take as many on a device."""
+"""Bytes that the golden values of one split may take; its inputs may take as many on a device."""
 
 SAMPLE = 8
-"""Images of the pass in which a model is watched."""
+"""Samples of the pass in which a model is watched, where a batch can be cut."""
 
 WHOLE = 0
 """The cut before which nothing runs."""
+
+Run = Callable[[Any], Any]
 
 
 class _Seen(NamedTuple):
@@ -48,34 +58,57 @@ class Prefix:
 
     Attributes:
         cuts: Ticks of the pass, ascending; a model that cannot be cut has none.
+        lost: Where a run of part of the model was given up, and why.
     """
 
-    def __init__(self, model: nn.Module, images: torch.Tensor, total: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        total: int,
+        *,
+        run: Run | None = None,
+        size: int | None = None,
+    ) -> None:
         """Watches a golden pass, chooses the cuts, and drops those that do not prove exact.
 
         Args:
-            model: Any module, on the device of the images.
-            images: The first batch.
-            total: Images of the split.
+            model: Any module, on the device of the inputs.
+            inputs: Of the first batch, a tree of tensors.
+            total: Samples of the split.
+            run: Inputs to output, of the model; by default calls it.
+            size: Samples of the batch; None for the rows of its first tensor.
         """
+        self._run: Run = run or (lambda given: model(given))
         self._model = model
         self._modules = open_modules(model)
         self._batches: list[Kept | None] = []
-        self._device = images.device
-        self._holds_images = images[0].nbytes * total <= MEMORY
+        first = next(trees.tensors(inputs), torch.empty(0))
+        self._device = first.device
+        size = size or len(first)
+        self._holds_inputs = nbytes(inputs) / max(1, size) * total <= MEMORY
         self.cuts: list[int] = []
+        self.lost: dict[str, str] = {}
         self._calls = Calls((), {}, (0.0,))
         self._skipped: dict[int, dict[str, list[int]]] = {WHOLE: {}}
         if self._modules:
-            self._watch(images, total)
+            self._watch(inputs, size, total)
+        if not self.cuts:
+            self.lost.setdefault("cuts", self._why_whole())
 
-    def _watch(self, images: torch.Tensor, total: int) -> None:
-        sample = images[:SAMPLE].clone()  # a model may change its images
-        devices = [] if images.is_cpu else [images.device]
+    def _why_whole(self) -> str:
+        if not self._modules:
+            return "its modules cannot be watched: they are compiled, scripted, or none"
+        return "no place between its modules where all that is handed on can be kept and is exact"
+
+    def _watch(self, inputs: Any, size: int, total: int) -> None:
+        cut = isinstance(inputs, torch.Tensor) and len(inputs) == size > SAMPLE
+        sample = copied(inputs[:SAMPLE] if cut else inputs)  # a model may change its inputs
+        devices = [] if self._device.type == "cpu" else [self._device]
         with torch.no_grad(), torch.random.fork_rng(devices):
-            golden = self._model(sample)  # first, for a model may keep what it computes once
-            _, self._calls = watch(self._model, self._modules, sample)
-            cuts = choose_cuts(self._calls, MEMORY / total * len(sample))
+            golden = self._run(sample)  # first, for a model may keep what it computes once
+            _, self._calls = watch(self._model, self._modules, sample, run=self._run)
+            cuts = choose_cuts(self._calls, MEMORY / total * (SAMPLE if cut else size))
             self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *cuts)}
             self.cuts = cuts
             self.cuts = self._exact(golden, sample)
@@ -88,46 +121,61 @@ class Prefix:
                 found[call.module].append(position)
         return dict(found)
 
-    def _exact(self, golden: torch.Tensor, sample: torch.Tensor) -> list[int]:
+    def _exact(self, golden: Any, sample: Any) -> list[int]:
         """The cuts from which a golden run gives the golden output.
 
-        Other images go through the model before, and the last cut comes first: what a module that
+        Other inputs go through the model before, and the last cut comes first: what a module that
         is skipped left behind for others would show.
         """
         watched = self.record(sample)
         kept = self._batches.pop()
         if kept is None or not same_bits(golden, watched):
             return []
-        self._model(sample.flip(0, -1))
+        self._run(trees.map_tensors(sample, _other))
         exact = [cut for cut in self.cuts[::-1] if self._repeats(golden, sample, kept, cut)]
         return exact[::-1]
 
-    def _repeats(self, golden: torch.Tensor, sample: torch.Tensor, kept: Kept, cut: int) -> bool:
+    def _repeats(self, golden: Any, sample: Any, kept: Kept, cut: int) -> bool:
         try:
             return same_bits(golden, self.forward(sample, kept, cut))
-        except (Unkept, Exception):
+        except (Unkept, Exception) as error:
+            self._lose("a cut", error)
             return False
 
-    def record(self, images: torch.Tensor) -> torch.Tensor:
+    def _lose(self, what: str, error: BaseException) -> None:
+        """Remembers, once, why a run of part of the model was given up."""
+        self.lost.setdefault(
+            what,
+            "a value was read that nobody read in the golden run"
+            if isinstance(error, Unkept)
+            else cause(error),
+        )
+
+    def record(self, inputs: Any) -> Any:
         """The golden output for the next batch; keeps what crosses the cuts.
 
         A batch that takes another way through the model than the one watched first is never cut.
         """
         seen = _Seen({}, {})
-        usual, output = self._watched(images, seen) if self.cuts else (True, None)
+        usual, output = self._watched(inputs, seen) if self.cuts else (True, None)
         if output is None:
-            output = self._model(images)
-        held = images if self._holds_images else None
+            output = self._run(inputs)
+        held = inputs if self._holds_inputs else None
+        if not usual:
+            self.lost.setdefault("a batch", "it takes another way through the model than the first")
         usual = usual and can_be_kept(output)
-        kept = Kept(images.shape, held, *seen, copied(output)) if usual else None
+        kept = Kept(shapes(inputs), held, *seen, copied(output)) if usual else None
         self._batches.append(kept)
         return output
 
-    def _watched(self, images: torch.Tensor, seen: _Seen) -> tuple[bool, torch.Tensor | None]:
+    def _watched(self, inputs: Any, seen: _Seen) -> tuple[bool, Any]:
         """Whether the way is the usual one, and the output; None if it cannot be watched."""
         try:
-            output, calls = watch(self._model, self._modules, images, partial(self._keep, seen))
-        except Exception:  # an error of the model's own will be met again
+            output, calls = watch(
+                self._model, self._modules, inputs, partial(self._keep, seen), run=self._run
+            )
+        except Exception as error:  # an error of the model's own will be met again
+            self._lose("a batch", error)
             return False, None
         return calls.same_way(self._calls), output
 
@@ -140,19 +188,21 @@ class Prefix:
         if any(call.skipped(cut) for cut in self.cuts):
             seen.absent[position] = absent(output)
 
-    def kept(self, number: int, images: torch.Tensor) -> Kept | None:
+    def kept(self, number: int, inputs: Any) -> Kept | None:
         """The golden values of a batch, by its number in the order recorded.
 
-        None if it is of fewer images than were recorded: in a smaller batch, each might be rounded
+        None if it is of fewer samples than were recorded: in a smaller batch, each might be rounded
         otherwise. None too if the batch took another way through the model than the pass watched.
         """
-        kept = self._batches[number]
-        return kept if kept is not None and kept.shape == images.shape else None
+        kept = self._batches[number] if number < len(self._batches) else None
+        return kept if kept is not None and kept.shapes == shapes(inputs) else None
 
-    def images(self, number: int, images: torch.Tensor) -> torch.Tensor:
+    def inputs(self, number: int, inputs: Any) -> Any:
         """A batch on the device, where it may have stayed since it was recorded."""
-        kept = self.kept(number, images)
-        return images.to(self._device) if kept is None or kept.images is None else kept.images
+        kept = self.kept(number, inputs)
+        if kept is not None and kept.inputs is not None:
+            return kept.inputs
+        return trees.map_tensors(inputs, lambda _, tensor: tensor.to(self._device))
 
     def cut(self, faults: FaultSet) -> int:
         """The last cut before any of the faults."""
@@ -164,26 +214,25 @@ class Prefix:
         positions = [position for calls in self._skipped[cut].values() for position in calls]
         needed = [at for at in positions if self._calls.calls[at].needed(cut)]
         outputs = {at: kept.copy(at) for at in needed if at in kept.outputs}
-        return Kept(kept.shape, None, outputs, kept.absent, kept.logits)
+        return Kept(kept.shapes, None, outputs, kept.absent, kept.output)
 
-    def run(self, number: int, images: torch.Tensor, faults: FaultSet) -> torch.Tensor:
+    def run(self, number: int, inputs: Any, faults: FaultSet) -> Any:
         """The output for a batch while faults are armed.
 
         Args:
             number: Of the batch, in the order recorded.
-            images: The batch.
+            inputs: Of the batch.
             faults: What is armed.
         """
-        kept = self.kept(number, images)
+        kept = self.kept(number, inputs)
         if kept is not None:
             try:
-                return self.forward(images, kept, self.cut(faults))
-            except (Unkept, Exception):  # an error of the model's own will be met again
-                pass
-        output: torch.Tensor = self._model(images)
-        return output
+                return self.forward(inputs, kept, self.cut(faults))
+            except (Unkept, Exception) as error:  # an error of the model's own will be met again
+                self._lose("a trial", error)
+        return self._run(inputs)
 
-    def forward(self, images: torch.Tensor, kept: Kept, cut: int) -> torch.Tensor:
+    def forward(self, inputs: Any, kept: Kept, cut: int) -> Any:
         """The output of a run that begins at a cut.
 
         Raises:
@@ -203,8 +252,7 @@ class Prefix:
             return replayed
 
         with other_forwards({name: self._modules[name] for name in skipped}, around):
-            output: torch.Tensor = self._model(images)
-        return output
+            return self._run(inputs)
 
     def _handed(self, kept: Kept, position: int, cut: int, given: Any) -> Any:
         """What a call that is skipped returns: of its arguments one, where it did so before."""
@@ -220,9 +268,8 @@ class Prefix:
         return kept.copy(position) if call.needed(cut) else kept.stand_in(position)
 
 
-def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are of one dtype and shape, and equal bit by bit."""
-    if one.dtype != other.dtype or one.shape != other.shape:
-        return False
-    word = FORMATS[one.dtype].word
-    return torch.equal(one.view(word), other.view(word))
+def _other(_: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Another input of the same shape."""
+    if not tensor.ndim or tensor.is_quantized:
+        return tensor
+    return tensor.flip(0, -1) if tensor.is_floating_point() else tensor.flip(0)

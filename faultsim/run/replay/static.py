@@ -1,20 +1,25 @@
-"""One trial whose memory never moves, so that a graph of it serves other faults and images."""
+"""One trial whose memory never moves, so that a graph of it serves other faults and inputs."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from faultsim import trees
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import FaultSlots
 from faultsim.run.replay.graph import capture
 from faultsim.run.replay.prefix import Prefix
-from faultsim.run.replay.values import Kept
-from faultsim.targets.activations import Ints, OutputHooks, strikes
+from faultsim.run.replay.values import Kept, overwrite
+from faultsim.targets.activations import OutputHooks
+from faultsim.targets.inputs import sizes_of
+from faultsim.targets.samples import Ints, strikes
 from faultsim.targets.transient import module_of
+from faultsim.workload.outputs import copied
 
 OUTPUT_SLOTS = 4096
 """Words that one trial may strike in a module's output, for one batch."""
@@ -36,7 +41,7 @@ class StaticTrial:
         model: nn.Module,
         prefix: Prefix,
         slots: FaultSlots,
-        images: torch.Tensor,
+        inputs: Any,
         kept: Kept,
         cut: int,
         sites: frozenset[str],
@@ -47,7 +52,7 @@ class StaticTrial:
             model: The model.
             prefix: Its golden values.
             slots: Of the weights; empty now.
-            images: One batch.
+            inputs: Of one batch.
             kept: Its golden values.
             cut: Where the trial begins.
             sites: Names of the module outputs that are struck.
@@ -59,11 +64,11 @@ class StaticTrial:
         self._model, self._prefix, self._slots, self._cut = model, prefix, slots, cut
         self._outputs: dict[str, _Output] = {}
         self._sites = sites
-        self._images = images.clone()
+        self._inputs = copied(inputs)
         self._kept = prefix.copy(kept, cut)
         self._holds: Kept | None = kept
-        self._logits = torch.empty_like(kept.logits)
-        self._graph = capture(self._work, images.device)
+        self._output = copied(kept.output)
+        self._graph = capture(self._work, next(trees.tensors(inputs)).device)
 
     def load(self, site: Site, faults: FaultSet, offset: int) -> Ints | None:
         """Makes the next replay strike a module's output.
@@ -80,9 +85,8 @@ class StaticTrial:
         output = self._outputs.get(site.name)
         if output is None or output.tensor.dtype != site.format.dtype:
             return None
-        if site.shape != (output.tensor.shape[1:] if site.per_sample else output.tensor.shape):
-            return None
-        rows, index = strikes(site, faults, len(output.tensor) if site.per_sample else 1, offset)
+        shape = tuple(output.tensor.shape)
+        rows, index = strikes(site, faults, shape, offset, sizes_of(self._inputs))
         if len(rows) > output.slots.size:
             return None
         table = faults[rows].table.copy()
@@ -90,25 +94,27 @@ class StaticTrial:
         output.slots.load(table)
         return rows
 
-    def replay(self, images: torch.Tensor, kept: Kept) -> torch.Tensor:
+    def replay(self, inputs: Any, kept: Kept) -> Any:
         """The output for a batch under what the slots hold, on the device; does not wait for it."""
         if kept is not self._holds:
             self._holds = None  # until all of it is there
-            self._images.copy_(images)
+            overwrite(self._inputs, inputs)
             self._kept.take(kept)
             self._holds = kept
         self._graph.replay()
-        return self._logits.clone()
+        return copied(self._output)
 
     def _work(self) -> None:
         with ExitStack() as undo, torch.no_grad():
             if self._sites:
                 modules = {module_of(site) for site in self._sites}
-                undo.callback(OutputHooks(self._model, self._visit, modules).remove)
+                hooks = OutputHooks(self._model, self._visit, modules)
+                undo.callback(hooks.remove)
+                hooks.register()
             undo.callback(self._restore_outputs)
             undo.callback(self._slots.restore)
             self._slots.strike()
-            self._logits.copy_(self._prefix.forward(self._images, self._kept, self._cut))
+            overwrite(self._output, self._prefix.forward(self._inputs, self._kept, self._cut))
 
     def _restore_outputs(self) -> None:
         for output in self._outputs.values():

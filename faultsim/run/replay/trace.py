@@ -20,35 +20,38 @@ from faultsim.run.replay.forwards import Forward, other_forwards
 from faultsim.run.replay.state import changed, state_of
 from faultsim.run.replay.values import can_be_kept, nbytes
 
-IMAGES = 0
-"""Number of the images' storage."""
+INPUTS = 0
+"""Number of the storages of the inputs."""
 
 
 def watch(
     model: nn.Module,
     modules: Mapping[str, nn.Module],
-    images: torch.Tensor,
+    inputs: Any,
     seen: Callable[[int, Any], None] = lambda position, output: None,
-) -> tuple[torch.Tensor, Calls]:
+    *,
+    run: Callable[[Any], Any] | None = None,
+) -> tuple[Any, Calls]:
     """Runs the model once, without gradients.
 
     Args:
         model: Any module.
         modules: Those below it whose calls are watched.
-        images: One batch.
+        inputs: Of one batch, a tree of tensors.
         seen: Called with the position of each call and its output, when it ends.
+        run: Inputs to output, of the model; by default calls it.
 
     Returns:
         The output, and what was seen.
     """
     weights = dict(_storages(model))  # now, for a model may replace some
-    tracer = _Tracer(weights, modules, images, seen)
+    tracer = _Tracer(weights, modules, inputs, seen)
     with torch.no_grad(), other_forwards(modules, tracer.around), tracer:
-        output: torch.Tensor = model(images)
+        output = run(inputs) if run is not None else model(inputs)
     tracer.read(output)
     calls = tuple(opened.closed() for opened in tracer.opened)
     reads, seconds = dict(_first_reads(weights, tracer)), tuple(tracer.seconds)
-    return output, Calls(calls, reads, seconds, tracer.spoils_images)
+    return output, Calls(calls, reads, seconds, tracer.spoils_inputs)
 
 
 @dataclass(eq=False)
@@ -119,27 +122,28 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         opened: The calls, in the order they begin.
         seconds: The time of each tick.
         reads: By storage of a weight, the tick of the first operator that read it.
-        spoils_images: Whether anything wrote to the images.
+        spoils_inputs: Whether anything wrote to the inputs.
     """
 
     def __init__(
         self,
         weights: dict[str, int],
         modules: Mapping[str, nn.Module],
-        images: torch.Tensor,
+        inputs: Any,
         seen: Callable[[int, Any], None],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.opened: list[_Opened] = []
         self.seconds = [time.perf_counter()]
         self.reads = dict.fromkeys(weights.values(), NEVER)
-        self.spoils_images = False
+        self.spoils_inputs = False
         self._watching = True
-        self._modules, self._seen, self._images = modules, seen, _storage(images)
+        self._modules, self._seen = modules, seen
+        self._inputs = {_storage(tensor) for tensor in trees.tensors(inputs)}
         self._inside = _Opened("", 0)
         self._values: Any = WeakTensorKeyDictionary()
         self._sharing: defaultdict[int, list[Any]] = defaultdict(list)
-        self._number: dict[int, int] = {self._images: IMAGES}
+        self._number: dict[int, int] = dict.fromkeys(self._inputs, INPUTS)
         self._numbers = 1
 
     def around(self, name: str, forward: Forward) -> Forward:
@@ -189,7 +193,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _number_storage(self, storage: int) -> None:
         """Anew unless a tensor that was seen before lives on in this memory."""
-        if storage != self._images and next(self._living(storage), None) is None:
+        if storage not in self._inputs and next(self._living(storage), None) is None:
             self._sharing[storage].clear()
             self._number[storage], self._numbers = self._numbers, self._numbers + 1
 
@@ -210,7 +214,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _write(self, tree: Any) -> None:
         for tensor in trees.tensors(tree):
-            self.spoils_images |= _storage(tensor) == self._images
+            self.spoils_inputs |= _storage(tensor) in self._inputs
             for other in self._living(_storage(tensor)):
                 self._values[other].writes.append(_Write(len(self.seconds) - 1, self._inside))
 

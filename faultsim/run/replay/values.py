@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from faultsim import trees
+from faultsim.workload.outputs import copied, span
 
-_LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
 _CONSTANTS = (int, float, str, bool, type(None))
 
 
@@ -63,9 +63,10 @@ def _is_plain(tensor: torch.Tensor) -> bool:
     return usual and not odd and tensor.grad_fn is None
 
 
-def copied(tree: Any) -> Any:
-    """The same with copies of its tensors, of the same strides and alignment."""
-    return trees.map_tensors(tree, lambda _, tensor: _copy(tensor))
+def overwrite(tree: Any, values: Any) -> None:
+    """Writes the tensors of another tree of the same form into those of this one."""
+    for tensor, value in zip(trees.tensors(tree), trees.tensors(values), strict=True):
+        tensor.copy_(value)
 
 
 def absent(tree: Any) -> Any:
@@ -75,22 +76,7 @@ def absent(tree: Any) -> Any:
 
 def nbytes(tree: Any) -> int:
     """Memory of a copy, in bytes."""
-    return sum(_span(tensor) * tensor.element_size() for tensor in trees.tensors(tree))
-
-
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.numel():
-        return tensor.clone()
-    before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
-    start = tensor.storage_offset() - before
-    memory = tensor.as_strided((before + _span(tensor),), (1,), start).clone()
-    return memory.as_strided(tensor.shape, tensor.stride(), before)
-
-
-def _span(tensor: torch.Tensor) -> int:
-    """Words from the first to the last, those between that are not the tensor's included."""
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+    return sum(span(tensor) * tensor.element_size() for tensor in trees.tensors(tree))
 
 
 @dataclass(frozen=True)
@@ -98,18 +84,18 @@ class Kept:
     """What calls of modules returned for one batch: copies, or stand-ins where nobody reads it.
 
     Attributes:
-        shape: Of the images.
-        images: Themselves, on the device; None where all of the split's would take too much room.
+        shapes: Of the inputs.
+        inputs: Themselves, on the device; None where all of the split's would take too much room.
         outputs: By position of the call, copies.
         absent: The same for all calls that are skipped: stand-ins, for where nobody reads it.
-        logits: The golden output.
+        output: The golden output.
     """
 
-    shape: torch.Size
-    images: torch.Tensor | None
+    shapes: tuple[Any, ...]
+    inputs: Any
     outputs: dict[int, Any]
     absent: dict[int, Any]
-    logits: torch.Tensor
+    output: Any
 
     def copy(self, position: int) -> Any:
         """A copy, which the model may change in place."""

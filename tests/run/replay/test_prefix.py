@@ -17,7 +17,7 @@ from faultsim.run.replay import Prefix
 from faultsim.run.replay.calls import Calls
 from faultsim.run.replay.cuts import possible_cuts
 from faultsim.run.replay.forwards import open_modules, other_forwards
-from faultsim.run.replay.prefix import same_bits
+from faultsim.workload.outputs import same_bits
 
 Output = torch.Tensor | str
 

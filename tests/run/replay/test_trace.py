@@ -312,6 +312,6 @@ def test_another_way_is_told_from_the_same():
     calls = trace_calls(InPlace().eval(), torch.rand(2, 4))
     assert calls.same_way(trace_calls(InPlace().eval(), torch.rand(5, 4)))
     assert not calls.same_way(replace(calls, first_reads=calls.first_reads | {"one.bias": 7}))
-    assert not calls.same_way(replace(calls, spoils_images=True))
+    assert not calls.same_way(replace(calls, spoils_inputs=True))
     other = (replace(calls.calls[0], last=99), *calls.calls[1:])
     assert not calls.same_way(replace(calls, calls=other))

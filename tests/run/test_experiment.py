@@ -11,22 +11,31 @@ from torch.nn import functional
 
 from faultsim import FaultSet, FaultSpace
 from faultsim.data import Dataset, Split
+from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError, InjectionError
 from faultsim.faults import Fault, Site
-from faultsim.run.bench import Bench
+from faultsim.run.experiment import Experiment
 from faultsim.run.golden import Golden
 from faultsim.run.judge import judge
 from faultsim.run.trial import Outcome, Trial
+from faultsim.workload import Batch
+from faultsim.workload.tasks import Classification
 
 GOLDEN = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
 LABELS = torch.tensor([0, 1, 1, 1, 0])
+
+
+def judged(logits: torch.Tensor, golden: torch.Tensor, labels: torch.Tensor, **task) -> Outcome:
+    batch = Batch(torch.empty(len(labels)), labels, len(labels))
+    run = Golden([batch], [golden], engine=None)
+    return judge(Classification(golden.shape[1], **task), run, [logits])
 
 
 def outcome_of(rows: dict[int, list[float]]) -> Outcome:
     logits = GOLDEN.clone()
     for row, values in rows.items():
         logits[row] = torch.tensor(values)
-    return judge(logits, Golden(Split(torch.empty(5), LABELS), GOLDEN))
+    return judged(logits, GOLDEN, LABELS)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int, int]:
@@ -66,9 +75,9 @@ def test_outcomes_survive_json():
 
 
 def test_a_trial_is_the_naive_run_of_the_struck_model(model, dataset):
-    bench = Bench(model, dataset, batch_size=7)
+    experiment = Experiment(ImageWorkload(model, dataset), batch_size=7)
     faults = FaultSpace(model, bits="exponent").sample(3, seed=4)
-    outcome = bench.run(Trial(faults, {}))
+    outcome = experiment.run(Trial(faults, {}))
     with torch.no_grad():
         golden = torch.cat([model(batch) for batch in dataset.test.images.split(7)])
         for fault in faults:
@@ -93,38 +102,39 @@ def test_a_forward_that_raises_under_a_fault_is_a_detected_error(dataset):
             return images.flatten(1)[:, :3] * self.scale
 
     model = Guarded()
-    bench = Bench(model, dataset)
-    outcome = bench.run(Trial(FaultSpace(model, bits="sign").locate([0]), {}))
+    experiment = Experiment(ImageWorkload(model, dataset))
+    outcome = experiment.run(Trial(FaultSpace(model, bits="sign").locate([0]), {}))
     assert counts(outcome) == (24, 0, 0, 0)
-    bench.check_intact()
+    experiment.check_intact()
 
 
 def test_faults_that_never_fire_are_not_masked_trials(model, dataset):
     site = Site("head", "activations", "float32", (3,))
     faults = FaultSet.of([Fault(site, 0, 1, sample=10_000)])
     with pytest.raises(InjectionError, match="never fired"):
-        Bench(model, dataset).run(Trial(faults, {}))
+        Experiment(ImageWorkload(model, dataset)).run(Trial(faults, {}))
 
 
 def test_a_leaked_bit_is_noticed(model, dataset):
-    bench = Bench(model, dataset)
-    bench.check_intact()
+    experiment = Experiment(ImageWorkload(model, dataset))
+    experiment.check_intact()
     with torch.no_grad():
         model.gain[0] += 2**-23
     with pytest.raises(InjectionError, match="digest differs"):
-        bench.check_intact()
+        experiment.check_intact()
 
 
 def test_gradients_are_those_of_the_struck_model_and_leave_no_trace(model, dataset, bits_of_model):
     model.gain.requires_grad_(False)
     before = bits_of_model(model)
     faults = FaultSpace(model, bits="sign", include="head").sample(2, seed=0)
-    grads = Bench(model, dataset).gradients(faults)
+    grads = Experiment(ImageWorkload(model, dataset)).gradients().of_weights(faults)
     assert bits_of_model(model) == before
     assert not model.gain.requires_grad
     assert all(p.grad is None for p in model.parameters())
     assert set(grads) == {name for name, _ in model.named_parameters()}
-    golden = Bench(model, dataset).gradients(FaultSet((), [], [], []))
+    gradients = Experiment(ImageWorkload(model, dataset)).gradients()
+    golden = gradients.of_weights(FaultSet((), [], [], []))
     assert not torch.equal(grads["conv.weight"], golden["conv.weight"])
 
 
@@ -138,7 +148,7 @@ def test_gradients_are_those_of_the_struck_model_and_leave_no_trace(model, datas
 )
 def test_models_that_do_not_fit_the_data(network, dataset, message):
     with pytest.raises(ConfigError, match=message):
-        Bench(network, dataset).golden("test")
+        Experiment(ImageWorkload(network, dataset)).golden("test")
 
 
 def test_one_differing_label_is_an_sdc():
@@ -146,7 +156,7 @@ def test_one_differing_label_is_an_sdc():
     labels = torch.tensor([[1, 0], [1, 0], [0, 0], [1, 1]])
     logits = golden.clone()
     logits[0, 1], logits[1, 1], logits[2, 0], logits[3, 0] = 0.5, 3.0, -2.0, torch.inf
-    outcome = judge(logits, Golden(Split(torch.empty(4), labels), golden))
+    outcome = judged(logits, golden, labels, multi_label=True)
     assert counts(outcome) == (1, 1, 2, 0)
     assert outcome.correct == 1
     assert outcome.acc == (3 / 4 + 1 / 4) / 2
@@ -157,7 +167,7 @@ def diagnosis(rows: dict[int, list[float]], positive: int) -> Outcome:
     logits = GOLDEN.clone()
     for row, values in rows.items():
         logits[row] = torch.tensor(values)
-    return judge(logits, Golden(Split(torch.empty(5), LABELS), GOLDEN, positive))
+    return judged(logits, GOLDEN, LABELS, positive=positive)
 
 
 @given(st.integers(0, 1), st.integers(0, 1000))
@@ -166,35 +176,38 @@ def test_the_directions_of_sdc_add_up_and_swap_with_the_positive_class(positive,
     noise[0, 0] = torch.inf
     outcome = diagnosis(dict(enumerate(noise.tolist())), positive)
     other = diagnosis(dict(enumerate(noise.tolist())), 1 - positive)
-    assert outcome.missed + outcome.false_alarms == outcome.sdc
-    assert (outcome.missed, outcome.sensitivity) == (other.false_alarms, other.specificity)
+    assert outcome.events["missed"] + outcome.events["false_alarms"] == outcome.sdc
+    assert outcome.events["missed"] == other.events["false_alarms"]
+    assert outcome.sensitivity == other.specificity
     line = outcome.to_json()
     assert Outcome.from_json(line) == outcome or outcome.loss != outcome.loss
 
 
 def test_a_missed_disease_and_a_detected_error_both_lower_sensitivity():
     outcome = diagnosis({1: [3.0, 2.0], 3: [torch.nan, 0.0]}, positive=1)
-    assert (outcome.missed, outcome.false_alarms, outcome.due) == (1, 0, 1)
+    assert (*outcome.events.values(), outcome.due) == (1, 0, 1)
     assert (outcome.sensitivity, outcome.specificity) == (0.0, 1.0)
 
 
 def test_lines_without_a_diagnosis_are_read():
     line = outcome_of({}).to_json()
     assert "sensitivity" not in line
-    assert Outcome.from_json(line).missed is None
+    assert Outcome.from_json(line).events == {}
 
 
-def test_a_campaign_bench_knows_a_binary_set(dataset):
+def test_a_campaign_experiment_knows_a_binary_set(dataset):
     labels = [part.labels.clamp(max=1) for part in (dataset.train, dataset.val, dataset.test)]
     images = [part.images for part in (dataset.train, dataset.val, dataset.test)]
     data = Dataset("two", 2, *map(Split, images, labels), positive=0)
-    outcome = Bench(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), data).golden_outcome("test")
-    assert outcome.missed == 0
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    outcome = Experiment(ImageWorkload(network, data)).baseline()
+    assert outcome.events["missed"] == 0
     assert outcome.sensitivity is not None
 
 
 def test_several_labels_need_as_many_logits(dataset):
     rows = Split(dataset.test.images, torch.ones(24, 4, dtype=torch.int64))
     data = Dataset("chest", 4, rows, rows, rows)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
     with pytest.raises(ConfigError, match="has 4 labels"):
-        Bench(nn.Sequential(nn.Flatten(), nn.Linear(64, 5)), data).golden("test")
+        Experiment(ImageWorkload(network, data)).golden("test")

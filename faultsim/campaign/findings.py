@@ -1,0 +1,68 @@
+"""``summary.json`` as typed records."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from faultsim.campaign.lines import Cell, OutcomeRecord
+from faultsim.files import Count, Number, Record, Share
+
+
+class EstimateRecord(Record):
+    """A number with its interval, which some have not."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: Count
+    method: str
+
+
+class ObjectiveRecord(EstimateRecord):
+    """The figure that counts of a task that is no classification; "" is of unharmed samples."""
+
+    name: str
+    lowest: Number
+
+
+class CellRecord(Record):
+    """One condition of a campaign: of a classifier its accuracy, of another task its objective."""
+
+    cell: Cell
+    trials: Count
+    rates: dict[str, EstimateRecord]
+    any_sdc: EstimateRecord
+    any_due: EstimateRecord
+    accuracy: EstimateRecord | None = None
+    lowest: Share | None = None
+    diagnosis: dict[str, EstimateRecord] = field(default_factory=dict)
+    interplay: dict[str, EstimateRecord] = field(default_factory=dict)
+    objective: ObjectiveRecord | None = None
+    events: dict[str, EstimateRecord] = field(default_factory=dict)
+    metrics: dict[str, EstimateRecord] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses what tells neither of accuracy nor of another objective."""
+        if (self.accuracy is None) == (self.objective is None):
+            raise ValueError("one of accuracy and objective is needed")
+
+
+class Damaging(Record):
+    """A trial that did much harm, with its faults in words."""
+
+    trial: Count
+    cell: Cell
+    faults: list[str]
+    acc: Share | None = None
+    score: Number | None = None
+
+
+class Summary(Record):
+    """What a campaign found."""
+
+    golden: OutcomeRecord
+    cells: list[CellRecord]
+    worst: dict[str, list[str]] = field(default_factory=dict)
+    directions: dict[str, str] = field(default_factory=dict)
+    clean: OutcomeRecord | None = None
+    damaging: list[Damaging] = field(default_factory=list)

@@ -1,0 +1,164 @@
+"""Journal lines as typed records."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from faultsim.errors import JournalError
+from faultsim.faults.file import Op
+from faultsim.files import Count, Number, Record, Scalar, Share, Whole, read_lines
+from faultsim.run.trial import FIGURES, Outcome, searching
+
+Cell = dict[str, Scalar]
+Word = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Struck(Record, omit_defaults=True, gc=False):
+    """A fault as a journal has it: one word, and what happened to it."""
+
+    tensor: str
+    index: Whole
+    mask: Word
+    op: Op
+    operand: Word | None = None
+    sample: Whole | None = None
+    step: Whole | None = None
+
+
+class OutcomeRecord(Record, kw_only=True, omit_defaults=True):
+    """An :class:`Outcome` as it is written: what does not apply is left out."""
+
+    n: Count
+    correct: Count | UnsetType = UNSET
+    due: Count
+    sdc: Count
+    benign: Count
+    masked: Count
+    loss: Number | UnsetType = UNSET
+    max_dev: Number
+    acc: Share | UnsetType = UNSET
+    auc: float | UnsetType | None = UNSET
+    sensitivity: Share | None = None
+    specificity: Share | None = None
+    missed: Count | None = None
+    false_alarms: Count | None = None
+    clean_acc: Share | None = None
+    raised: Count = 0
+    events: dict[str, Count] | UnsetType = UNSET
+    metrics: dict[str, Number | None] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuses what lacks its figures; the reader says where it stands."""
+        _check_figures(self)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that was recorded."""
+        return _outcome(self)
+
+
+class Line(Record, kw_only=True, omit_defaults=True, gc=False):
+    """One trial of a journal: its head, then the fields of :class:`OutcomeRecord`.
+
+    Attributes:
+        trial: Its number, from 0.
+        cell: The condition it belongs to.
+        seed: The campaign's.
+        flips: Bits struck.
+        faults: That were armed.
+    """
+
+    trial: Count
+    cell: Cell
+    seed: Annotated[int, Meta(ge=0)]
+    flips: Count
+    faults: list[Struck]
+    n: Count
+    correct: Count | UnsetType = UNSET
+    due: Count
+    sdc: Count
+    benign: Count
+    masked: Count
+    loss: Number | UnsetType = UNSET
+    max_dev: Number
+    acc: Share | UnsetType = UNSET
+    auc: float | UnsetType | None = UNSET
+    sensitivity: Share | None = None
+    specificity: Share | None = None
+    missed: Count | None = None
+    false_alarms: Count | None = None
+    clean_acc: Share | None = None
+    raised: Count = 0
+    events: dict[str, Count] | UnsetType = UNSET
+    metrics: dict[str, Number | None] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuses what lacks its figures; the reader says where it stands."""
+        _check_figures(self)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that was recorded."""
+        return _outcome(self)
+
+    @property
+    def searching(self) -> bool:
+        """Whether a search looked here for faults, rather than reported what they do."""
+        return searching(self.cell)
+
+    def figure(self, name: str) -> float | None:
+        """A figure or the count of an event; None where it is undefined."""
+        if self.metrics is UNSET:
+            found = getattr(self, name, None)
+        else:
+            found = self.metrics.get(name, (self.events or {}).get(name))
+        return float(found) if isinstance(found, str) else found
+
+    def score(self, objective: str) -> float:
+        """As :meth:`Outcome.score`."""
+        if not objective:
+            return (self.benign + self.masked) / self.n
+        found = self.figure(objective)
+        return math.nan if found is None else found
+
+
+OF_OUTCOME = OutcomeRecord.__struct_fields__
+
+
+def _outcome(record: OutcomeRecord | Line) -> Outcome:
+    known = ((name, getattr(record, name)) for name in OF_OUTCOME)
+    return Outcome.from_json({name: value for name, value in known if value is not UNSET})
+
+
+def _check_figures(record: OutcomeRecord | Line) -> None:
+    """Raises ValueError unless there are an image campaign's figures, or events and metrics."""
+    lacking = [name for name in FIGURES if getattr(record, name) is UNSET]
+    if (record.metrics is UNSET) != (record.events is UNSET):
+        raise ValueError("events and metrics go together")
+    if record.metrics is UNSET and lacking:
+        raise ValueError(f"missing required field {lacking[0]}")
+
+
+def trials_in(file: BinaryIO, place: Path) -> Iterator[Line]:
+    """The whole lines of a journal, which must number the trials from 0.
+
+    Raises:
+        JournalError: One is damaged; it names file and line.
+    """
+    cells: dict[bytes, Cell] = {}
+    for number, line in enumerate(read_lines(file, Line, place, JournalError)):
+        line.cell = cells.setdefault(msgspec.json.encode(line.cell), line.cell)
+        for fault in line.faults:  # there are many lines, of few conditions and tensors
+            fault.tensor = sys.intern(fault.tensor)
+        if line.trial != number:
+            raise JournalError(
+                f"line {number + 1} of {place} is damaged: it is trial {line.trial}, not {number}"
+            )
+        yield line

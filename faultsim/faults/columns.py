@@ -1,0 +1,62 @@
+"""The columns of a fault set, checked where they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faultsim.errors import FaultError, shown
+from faultsim.faults.fault import Fault
+
+Ints = npt.NDArray[np.int64]
+
+
+def listed_faults(faults: Fault | Iterable[Fault]) -> list[Fault]:
+    """Raises FaultError for what is no fault and none of several."""
+    if isinstance(faults, Fault):
+        return [faults]
+    listed = list(faults) if isinstance(faults, Iterable) else [faults]
+    for fault in listed:
+        if not isinstance(fault, Fault):
+            raise FaultError(f"a fault set holds Faults, not {shown(fault)}")
+    return listed
+
+
+def whole_columns(columns: dict[str, Any]) -> tuple[Ints, ...]:
+    """Each column as int64: integers as they are, unsigned ones as bit patterns, nothing rounded.
+
+    Raises:
+        FaultError: Other numbers, another shape than ``index``, or no numbers.
+    """
+    made = {name: _whole_column(name, column) for name, column in columns.items()}
+    index = made["index"]
+    if index.ndim == 0:
+        made["index"] = index.reshape(1)
+    for name, column in made.items():
+        if column.ndim > 1 or (column.ndim and column.shape != made["index"].shape):
+            raise FaultError(
+                f"{name} has the shape {list(column.shape)}, but index {list(index.shape)}"
+            )
+    return tuple(made.values())
+
+
+def _whole_column(name: str, column: Any) -> Ints:
+    try:
+        array = np.asarray(column)
+    except (TypeError, ValueError, RuntimeError):
+        raise FaultError(f"{name} must hold whole numbers, not {shown(column)}") from None
+    if array.size and array.dtype.kind not in "iu":
+        raise FaultError(f"{name} must hold whole numbers of at most 64 bits, not {array.dtype}")
+    if name not in ("mask", "operand") and array.size and int(array.max()) >= 1 << 63:
+        raise FaultError(f"{name} {array.max()} is out of range")
+    return array.astype(np.int64)
+
+
+def too_wide(mask: Ints, widths: Ints) -> npt.NDArray[np.bool_]:
+    """Whether a mask has bits beyond its word; sign extension is allowed."""
+    beyond = mask >> np.minimum(widths, 63)
+    extended = (beyond == -1) & ((mask >> (widths - 1)) == -1)
+    return np.asarray((widths < 64) & (beyond != 0) & ~extended, dtype=np.bool_)

@@ -1,0 +1,167 @@
+"""Which pass of a model a hook is in, whatever the way in."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from types import FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import nn
+
+from faultsim.targets.hooks import ForwardHooks
+from faultsim.targets.inputs import Sizes, sizes_of
+
+ROOT = "(root)"
+NONE, PART, PASS = range(3)
+"""What is running: nothing; a part of the model, or another of its methods; its forward."""
+
+
+class PassHooks(ForwardHooks):
+    """Forward hooks that know the pass they are in.
+
+    A pass is one run of the model's ``forward``, be it called through the model or directly. Where
+    none is running it is one run of another method of the model (``m.encode(x)``), or of a module
+    below it that is called on its own.
+
+    Attributes:
+        sizes: The numbers of samples that the pass may have.
+        ended: Called when a run of the model's ``forward`` has returned.
+        raised: Whether a pass has raised; cleared by whoever asks.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._model = model
+        self.sizes = Sizes(None, frozenset())
+        self.raised = False
+        self.passes = 0
+        self.ended: Callable[[], None] = lambda: None
+        self._calls: Counter[str] = Counter()
+        self._entries: list[_Entry] = []
+        self._depth = NONE
+
+    def register(self) -> None:
+        """Places the hooks."""
+        raise NotImplementedError
+
+    def enter(self, names: Iterable[str]) -> None:
+        """Watches the model's methods, and the modules that are called so or stand above those."""
+        for method in _methods(type(self._model)):  # type: ignore[arg-type]
+            self._place(_Entry(self, self._model, method, PASS if method == "forward" else PART))
+        modules = dict(self._model.named_modules())
+        for name in dict.fromkeys(above for each in names for above in with_those_above(each)):
+            if name in modules:
+                self._place(_Entry(self, modules[name], "forward", PART))
+
+    def _place(self, entry: _Entry) -> None:
+        self._entries.append(entry)  # first: an interrupt may come between
+        entry.place()
+
+    def numbered(self, name: str) -> str:
+        """The name of a module's next call: ``name``, ``name@1`` and so on within a pass."""
+        call, self._calls[name] = self._calls[name], self._calls[name] + 1
+        return f"{name}@{call}" if call else name
+
+    def begin(self, arguments: Any) -> None:
+        """A pass begins."""
+        self._calls.clear()
+        self.sizes = sizes_of(arguments)
+        self.passes += 1
+
+    def leave(self) -> None:
+        """A pass ends, or is left by an exception."""
+
+    def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Runs a method, as a pass if it is one."""
+        if self._depth >= kind:
+            return function(*args, **kwargs)
+        outer, self._depth = self._depth, kind
+        try:
+            self.begin((args, kwargs))
+            result = function(*args, **kwargs)
+        except BaseException:
+            self.raised = True
+            raise
+        finally:
+            self._depth = outer
+            self.leave()
+        if kind == PASS:
+            self.ended()
+        return result
+
+    def remove(self) -> None:
+        """Takes the hooks off; may be called again, after an interrupt or for nothing."""
+        super().remove()
+        for entry in reversed(self._entries):
+            entry.take_off()
+        self._calls.clear()
+
+
+class _Entry:
+    """A method of a module, which tells the hooks when it runs. Copies of the module lack it."""
+
+    def __init__(self, hooks: PassHooks, module: nn.Module, name: str, kind: int) -> None:
+        self._place = vars(module)
+        self._module, self._name, self._kind = module, name, kind
+        self._before = self._place.get(name)
+        self._function = getattr(module, name)
+        self._hooks: PassHooks | None = hooks
+        functools.update_wrapper(self, self._function, updated=())
+
+    def place(self) -> None:
+        self._place[self._name] = self  # past nn.Module's slow __setattr__
+
+    def take_off(self) -> None:
+        self._hooks = None  # first: somebody may have wrapped this
+        if self._place.get(self._name) is self:
+            if self._before is None:
+                del self._place[self._name]
+            else:
+                self._place[self._name] = self._before
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self._function(*args, **kwargs)
+        return self._hooks.around(self._kind, self._function, args, kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        module = memo.get(id(self._module), self._module)
+        if isinstance(self._function, MethodType):
+            return MethodType(self._function.__func__, module)
+        return copy(self._function)
+
+    def __reduce__(self) -> Any:
+        return getattr, (self._module, self._name)
+
+
+@functools.lru_cache
+def _methods(kind: type[nn.Module]) -> tuple[str, ...]:
+    """The public methods of a model that are its own, ``forward`` among them."""
+    found: dict[str, None] = {"forward": None}
+    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+        for name, value in vars(base).items():
+            plain = isinstance(value, FunctionType) and not name.startswith("_")
+            if plain and not _is_lazy(value) and not hasattr(nn.Module, name):
+                found[name] = None
+    return tuple(found)
+
+
+def _is_lazy(function: FunctionType) -> bool:
+    """Whether a call returns before anything is run."""
+    return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)
+
+
+def with_those_above(name: str) -> Iterator[str]:
+    """A module's name and those of the modules around it, without the model's own."""
+    parts = [] if name == ROOT else name.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def version(tensor: torch.Tensor) -> int | None:
+    """How often a tensor was changed in place; None where torch does not count."""
+    return None if tensor.is_inference() else tensor._version

@@ -1,0 +1,139 @@
+"""Where the samples of a site lie in the tensor of one pass."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from faultsim.errors import InjectionError
+from faultsim.faults import FaultSet, Site
+from faultsim.targets.inputs import Sizes
+
+Ints = npt.NDArray[np.int64]
+Shape = tuple[int, ...]
+
+
+ANY = Sizes(None, frozenset())
+"""Of a pass whose number of samples only its tensors tell."""
+
+
+class Fold(NamedTuple):
+    """The dimension along which samples lie: ``outer`` · ``batch`` · ``inner`` positions."""
+
+    outer: int
+    batch: int
+    inner: int
+
+
+def fold_of(site: Site, shape: Shape, sizes: Sizes) -> Fold:
+    """How the samples lie in a pass.
+
+    Inputs of another size may be cut into more windows: the batch of the pass then tells how many
+    there are to a sample.
+
+    Args:
+        site: Per sample.
+        shape: Of its tensor in this pass.
+        sizes: The numbers of samples that the pass may have.
+
+    Raises:
+        InjectionError: The samples of the pass cannot be told apart.
+    """
+    length, folded = shape[site.axis], site.outer * site.inner
+    if folded == 1 and sizes.may_be(length):
+        return Fold(1, length, 1)
+    batch = length // folded if sizes.leading is None else sizes.leading
+    if folded > 1 and length == batch * folded:
+        return Fold(site.outer, batch, site.inner)
+    if folded > 1 and batch and length % batch == 0 and 1 in (site.outer, site.inner):
+        times = length // batch
+        return Fold(1, batch, times) if site.outer == 1 else Fold(times, batch, 1)
+    raise InjectionError(
+        f"{site.name} puts out {shape}, in which the samples of this pass cannot be told apart: "
+        f"they lay along dimension {site.axis}, {folded} positions each"
+    )
+
+
+def sample_shape(site: Site, shape: Shape, fold: Fold) -> Shape:
+    """The shape of one sample in a pass; ``site.shape`` in a pass like the one it was found in."""
+    folds = [size for size, was in ((fold.outer, site.outer), (fold.inner, site.inner)) if was > 1]
+    return (*shape[: site.axis], *folds, *shape[site.axis + 1 :])
+
+
+def samples_first(site: Site, tensor: torch.Tensor, sizes: Sizes) -> torch.Tensor:
+    """(samples, \\*shape of one) of a tensor; errors as :func:`fold_of`."""
+    if not site.per_sample:
+        return tensor[None]
+    fold = fold_of(site, tuple(tensor.shape), sizes)
+    shape = tuple(tensor.shape)
+    split = tensor.reshape(*shape[: site.axis], *fold, *shape[site.axis + 1 :])
+    first = split.movedim(site.axis + 1, 0)
+    return first.reshape(fold.batch, *sample_shape(site, shape, fold))
+
+
+def strikes(
+    site: Site, faults: FaultSet, shape: Shape, offset: int, sizes: Sizes
+) -> tuple[Ints, Ints]:
+    """What the faults of one site strike in one pass.
+
+    Args:
+        site: An activation.
+        faults: Of that site.
+        shape: Of the output in this pass.
+        offset: Number of the pass's first sample.
+        sizes: The numbers of samples that the pass may have.
+
+    Returns:
+        Rows of ``faults`` and row-major positions in the whole output, pairwise.
+
+    Raises:
+        InjectionError: The output has no such element, or its samples cannot be told apart.
+    """
+    if not site.per_sample:
+        if len(shape) != len(site.shape):
+            raise InjectionError(f"{site.name} puts out {shape}, not {site.shape}")
+        return np.arange(len(faults)), _positions(site, faults.index, shape, _strides(shape))
+    if len(shape) <= site.axis:
+        raise InjectionError(f"{site.name} puts out {shape}, without a dimension {site.axis}")
+    fold = fold_of(site, shape, sizes)
+    rows, samples = struck_samples(faults, fold.batch, offset)
+    *ahead, outer, batch, inner = (*shape[: site.axis], *fold)
+    spread = _strides((*ahead, outer, batch, inner, *shape[site.axis + 1 :]))
+    at, kept = site.axis, (site.outer > 1, False, site.inner > 1)
+    folds = [stride for stride, keep in zip(spread[at : at + 3], kept, strict=True) if keep]
+    strides = (*spread[:at], *folds, *spread[at + 3 :])
+    first = _positions(site, faults.index, sample_shape(site, shape, fold), strides)
+    return rows, samples * spread[at + 1] + first[rows]
+
+
+def struck_samples(faults: FaultSet, batch: int, offset: int) -> tuple[Ints, Ints]:
+    """Rows of ``faults`` and the samples of a pass that they strike, pairwise."""
+    sample = faults.sample - offset
+    every = faults.sample < 0
+    rows, samples = np.nonzero(every[:, None] | (sample[:, None] == np.arange(batch)))
+    return rows, samples
+
+
+def _strides(shape: Shape) -> Shape:
+    steps = list(accumulate(reversed(shape[1:]), lambda step, size: step * size, initial=1))
+    return tuple(reversed(steps)) if shape else ()
+
+
+def _positions(site: Site, index: Ints, shape: Shape, strides: Shape) -> Ints:
+    """Where elements of ``site.shape`` lie in a tensor of these strides, at sample 0."""
+    if len(shape) != len(site.shape):
+        raise InjectionError(f"{site.name} has samples of {shape} in this pass, not {site.shape}")
+    rest, found = index, np.zeros_like(index)
+    for size, here, stride in reversed(list(zip(site.shape, shape, strides, strict=True))):
+        rest, at = np.divmod(rest, size)
+        if here < size and (at >= here).any():
+            raise InjectionError(
+                f"{site.name} has samples of {shape} in this pass, and no element "
+                f"{int(index[np.argmax(at >= here)])} of {site.shape}"
+            )
+        found += at * stride
+    return found

@@ -1,0 +1,5 @@
+"""Tasks, one file each."""
+
+from faultsim.workload.tasks.classification import Classification
+
+__all__ = ["Classification"]

@@ -1,0 +1,166 @@
+"""Interrupts at every bytecode that arms, strikes or restores leave the model as it was.
+
+A signal's exception rises between two bytecodes. So each is tried, with a tracer instead of a
+signal: nothing is left to chance or to a clock.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from inspect import CO_GENERATOR
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from faultsim import FaultSet, FaultSpace, inject
+from faultsim.injector import _ARMED
+from faultsim.ops import SelectiveScan
+from faultsim.ops.grid import rehearsed
+from faultsim.run.replay.forwards import other_forwards
+
+WORDS = ("faultsim/ops/patch.py", "faultsim/ops/slots.py")
+WHERE = ("faultsim/injector.py", "faultsim/targets/", "torch/utils/hooks.py", *WORDS)
+
+Place = tuple[CodeType, int, str]
+
+
+def places(act: Callable[[], None], where: tuple[str, ...] = WHERE) -> Iterator[tuple[Place, int]]:
+    """The bytecodes that ``act`` runs in some files, each with the second time, or the only one."""
+    seen: Counter[Place] = Counter()
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        name = frame.f_code.co_filename.replace("\\", "/")
+        if not any(part in name for part in where) or frame.f_code.co_name == "__del__":
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        closed = frame.f_code.co_flags & CO_GENERATOR and event == "call"  # perhaps by its end
+        if event in ("call", "opcode") and not closed:
+            seen[frame.f_code, frame.f_lasti, event] += 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(None)
+    for place, count in seen.items():
+        yield place, min(count, 2) - 1
+
+
+def interrupt(act: Callable[[], None], place: Place, time: int, error: type[BaseException]) -> bool:
+    """Raises ``error`` where ``act`` comes to a place for the given time; whether it came out."""
+    code, offset, wanted = place
+    left = time
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code is not code:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == wanted and frame.f_lasti == offset:
+            left -= 1
+            if left < 0:
+                raise error
+        return trace
+
+    sys.settrace(trace)
+    try:
+        act()
+    except error:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def state(model: nn.Module) -> Any:
+    """Every word, every hook, every ``forward`` of its own, and what is known to be armed."""
+    words = [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
+    modules = [
+        (
+            [list(value) for key, value in vars(module).items() if "_hooks" in key],
+            vars(module).get("forward"),
+        )
+        for module in model.modules()
+    ]
+    return words, modules, list(_ARMED.get(model, []))
+
+
+class Scanner(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(2, 2)
+        self.scan = SelectiveScan()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        ones = torch.ones(len(x), 1, 1, x.shape[-1])
+        y: torch.Tensor = self.scan(self.mix(x.mT).mT, x, -torch.ones(2, 1), ones, ones)
+        return y
+
+
+@pytest.fixture
+def scanner() -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    return Scanner().eval(), torch.rand(2, 2, 3)
+
+
+def faults_of(model: nn.Module, x: torch.Tensor) -> FaultSet:
+    kinds = ("weights", "activations", "states")
+    spaces = [FaultSpace(model, kind, inputs=x, bits="sign") for kind in kinds]
+    return FaultSet.join([space.sample(2, seed=0) for space in spaces])
+
+
+@pytest.mark.filterwarnings("ignore:faults on Scanner were armed and forgotten:ResourceWarning")
+@pytest.mark.parametrize("grid", [False, True])
+def test_whatever_is_interrupted_the_model_is_as_before(scanner, grid):
+    model, x = scanner
+    faults, before = faults_of(model, x), state(model)
+
+    def act() -> None:
+        with torch.no_grad(), inject(model, faults):
+            model(x)
+
+    def attempt() -> None:
+        if not grid:
+            return act()
+        with rehearsed(shuffle=1):
+            act()
+
+    tried = list(places(attempt, WORDS if grid else WHERE))
+    assert len(tried) > 100
+    for number, (place, time) in enumerate(tried):
+        error = (KeyboardInterrupt, TimeoutError)[number % 2]
+        assert interrupt(attempt, place, time, error), place
+        assert state(model) == before, place
+
+
+def test_an_interrupted_look_for_sites_leaves_no_hooks(scanner):
+    model, x = scanner
+    before = state(model)
+    for kind in ("activations", "states"):
+        tried = list(places(lambda kind=kind: FaultSpace(model, kind, inputs=x)))
+        assert tried
+        for place, time in tried:
+            interrupt(lambda kind=kind: FaultSpace(model, kind, inputs=x), place, time, OSError)
+            assert state(model) == before, place
+
+
+def test_an_interrupted_replay_leaves_every_forward_as_it_was(scanner):
+    model, x = scanner
+    model.mix.forward = own = model.mix.forward  # a model may have its own
+    before = state(model)
+    modules = dict(model.named_children())
+
+    def act() -> None:
+        with other_forwards(modules, lambda name, forward: lambda *args: forward(*args)):
+            model(x)
+
+    for place, time in places(act, ("replay/forwards.py",)):
+        assert interrupt(act, place, time, KeyboardInterrupt), place
+        assert state(model) == before, place
+    assert model.mix.forward is own
