@@ -73,8 +73,12 @@ def packed_in(module: nn.Module) -> Iterator[Packed]:
 
     The objects of its child ``_packed_params`` are its own.
     """
-    inner = [child for name, child in module._modules.items() if name == "_packed_params"]
-    for holder in filter(None, (module, *inner)):
+    inner = [
+        child
+        for name, child in module._modules.items()
+        if child is not None and name == "_packed_params"
+    ]
+    for holder in (module, *inner):
         for name, value in _attributes(holder).items():
             kind = _kind_of(holder, name, value)
             if kind is not None:

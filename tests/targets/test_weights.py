@@ -246,7 +246,7 @@ def test_a_sharded_model_is_struck_in_its_local_tensors(tmp_path):
     try:
         model = plain()
         golden = model(INPUTS)
-        fsdp.fully_shard(model[0], mesh=init_device_mesh("cpu", (1,)))
+        fsdp.fully_shard(model[0], mesh=init_device_mesh("cpu", (1,)), reshard_after_forward=True)
         sites = FaultSpace(model).sites
         assert {"0.weight:_local_tensor", "2.weight"} <= {site.name for site in sites}
         faults = FaultSet.of([Fault(sites[0], 0, 1 << 30)])
