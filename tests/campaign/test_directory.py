@@ -107,7 +107,7 @@ def test_the_fields_of_a_line_are_what_campaigns_write(directory, change, told):
         ("[]", "expected object"),
         ("", "truncated"),
         ("{}", "missing required field"),
-        ('{"config": {}, "config": {}}', "config"),
+        ('{"config": {}, "config": {}}', "missing required field"),
         ("[" * 100_000, "expected object"),
     ],
 )
@@ -117,6 +117,13 @@ def test_a_manifest_that_is_none_is_named_by_all(directory, readers, reader, tex
     with pytest.raises(JournalError, match=rf"manifest\.json: .*{told}"):
         readers[reader](directory)
     assert everything(directory) == before
+
+
+def test_a_name_that_a_manifest_gives_twice_is_told(directory):
+    path = directory / "manifest.json"
+    path.write_text(path.read_text().replace('"live":', '"live": [],\n "live":'))
+    with pytest.raises(JournalError, match=r"manifest\.json: 'live' is given twice"):
+        read_campaign(directory)
 
 
 @pytest.mark.parametrize(
