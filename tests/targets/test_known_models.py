@@ -55,7 +55,7 @@ def test_golden_and_faulty_runs_of_a_transformer_go_the_same_way(tmp_path):
     """A fault that changes no bit is masked, not benign for the way that hooks make torch go."""
     torch.manual_seed(0)
     model = Encoder().eval()
-    split = Split(torch.rand(6, 1, 8, 8), torch.arange(6) % 2)
+    split = Split(torch.randn(64, 1, 8, 8), torch.arange(64) % 2)
     data = Dataset("d", 2, split, split, split)
     seen: list[torch.Tensor] = []
     hook = model.layer.linear1.register_forward_hook(lambda module, args, y: seen.append(y))
@@ -65,11 +65,12 @@ def test_golden_and_faulty_runs_of_a_transformer_go_the_same_way(tmp_path):
     with torch.no_grad():
         model(split.images)
     hook.remove()
-    index = int((seen[-1] < 0).flatten(1).all(dim=0).nonzero()[0])  # ReLU clears it
+    negative = (seen[-1] < 0).flatten(1)
+    index = int(negative.sum(dim=0).argmax())  # ReLU clears it
     path = tmp_path / "faults.json"
     path.write_text(FaultSet.of([Fault(site, index, 1)]).to_json())
     config = CampaignConfig(
-        mode="from-file", faults=str(path), threads=1, out=str(tmp_path / "run"), batch_size=6
+        mode="from-file", faults=str(path), threads=1, out=str(tmp_path / "run"), batch_size=64
     )
     result = run_campaign(config, model=model, data=data)
-    assert result.cells[0].rates["masked"].value == 1
+    assert result.cells[0].rates["masked"].value >= float(negative[:, index].float().mean())
