@@ -14,6 +14,18 @@ FAULTSIM_HD inline uint64_t fetch_add(uint64_t* at, uint64_t value) {
 #endif
 }
 
+FAULTSIM_HD inline uint64_t fetch_min(uint64_t* at, uint64_t value) {
+#ifdef __CUDA_ARCH__
+  return atomicMin(reinterpret_cast<unsigned long long*>(at), value);
+#else
+  uint64_t before = __atomic_load_n(at, __ATOMIC_RELAXED);
+  while (value < before && !__atomic_compare_exchange_n(at, &before, value, true, __ATOMIC_RELAXED,
+                                                        __ATOMIC_RELAXED)) {
+  }
+  return before;
+#endif
+}
+
 FAULTSIM_HD inline uint64_t fetch_max(uint64_t* at, uint64_t value) {
 #ifdef __CUDA_ARCH__
   return atomicMax(reinterpret_cast<unsigned long long*>(at), value);

@@ -129,7 +129,7 @@ def _corrupt(tensor: torch.Tensor, index: Index, op: str, operand: Patterns) -> 
     if on_grid(tensor):
         saved = _read(tensor, where)
         where, order = _sorted(where, tensor.numel())
-        rest = order.data_ptr(), saved.data_ptr(), _flag(tensor)
+        rest: tuple[int, ...] = order.data_ptr(), saved.data_ptr(), _flag(tensor)
     else:
         saved = torch.empty_like(where)
         rest = (saved.data_ptr(),)
