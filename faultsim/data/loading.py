@@ -105,8 +105,7 @@ def _split(made: Any) -> Split:
     samples, labels = (torch.as_tensor(part) for part in made)
     if not samples.ndim or not labels.ndim:
         raise TypeError("a number is no row of samples")
-    if labels.is_floating_point() and not bool((labels == labels.round()).all()):
-        raise ConfigError(
-            "labels must be whole numbers; for a regression give a Workload with its task"
-        )
-    return Split(samples.detach(), labels_of(labels))
+    try:
+        return Split(samples.detach(), labels_of(labels))
+    except ValueError as error:
+        raise ConfigError(f"{error}; for a regression give a Workload with its task") from None

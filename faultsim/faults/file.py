@@ -178,9 +178,9 @@ def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
     try:
         index = item.index if isinstance(item.index, int) else _flat(item.index, site)
         mask, operand = _mask(item, site), signed(item.operand or 0)
-    except (ValueError, FormatError) as error:
+        return Fault(site, index, mask, item.op, operand, item.sample, item.step)
+    except (ValueError, FormatError, FaultError) as error:
         raise FaultError(f"{where}: {error}") from None
-    return Fault(site, index, mask, item.op, operand, item.sample, item.step)
 
 
 def _flat(coordinates: list[int], site: Site) -> int:

@@ -110,7 +110,7 @@ def quantised_state(module: nn.Module) -> Iterator[tuple[str, Any]]:
 def _attributes(module: nn.Module) -> dict[str, Any]:
     if isinstance(module, torch.jit.ScriptModule):
         return {name: getattr(module, name) for name in _SCRIPTED if module._c.hasattr(name)}
-    return vars(module)
+    return dict(vars(module))  # at once: another thread may be arming faults on the module
 
 
 class _Kind(NamedTuple):

@@ -119,10 +119,13 @@ class _Entry:
     def take_off(self) -> None:
         self._hooks = None  # first: somebody may have wrapped this
         if self._place.get(self._name) is self:
-            if self._before is None:
-                del self._place[self._name]
+            before = self._before
+            while isinstance(before, _Entry) and before._hooks is None:
+                before = before._before  # of others that were taken off meanwhile
+            if before is None:
+                self._place.pop(self._name, None)
             else:
-                self._place[self._name] = self._before
+                self._place[self._name] = before
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is None:

@@ -161,11 +161,11 @@ def test_growing_can_be_interrupted_at_any_time(run, monkeypatch, when):
 
 
 def test_trials_that_are_known_are_not_run_again(run, monkeypatch):
-    from faultsim.run.bench import Bench
+    from faultsim.run.experiment import Experiment
 
     run(trials=2)
-    real, ran = Bench.run, []
-    monkeypatch.setattr(Bench, "run", lambda self, trial: ran.append(1) or real(self, trial))
+    real, ran = Experiment.run, []
+    monkeypatch.setattr(Experiment, "run", lambda self, trial: ran.append(1) or real(self, trial))
     run(trials=3, resume=True)
     assert len(ran) == 2
 

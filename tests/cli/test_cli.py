@@ -76,7 +76,7 @@ def test_worst_case_prints_ranked_flips_beside_random_ones(campaign):
         (["--data", "pathmnist", "--data-root", "nowhere"], "does not exist"),
         (["--model", "resnet"], "unknown model"),
         (["--model", "nowhere:make"], "cannot import nowhere"),
-        (["--mode", "from-file", "--faults", "none.json"], "cannot read the fault file"),
+        (["--mode", "from-file", "--faults", "none.json"], "cannot read none.json"),
         (["--mode", "from-file"], "go together"),
         (["--out", "/proc/nothing/here"], "cannot write"),
         (["--trials", "0"], "at least 1"),

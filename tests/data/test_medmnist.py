@@ -20,7 +20,9 @@ from faultsim.data.medmnist import NAMES, SIZES
 from faultsim.errors import ConfigError
 from faultsim.run.golden import Golden
 from faultsim.run.judge import judge
+from faultsim.workload import Batch
 from faultsim.workload.metrics import probabilities
+from faultsim.workload.tasks import Classification
 
 TORCHVISION = "torchvision.datasets.utils"
 
@@ -176,7 +178,9 @@ def test_outcomes_have_the_evaluators_accuracy_and_auc(name, seed, npz, tmp_path
     npz(name, rng.permutation(np.tile(labels_like(name), (6, 1))))
     split = load_data(name, tmp_path).test
     logits = torch.from_numpy(rng.normal(size=(len(split), len(INFO[name]["label"]))))
-    outcome = judge(logits, Golden(split, logits))
+    batch = Batch(split.images, split.labels, len(split))
+    task = Classification(logits.shape[1], multi_label=split.labels.ndim == 2)
+    outcome = judge(task, Golden([batch], [logits], engine=None), [logits])
     scores = probabilities(logits, split.labels.ndim == 2).numpy()
     evaluated = Evaluator(name, "test", root=tmp_path).evaluate(scores)
     assert (outcome.auc, outcome.acc) == (evaluated.AUC, evaluated.ACC)

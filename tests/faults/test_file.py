@@ -47,7 +47,7 @@ def refused(text: str) -> str:
         ({"step": 18446744073709551616}, "$[1].step: expected int <="),
         ({"sample": -1}, "$[1].sample"),
         ({"index": -1}, "$[1].index"),
-        ({"index": 10}, "index 10 is outside head.bias"),
+        ({"index": 10}, "$[1]: index 10 is outside head.bias"),
         ({"index": [3, 3]}, "$[1]: head.bias of shape [10] has no element [3, 3]"),
         ({"tensor": "m", "index": [3, 0]}, "$[1]: m of shape [3, 4] has no element [3, 0]"),
         ({"index": [0.5]}, "$[1].index[0]"),

@@ -122,7 +122,7 @@ def test_images_that_require_grad(run, dataset, model, mode, target):
     run(model, data, mode=mode, target=target)
 
 
-KINDS = [{}, {"target": "activations"}, {"mode": "worst-case"}]
+KINDS = [{}, {"mode": "worst-case"}]
 
 
 @pytest.mark.parametrize("settings", KINDS, ids=str)

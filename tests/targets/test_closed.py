@@ -111,7 +111,7 @@ def test_what_is_no_site_is_skipped_with_the_reason():
         "sparse": "sparse",
     }.items():
         assert reason in space.skipped[name]
-        with pytest.raises(FaultError, match=f"cannot be struck: {name} .*{reason}"):
+        with pytest.raises(FaultError, match=f"cannot be struck: {name}: .*{reason}"):
             FaultSpace(Odd().eval(), "activations", inputs=X, include=name)
 
 
