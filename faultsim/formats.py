@@ -82,6 +82,8 @@ class Format:
         """
         if isinstance(spec, int):
             spec = [spec]
+        if not isinstance(spec, Iterable):
+            raise FormatError(f"bits {spec!r} not understood: use a name, a bit, or a list of bits")
         items = spec.split(",") if isinstance(spec, str) else [str(bit) for bit in spec]
         bits = sorted({bit for item in items for bit in self._item(item.strip())})
         if not bits:

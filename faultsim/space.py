@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from faultsim.errors import FaultError, FormatError
+from faultsim.errors import FaultError, FormatError, did_you_mean, shown
 from faultsim.faults import OPS, FaultSet, Site
+from faultsim.faults.columns import whole_column
+from faultsim.faults.numbers import whole
 from faultsim.formats import BitSpec
 from faultsim.ops import sample_bit_errors, sample_uniform
 from faultsim.targets.patterns import Patterns, matching, said_of
 from faultsim.targets.tensors import weights_of
 
 TARGETS = ("weights", "activations", "states")
+BIT_OPS = OPS[:3]
+"""Operators that need no operand, so that a bit alone is a fault."""
+
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 
 Ints = npt.NDArray[np.int64]
@@ -73,6 +78,10 @@ class FaultSpace:
             FaultError: A pattern that matches nothing, an unknown target, or an empty space.
             FormatError: ``bits`` names bits that a tensor's dtype does not have.
         """
+        if not isinstance(model, nn.Module):
+            raise FaultError(f"the model must be an nn.Module, not {shown(model)}")
+        if not isinstance(targets, Iterable):
+            raise FaultError(f"unknown target {shown(targets)}: use one of {', '.join(TARGETS)}")
         targets = (targets,) if isinstance(targets, str) else tuple(targets)
         self.skipped: dict[str, str] = {}
         self.whole: dict[str, str] = {}
@@ -197,11 +206,19 @@ class FaultSpace:
             op: ``flip``, ``stuck-at-0`` or ``stuck-at-1``.
 
         Raises:
-            FaultError: A position outside the space.
+            FaultError: A position outside the space, given twice, or no whole number.
         """
-        position = np.asarray(positions, dtype=np.int64).ravel()
+        position = whole_column("a list of bit numbers", positions).ravel()
         if position.size and (position.min() < 0 or position.max() >= len(self)):
             raise FaultError(f"bit numbers run from 0 to {len(self) - 1}")
+        if len(np.unique(position)) < len(position):
+            raise FaultError("a bit number is given twice: each bit is struck once")
+        return self._located(position, op)
+
+    def _located(self, position: Ints, op: str) -> FaultSet:
+        if op not in BIT_OPS:
+            known = f"{', '.join(BIT_OPS)}{did_you_mean(op, BIT_OPS)}"
+            raise FaultError(f"unknown operator {shown(op)}: use one of {known}")
         number = np.searchsorted(self._ends, position, side="right")
         offset = position - np.r_[0, self._ends][number]
         per_word = np.array([len(bits) for bits in self.bits])[number]
@@ -238,9 +255,10 @@ class FaultSpace:
         Raises:
             FaultError: More faults than the space has bits.
         """
+        n = whole(n, "the number of faults")
         if stratify is not None:
             return self._sample_strata(n, seed, trial, op, stratify)
-        return self.locate(sample_uniform(len(self), n, seed=seed, trial=trial).numpy(), op)
+        return self._located(sample_uniform(len(self), n, seed=seed, trial=trial).numpy(), op)
 
     def _sample_strata(self, n: int, seed: int, trial: int, op: str, stratify: str) -> FaultSet:
         if stratify not in ("layer", "bit"):
@@ -252,7 +270,7 @@ class FaultSpace:
             if not share:
                 continue
             drawn = sample_uniform(len(stratum), share, seed=seed, trial=trial, stream=stream)
-            parts.append(stratum.locate(drawn.numpy(), op))
+            parts.append(stratum._located(drawn.numpy(), op))
         return FaultSet.join(parts)
 
     def sample_bit_errors(
@@ -270,7 +288,7 @@ class FaultSpace:
             FaultError: ``rate`` is outside [0, 1].
         """
         positions = sample_bit_errors(len(self), rate, seed=seed, trial=trial)
-        return self.locate(positions.numpy(), op)
+        return self._located(positions.numpy(), op)
 
 
 def _allocate(n: int, sizes: list[int]) -> list[int]:

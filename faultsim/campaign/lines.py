@@ -31,6 +31,11 @@ class Struck(Record, omit_defaults=True, gc=False):
     sample: Whole | None = None
     step: Whole | None = None
 
+    def __post_init__(self) -> None:
+        """Refuses what strikes nothing; the reader says where it stands."""
+        if not self.mask:
+            raise ValueError("mask 0 strikes no bit")
+
 
 class OutcomeRecord(Record, kw_only=True, omit_defaults=True):
     """An :class:`Outcome` as it is written: what does not apply is left out."""
@@ -138,7 +143,9 @@ def _outcome(record: OutcomeRecord | Line) -> Outcome:
 
 
 def _check_figures(record: OutcomeRecord | Line) -> None:
-    """Raises ValueError unless there are an image campaign's figures, or events and metrics."""
+    """Raises ValueError unless the counts add up and there are figures, or events and metrics."""
+    if record.due + record.sdc + record.benign + record.masked != record.n:
+        raise ValueError("due, sdc, benign and masked do not add up to n")
     lacking = [name for name in FIGURES if getattr(record, name) is UNSET]
     if (record.metrics is UNSET) != (record.events is UNSET):
         raise ValueError("events and metrics go together")

@@ -20,7 +20,7 @@ from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
 from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
-from faultsim.errors import ConfigError, JournalError
+from faultsim.errors import ConfigError, JournalError, shown
 from faultsim.faults import FaultSet
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
@@ -109,7 +109,9 @@ def run_campaign(
     Raises:
         FaultSimError: In one line, what cannot be used or what went wrong.
     """
-    config = config or CampaignConfig()
+    config = CampaignConfig() if config is None else config
+    if not isinstance(config, CampaignConfig):
+        raise ConfigError(f"config must be a CampaignConfig, not {shown(config)}")
     live = {"work": work, "model": model, "data": data, "trials": trials}
     if work is not None and (model is not None or data is not None):
         raise ConfigError("a workload has its own model and data: give either it or those")

@@ -37,7 +37,9 @@ class BitNames:
     def check(self, value: str, name: str) -> None:
         """Raises ConfigError for what cannot be read."""
         for item in map(str.strip, value.split(",")):
-            if item not in FIELDS and not re.fullmatch(r"\d{1,2}(-\d{1,2})?", item):
+            bits = re.fullmatch(r"(\d{1,2})(?:-(\d{1,2}))?", item)
+            rising = bits is not None and int(bits[1]) <= int(bits[2] or bits[1])
+            if item not in FIELDS and not rising:
                 raise ConfigError(
                     f"{name} {shown(item)} not understood; use all, sign, exponent, mantissa, "
                     f"a bit (30) or a range (23-30){did_you_mean(item, FIELDS)}"

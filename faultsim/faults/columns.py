@@ -31,7 +31,7 @@ def whole_columns(columns: dict[str, Any]) -> tuple[Ints, ...]:
     Raises:
         FaultError: Other numbers, another shape than ``index``, or no numbers.
     """
-    made = {name: _whole_column(name, column) for name, column in columns.items()}
+    made = {name: whole_column(name, column) for name, column in columns.items()}
     index = made["index"]
     if index.ndim == 0:
         made["index"] = index.reshape(1)
@@ -43,7 +43,8 @@ def whole_columns(columns: dict[str, Any]) -> tuple[Ints, ...]:
     return tuple(made.values())
 
 
-def _whole_column(name: str, column: Any) -> Ints:
+def whole_column(name: str, column: Any) -> Ints:
+    """One column as int64; errors as :func:`whole_columns`."""
     try:
         array = np.asarray(column)
     except (TypeError, ValueError, RuntimeError):

@@ -71,7 +71,8 @@ class Site:
             raise FaultError(f"{self.name}: unknown kind {shown(self.kind)}, use one of {known}")
         sizes = tuple(whole(size, f"{self.name}: size") for size in self.shape)
         object.__setattr__(self, "shape", sizes)
-        whole(self.steps, f"{self.name}: steps")
+        if whole(self.steps, f"{self.name}: steps") and self.kind != "states":
+            raise FaultError(f"{self.name}: {self.kind} have no time steps")
 
     @cached_property
     def format(self) -> Format:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from faultsim.errors import FaultError, FormatError
+from faultsim.errors import FaultError, FormatError, shown
 from faultsim.faults.fault import Fault, Site
 from faultsim.files import Record, Whole, decode
 from faultsim.formats import mask_of, signed
@@ -121,7 +121,7 @@ def load(text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file
 
 
 def _words(site: Site) -> str:
-    return f"{site.kind}, {site.dtype} {list(site.shape)}"
+    return f"{site.kind}, {site.dtype} {shown(list(site.shape))}"
 
 
 class _Sites:

@@ -108,6 +108,8 @@ def _check_names(own: State, state: State, path: Path) -> None:
 
 def _check_tensor(name: str, own: torch.Tensor, given: torch.Tensor, path: Path) -> None:
     """Raises ConfigError where a tensor is of another shape, layout or kind of number."""
+    if given.is_meta:
+        raise ConfigError(f"{path} does not fit the model: {name} has no values, only a shape")
     for what, mine, its in (
         ("", tuple(own.shape), tuple(given.shape)),
         ("", _plain(own.layout), _plain(given.layout)),

@@ -5,9 +5,11 @@ Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11.
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 import torch
 
-from faultsim.errors import FaultError
+from faultsim.errors import FaultError, shown
 from faultsim.ops._native import native
 from faultsim.ops.grid import check_device, check_device_flag, launch, on_grid
 
@@ -33,8 +35,8 @@ def sample_uniform(
         FaultError: More draws than candidates, or a key out of range.
     """
     _check_key(seed, trial, stream)
-    if not 0 <= n <= population:
-        raise FaultError(f"{n:,} faults cannot be drawn from {population:,} bits")
+    if not _is_whole(n) or not 0 <= n <= population:
+        raise FaultError(f"{shown(n)} faults cannot be drawn from {population:,} bits")
     out = torch.empty(n, dtype=torch.int64, device="cpu")
     native().sample_uniform(population, n, seed, trial, stream, out.data_ptr())
     return out
@@ -71,8 +73,8 @@ def sample_bit_errors(
         InjectionError: A device that is not the CPU or CUDA, or for which faultsim was not built.
     """
     _check_key(seed, trial, stream)
-    if not 0 <= rate <= 1:
-        raise FaultError(f"bit-error rate {rate} is not between 0 and 1")
+    if not isinstance(rate, Real) or not 0 <= rate <= 1:
+        raise FaultError(f"bit-error rate {shown(rate)} is not between 0 and 1")
     if not 0 <= population < 1 << 52:
         raise FaultError(f"cannot sample errors over {population} bits")
     device = torch.device(device)
@@ -98,5 +100,9 @@ def _on_grid(draw: tuple[int, float, int, int, int], device: torch.device) -> to
 
 def _check_key(seed: int, trial: int, stream: int) -> None:
     for name, value, bits in (("seed", seed, 64), ("trial", trial, 32), ("stream", stream, 31)):
-        if not 0 <= value < 1 << bits:
-            raise FaultError(f"{name} {value} is not between 0 and 2^{bits} - 1")
+        if not _is_whole(value) or not 0 <= value < 1 << bits:
+            raise FaultError(f"{name} {shown(value)} is not between 0 and 2^{bits} - 1")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

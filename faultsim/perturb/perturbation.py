@@ -12,7 +12,7 @@ from torch import nn
 
 from faultsim.config import ATTACKS
 from faultsim.data import Split
-from faultsim.errors import ConfigError, FaultSimError
+from faultsim.errors import ConfigError, FaultSimError, did_you_mean
 from faultsim.perturb.attacks import fgsm, pgd
 from faultsim.perturb.blur import defocus_blur
 from faultsim.perturb.noise import gaussian_noise
@@ -91,7 +91,8 @@ class Perturbation:
         """
         kind, _, rest = text.partition(":")
         if kind not in SETTINGS:
-            raise ConfigError(f"unknown perturbation {kind!r}: use {', '.join(SETTINGS)}")
+            known = f"{', '.join(SETTINGS)}{did_you_mean(kind, SETTINGS)}"
+            raise ConfigError(f"unknown perturbation {kind!r}: use {known}")
         given: dict[str, Value] = {}
         for item in filter(None, rest.split(",")):
             name, _, value = item.partition("=")

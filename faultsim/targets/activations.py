@@ -88,7 +88,7 @@ class OutputHooks(PassHooks):
             tensor, then, words = self._owed.pop()
             if version(tensor) == then:
                 with torch.no_grad():
-                    tensor.copy_(words)
+                    tensor.detach().copy_(words)
 
     def _before_hook(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -137,7 +137,7 @@ class OutputHooks(PassHooks):
             return tensor
         words = tensor.detach().clone() if _storage(tensor) in self._theirs else None
         with torch.no_grad():
-            tensor.copy_(struck)
+            tensor.detach().copy_(struck)  # a view among several may not be written itself
         if words is not None:
             self._owed.append((tensor, version(tensor), words))
         return tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from faultsim.errors import FaultError
+from faultsim.errors import FaultError, shown
 from faultsim.faults import Site
 from faultsim.targets.transient import module_of
 
@@ -68,7 +68,12 @@ def said_of(skipped: Mapping[str, str]) -> str:
 
 
 def _listed(patterns: Patterns) -> list[str]:
-    return [patterns] if isinstance(patterns, str) else list(patterns or ())
+    found = [patterns] if isinstance(patterns, str) else patterns or ()
+    listed = list(found) if isinstance(found, Iterable) else [found]
+    for pattern in listed:
+        if not isinstance(pattern, str):
+            raise FaultError(f"a pattern is the name of a tensor, not {shown(pattern)}")
+    return listed
 
 
 def _matches(names: Sequence[str], pattern: str) -> set[str]:

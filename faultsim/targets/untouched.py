@@ -27,10 +27,18 @@ def untouched(model: nn.Module) -> Iterator[None]:
     # Inference mode hides what is changed in place.
     with torch.random.fork_rng(devices), torch.inference_mode(False), torch.no_grad():
         try:
-            yield
-        finally:
-            for state in states:
-                state.restore()
+            try:
+                yield
+            finally:
+                _restore(states)
+        except BaseException:
+            _restore(states)  # once more: an interrupt may have come between
+            raise
+
+
+def _restore(states: list[_State]) -> None:
+    for state in states:
+        state.restore()
 
 
 def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
@@ -54,7 +62,9 @@ class _State:
             _refill(container, before)
         _refill(self._own, self._before)
         for tensor, words in self._tensors:
-            if not torch.equal(tensor, words):
+            if tensor.shape != words.shape:  # an observer's, which had none before the first pass
+                tensor.data = words.clone()
+            elif not torch.equal(tensor, words):
                 with torch.inference_mode(tensor.is_inference()):
                     tensor.data.copy_(words)
 
