@@ -146,3 +146,24 @@ def test_bit_errors_follow_the_rate():
     space = FaultSpace(Mixed())
     total = sum(len(space.sample_bit_errors(0.01, seed=s)) for s in range(300))
     assert abs(total - 300 * 0.01 * len(space)) < 4 * (300 * 0.01 * len(space)) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda space: FaultSpace(5), "must be an nn.Module, not 5"),
+        (lambda space: FaultSpace(Mixed(), 5), "unknown target 5"),
+        (lambda space: FaultSpace(Mixed(), bits=1.5), "bits 1.5 not understood"),
+        (lambda space: FaultSpace(Mixed(), include=[5]), "the name of a tensor, not 5"),
+        (lambda space: space.sample(1.5, seed=0), "number of faults"),
+        (lambda space: space.sample(1, seed=None), "seed None is not between"),
+        (lambda space: space.sample(1, seed=0, op="flipp"), "did you mean 'flip'"),
+        (lambda space: space.sample(1, seed=0, op="replace"), "unknown operator 'replace'"),
+        (lambda space: space.sample_bit_errors("x", seed=0), "bit-error rate 'x'"),
+        (lambda space: space.locate([0.5]), "whole numbers"),
+        (lambda space: space.locate([3, 3]), "given twice"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(call, told):
+    with pytest.raises((FaultError, FormatError), match=told):
+        call(FaultSpace(Mixed()))

@@ -47,6 +47,20 @@ def everything(directory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
+@pytest.mark.parametrize("change", ["masked", "faults"])
+def test_a_line_that_cannot_be_is_refused(directory, readers, change):
+    journal = directory / "trials-0.jsonl"
+    first, *rest = journal.read_text().splitlines(keepends=True)
+    line = json.loads(first)
+    if change == "faults":
+        line["faults"][0]["mask"] = 0
+    else:
+        line["masked"] += 1
+    journal.write_text("".join([json.dumps(line) + "\n", *rest]))
+    with pytest.raises(JournalError, match=r"line 1 of .* is damaged: .*(add up|strikes no bit)"):
+        readers["report"](directory)
+
+
 def one_line(read) -> bool:
     """Whether a reader takes what it is given, or refuses it in one line."""
     try:

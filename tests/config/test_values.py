@@ -83,6 +83,7 @@ def test_a_table_takes_what_python_takes(field, value):
         ({"device": "gpu"}, "--device must be auto, cpu or cuda, not 'gpu'$"),
         ({"target": None}, "--target must be"),
         ({"bits": "exponnet"}, "not understood.*did you mean 'exponent'"),
+        ({"bits": "31-23"}, "'31-23' not understood"),
         ({"bits": 30}, "did you mean '30'"),
         ({"flips": (1, 2.0)}, "--flips must be a whole number, not 2.0"),
         ({"flips": True}, "--flips must be a whole number, not True"),

@@ -187,3 +187,8 @@ def test_unreadable_fault_files_raise_one_line(text):
 def test_a_fault_file_may_use_coordinates_and_bits():
     faults = FaultSet.from_json('[{"tensor": "layers.0.A_logs", "index": [37, 4], "bit": 30}]', [A])
     assert list(faults) == [Fault(A, 37 * 16 + 4, 1 << 30)]
+
+
+def test_only_states_have_time_steps():
+    with pytest.raises(FaultError, match="weights have no time steps"):
+        Site("fc.weight", "weights", "float32", (3,), steps=4)

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from faultsim import FaultSet, FaultSpace, inject
 from faultsim.errors import InjectionError
 from faultsim.faults import Fault, Site
+from faultsim.targets.activations import OutputHooks
 
 
 class Clip(nn.Module):
@@ -204,3 +205,14 @@ def test_nested_injections_end_in_order(x):
 def test_fault_sets_stay_picklable(x):
     faults = strike(Clip(), "body", x)
     assert pickle.loads(pickle.dumps(list(faults))) == list(faults)
+
+
+def test_hooks_may_be_taken_off_in_any_order():
+    model = Clip().eval()
+    own = [dict(vars(module)) for module in model.modules()]
+    first, second = (OutputHooks(model, lambda name, tensor: tensor) for _ in range(2))
+    first.register()
+    second.register()
+    first.remove()
+    second.remove()
+    assert [dict(vars(module)) for module in model.modules()] == own

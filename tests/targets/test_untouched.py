@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from faultsim import FaultSpace
+from faultsim.targets.untouched import _State
 
 
 class Remembers(nn.Module):
@@ -77,3 +78,34 @@ def test_inference_mode_hides_nothing():
     with torch.inference_mode():
         space = FaultSpace(model, "activations", inputs=torch.rand(2, 3))
     assert [site.name for site in space.sites] == ["0", "1"]
+
+
+def test_an_observer_that_grows_in_its_first_pass_is_empty_again():
+    class Observer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("lowest", torch.tensor([]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.lowest.resize_(x.shape[1]).copy_(x.amin(0))
+            return x + 1
+
+    model = nn.Sequential(nn.Linear(3, 4), Observer())
+    FaultSpace(model, "activations", inputs=torch.rand(2, 3))
+    assert model[1].lowest.shape == (0,)
+
+
+def test_an_interrupt_while_the_model_is_put_back_does_not_stop_it(monkeypatch):
+    model, real, times = nn.BatchNorm1d(3).train(), _State.restore, []
+    before = words(model)
+
+    def once(state: _State) -> None:
+        times.append(1)
+        if len(times) == 1:
+            raise KeyboardInterrupt
+        real(state)
+
+    monkeypatch.setattr(_State, "restore", once)
+    with pytest.raises(KeyboardInterrupt):
+        FaultSpace(model, "activations", inputs=torch.rand(4, 3))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
