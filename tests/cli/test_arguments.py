@@ -50,7 +50,7 @@ def test_one_line_and_exit_code_2(line, message, capsys):
 def test_what_the_parser_alone_finds_wrong_is_its_first_paragraph(monkeypatch, capsys):
     monkeypatch.setattr("faultsim.cli.complaint._check", lambda flags, given: None)
     assert main(["campaign", "--tirals", "3"]) == 2
-    assert capsys.readouterr().err.startswith("faultsim: Unrecognized options: --tirals, 3; see")
+    assert capsys.readouterr().err.startswith("faultsim: Unrecognized options: --tirals")
 
 
 def test_the_version_is_told(capsys):

@@ -59,9 +59,10 @@ def test_golden_and_faulty_runs_of_a_transformer_go_the_same_way(tmp_path):
     data = Dataset("d", 2, split, split, split)
     seen: list[torch.Tensor] = []
     hook = model.layer.linear1.register_forward_hook(lambda module, args, y: seen.append(y))
-    (site,) = FaultSpace(
-        model, "activations", inputs=split.images[:2], include="layer.linear1"
-    ).sites
+    space = FaultSpace(model, "activations", inputs=split.images[:2])
+    if "layer.linear1" in space.skipped:
+        pytest.skip("this torch fuses an encoder layer whether or not it has hooks")
+    site = next(site for site in space.sites if site.name == "layer.linear1")
     with torch.no_grad():
         model(split.images)
     hook.remove()
