@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,17 @@ class FaultSpace:
         self.sites, self.bits = tuple(sites), tuple(bits)
         self._steps: Ints = np.array([site.steps for site in sites], dtype=np.int64)
         words: Ints = np.array([site.words for site in sites], dtype=np.int64)
-        self._ends: Ints = np.cumsum(words * [len(chosen) for chosen in bits], dtype=np.int64)
+        self._widths: Ints = np.array([len(chosen) for chosen in bits], dtype=np.int64)
+        self._ends: Ints = np.cumsum(words * self._widths, dtype=np.int64)
+        self._starts: Ints = self._ends - words * self._widths
+
+    @cached_property
+    def _numbers(self) -> npt.NDArray[np.uint8]:
+        """(sites, 64) the selected bits of each, for every draw to look up."""
+        table = np.zeros((len(self.bits), 64), dtype=np.uint8)
+        for row, bits in enumerate(self.bits):
+            table[row, : len(bits)] = bits
+        return table
 
     def __len__(self) -> int:
         """Number of bits."""
@@ -220,12 +231,8 @@ class FaultSpace:
             known = f"{', '.join(BIT_OPS)}{did_you_mean(op, BIT_OPS)}"
             raise FaultError(f"unknown operator {shown(op)}: use one of {known}")
         number = np.searchsorted(self._ends, position, side="right")
-        offset = position - np.r_[0, self._ends][number]
-        per_word = np.array([len(bits) for bits in self.bits])[number]
-        table = np.zeros((len(self.bits), 64), dtype=np.int64)
-        for row, bits in enumerate(self.bits):
-            table[row, : len(bits)] = bits
-        mask = np.int64(1) << table[number, offset % per_word]
+        offset, per_word = position - self._starts[number], self._widths[number]
+        mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
         used, site = np.unique(number, return_inverse=True)
         sites = [self.sites[i] for i in used]
         steps = self._steps[number]

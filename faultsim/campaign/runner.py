@@ -153,12 +153,12 @@ def _campaign(
         progress(start)
         lines: list[Line] = []
         worst: dict[str, FaultSet] = {}
-        for line, trial in _run(plan.trials, experiment, journal, config.seed):
+        for line, trial, outcome in _run(plan.trials, experiment, journal, config.seed):
             lines.append(line)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
-            done = replace(start, done=len(lines), trial=trial, outcome=line.outcome)
-            progress(replace(done, lost=experiment.lost))
+            so_far = replace(start, done=len(lines), lost=experiment.lost)
+            progress(replace(so_far, trial=trial, outcome=outcome))
         experiment.check_intact()
         result = _result(config, experiment, directory, golden, clean, lines, worst)
         objective = objective_of(experiment)
@@ -213,8 +213,8 @@ def _result(
 
 def _run(
     trials: Trials, experiment: Experiment, journal: Journal, seed: int
-) -> Iterator[tuple[Line, Trial]]:
-    """Every trial with its journal line; those recorded already are not run again."""
+) -> Iterator[tuple[Line, Trial, Outcome]]:
+    """Every trial, its journal line and what came of it; what is recorded is not run again."""
     recorded = iter(journal.recorded)
     number, trial = 0, next(trials, None)
     while trial is not None:
@@ -226,10 +226,11 @@ def _run(
                 f"trial {number} in {journal.directory} has other faults than this run chose; "
                 "it was recorded on another platform or version: start another campaign"
             )
-        yield line, trial
+        outcome = line.outcome
+        yield line, trial, outcome
         number += 1
         try:
-            trial = trials.send(line.outcome)
+            trial = trials.send(outcome)
         except StopIteration:
             break
     if number < len(journal.recorded):

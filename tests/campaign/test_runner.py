@@ -272,8 +272,8 @@ class TestReproduce:
 
     def test_a_changed_record_is_noticed(self, directory):
         journal = directory / "trials-0.jsonl"
-        journal.write_text(journal.read_text().replace('"masked":', '"masked":1'))
-        assert reproduce(directory, 1).differences == ["masked"]
+        journal.write_text(journal.read_text().replace('"correct":', '"correct":1'))
+        assert reproduce(directory, 1).differences == ["correct"]
 
     def test_trials_that_are_not_there(self, directory, run, tmp_path):
         with pytest.raises(JournalError, match="trials 0 to 1, not 2"):
