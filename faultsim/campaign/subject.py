@@ -12,11 +12,12 @@ from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError, FaultError
+from faultsim.kinds import KINDS
 from faultsim.models import load_model
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
-from faultsim.space import TARGETS, FaultSpace
+from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 
@@ -121,4 +122,4 @@ def _seen_targets(model: nn.Module) -> tuple[str, ...]:
         check_open(model)
     except FaultError:
         return ("weights",)
-    return TARGETS
+    return KINDS

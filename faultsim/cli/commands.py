@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from faultsim.config import CampaignConfig, PerturbConfig, StudyConfig, Subject, TrainConfig
 from faultsim.config.settings import Settings
 from faultsim.config.values import Bits
+from faultsim.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Campaign(CampaignConfig):
 class Inspect(Subject):
     """List the tensors faults can strike: their dtypes, bits and share of the fault space."""
 
-    target: Literal["weights", "activations", "states"] = "weights"
+    target: Kind = "weights"
     """Parameters and buffers, the outputs of modules, or the hidden states of scans."""
     bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""

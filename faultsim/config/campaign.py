@@ -8,6 +8,7 @@ from typing import Literal
 from faultsim.config.subject import Evaluation
 from faultsim.config.values import Bits, Count, Rate
 from faultsim.errors import ConfigError
+from faultsim.kinds import Kind
 
 Mode = Literal["random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file"]
 
@@ -21,7 +22,7 @@ class CampaignConfig(Evaluation):
 
     mode: Mode = "worst-case"
     """How faults are chosen."""
-    target: Literal["weights", "activations", "states"] = "weights"
+    target: Kind = "weights"
     """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
     flips: tuple[Count, ...] = (1, 2, 4)
     """Bits struck in a trial; each number is a cell of its own."""
