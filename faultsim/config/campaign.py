@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from faultsim.config.subject import Evaluation
+from faultsim.config.subject import AnySubject, Evaluation
 from faultsim.config.values import Bits, Count, Rate
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
@@ -17,7 +17,7 @@ ATTACKS = ("fgsm", "pgd")
 
 
 @dataclass(frozen=True)
-class CampaignConfig(Evaluation):
+class CampaignConfig(Evaluation, AnySubject):
     """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
 
     mode: Mode = "worst-case"
