@@ -17,7 +17,6 @@ from faultsim.stats import Estimate
 MOST_ROWS = 40
 LABEL = 14  # characters of a long name that stay on one line; rich adds the padding
 INTERVAL = 11  # the same of "[12.3–100.0%]"
-PADDING = 2
 
 
 def golden_lines(
@@ -203,21 +202,24 @@ def _table(
         table.add_column(label, overflow="fold", min_width=min(longest, LABEL) if whole else None)
     values = [_values(cell) for cell in cells[:MOST_ROWS]]
     for name in columns:
-        width = _width(name, values) if whole else None
         heading = escape(headings.get(name, name.removeprefix(EVENT)))
-        table.add_column(heading, justify="right", overflow="fold", min_width=width)
+        widths = _widths(name, cells, values) if whole else {}
+        table.add_column(heading, justify="right", overflow="fold", **widths)
     for cell, known in zip(cells, values, strict=False):
         texts = [str(cell.cell.get(label, "")) for label in labels]
         table.add_row(*map(escape, [*texts, *(known.get(name, "–") for name in columns)]))
     return table
 
 
-def _width(name: str, values: Sequence[Mapping[str, str]]) -> int | None:
-    """Of a column whose intervals stay whole."""
+def _widths(
+    name: str, cells: Sequence[CellSummary], values: Sequence[Mapping[str, str]]
+) -> dict[str, int]:
+    """Of a column whose intervals stay whole; those of an objective may be of any length."""
     if name in ("trials", "lowest"):
-        return None
-    parts = (part for known in values for part in known.get(name, "").split())
-    return max([INTERVAL, *(len(part) - PADDING for part in parts)])
+        return {}
+    if name == "accuracy" and any(cell.objective for cell in cells):
+        return {"width": max(len(part) for known in values for part in known[name].split())}
+    return {"min_width": INTERVAL}
 
 
 def _values(cell: CellSummary) -> dict[str, str]:
