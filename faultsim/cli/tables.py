@@ -203,8 +203,8 @@ def _table(
     values = [_values(cell) for cell in cells[:MOST_ROWS]]
     for name in columns:
         heading = escape(headings.get(name, name.removeprefix(EVENT)))
-        widths = _widths(name, cells, values) if whole else {}
-        table.add_column(heading, justify="right", overflow="fold", **widths)
+        width, least = _widths(name, cells, values) if whole else (None, None)
+        table.add_column(heading, justify="right", overflow="fold", width=width, min_width=least)
     for cell, known in zip(cells, values, strict=False):
         texts = [str(cell.cell.get(label, "")) for label in labels]
         table.add_row(*map(escape, [*texts, *(known.get(name, "–") for name in columns)]))
@@ -213,13 +213,13 @@ def _table(
 
 def _widths(
     name: str, cells: Sequence[CellSummary], values: Sequence[Mapping[str, str]]
-) -> dict[str, int]:
-    """Of a column whose intervals stay whole; those of an objective may be of any length."""
+) -> tuple[int | None, int | None]:
+    """Width and least width of a column of whole intervals; an objective's may be of any length."""
     if name in ("trials", "lowest"):
-        return {}
+        return None, None
     if name == "accuracy" and any(cell.objective for cell in cells):
-        return {"width": max(len(part) for known in values for part in known[name].split())}
-    return {"min_width": INTERVAL}
+        return max(len(part) for known in values for part in known[name].split()), None
+    return None, INTERVAL
 
 
 def _values(cell: CellSummary) -> dict[str, str]:
