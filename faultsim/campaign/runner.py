@@ -16,6 +16,7 @@ from faultsim.campaign.directory import TRIALS, fresh_directory
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
+from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
@@ -50,6 +51,7 @@ class Progress:
         lost: What could have been faster, and why it is not.
         trial: The trial just finished, None at the start.
         outcome: Its outcome.
+        objective: The figure that counts.
     """
 
     directory: Path
@@ -62,6 +64,7 @@ class Progress:
     lost: Mapping[str, str] = field(default_factory=dict)
     trial: Trial | None = None
     outcome: Outcome | None = None
+    objective: Objective = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class CampaignResult:
         worst: For worst-case: each curve's faults, in the order committed, with values.
         directions: Of binary sets: what ``missed`` and ``false_alarms`` are, by names of classes.
         clean: Of campaigns that perturb images: the golden run on the images as they are.
+        objective: The figure that counts: mean and lowest of each cell are its.
     """
 
     directory: Path
@@ -83,6 +87,7 @@ class CampaignResult:
     worst: Mapping[str, list[str]]
     directions: Mapping[str, str]
     clean: Outcome | None = None
+    objective: Objective = ACCURACY
 
 
 def run_campaign(
@@ -152,6 +157,7 @@ def _campaign(
             0,
             plan.total,
             experiment.lost,
+            objective=objective_of(experiment.workload, golden),
         )
         progress(start)
         lines: list[Line] = []
@@ -164,9 +170,8 @@ def _campaign(
             progress(replace(so_far, trial=trial, outcome=outcome))
         experiment.check_intact()
         result = _result(config, experiment, directory, golden, clean, lines, worst)
-        objective = objective_of(experiment)
-        score = golden.score("acc" if objective is None else objective)
-        harm = damaging(lines, score, experiment.workload.model, space.sites, objective)
+        score, counts = golden.score(result.objective.key), result.objective.name
+        harm = damaging(lines, score, experiment.workload.model, space.sites, counts)
         journal.finish(_summary(result) | {"damaging": harm})
     return result
 
@@ -183,10 +188,9 @@ def _plan(
     return SCHEDULES[config.mode](context)
 
 
-def objective_of(experiment: Experiment) -> str | None:
-    """The figure that counts of a task; None of classification, whose accuracy does."""
-    of_images = experiment.baseline().of_images
-    return None if of_images else experiment.workload.task.objective
+def objective_of(workload: Workload, golden: Outcome) -> Objective:
+    """The figure that counts."""
+    return Objective(None if golden.of_images else workload.task.objective, workload.unit)
 
 
 def _result(
@@ -198,20 +202,21 @@ def _result(
     lines: list[Line],
     worst: Mapping[str, FaultSet],
 ) -> CampaignResult:
+    workload = experiment.workload
+    objective = objective_of(workload, golden)
     cells = summarise(
         lines,
         sampled=config.mode != "exhaustive",
         attack_loss=clean.acc - golden.acc if clean else 0.0,
-        objective=objective_of(experiment),
+        objective=objective.name,
     )
-    workload = experiment.workload
     flips = {
         curve: [str(fault) for fault in faults.describe(workload.model)]
         for curve, faults in worst.items()
         if curve.startswith("worst-case")
     }
     directions = workload.data.directions if isinstance(workload, ImageWorkload) else {}
-    return CampaignResult(directory, golden, cells, flips, directions, clean)
+    return CampaignResult(directory, golden, cells, flips, directions, clean, objective)
 
 
 def _run(
