@@ -1,5 +1,6 @@
 """Tasks, one file each."""
 
 from faultsim.workload.tasks.classification import Classification
+from faultsim.workload.tasks.segmentation import Segmentation
 
-__all__ = ["Classification"]
+__all__ = ["Classification", "Segmentation"]
