@@ -56,8 +56,11 @@ class Multi(Task):
         for name in (*self._outputs, *self._places, *self._weights):
             self._check_head(name)
         self._aim = next(iter(heads)) if objective is None else objective
-        if self._aim not in heads:
-            self._check_head(self._aim.rpartition(".")[0])
+        if self._aim not in heads and self._aim.rpartition(".")[0] not in heads:
+            raise ConfigError(
+                f"objective {self._aim!r} is neither a head ({', '.join(heads)}) nor a figure of "
+                "one, such as head.acc"
+            )
         self._choose()
 
     def _check_head(self, name: str) -> None:
