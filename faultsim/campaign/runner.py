@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,6 +121,8 @@ def run_campaign(
     live = {"work": work, "model": model, "data": data, "trials": trials}
     if work is not None and (model is not None or data is not None):
         raise ConfigError("a workload has its own model and data: give either it or those")
+    if work is not None and config.workload is not None:
+        raise ConfigError("the settings name a workload, and one is given: leave one of them out")
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     with reproducibly(config.threads):
@@ -282,7 +285,7 @@ def directory_name(config: CampaignConfig, workload: Workload, live: Sequence[st
         live: What was given as an object.
     """
     mode = "given" if "trials" in live else config.mode
-    if "work" in live:
+    if "work" in live or config.workload is not None:
         return f"{mode}-{_plain(workload.name)}"
     model = type(workload.model).__name__ if "model" in live else config.model
     data = workload.name if "data" in live else Path(config.data).stem
@@ -290,4 +293,4 @@ def directory_name(config: CampaignConfig, workload: Workload, live: Sequence[st
 
 
 def _plain(name: str) -> str:
-    return name.replace(":", ".").replace("/", "-")
+    return re.sub(r"[^\w.+-]+", "-", name.replace(":", ".")).strip("-.") or "unnamed"
