@@ -59,6 +59,7 @@ class Manifest(Record):
         versions: Of faultsim and what it stands on.
         clean: The golden run on the images as they are, where others are perturbed.
         planned: How many trials there are to be, or at most; None where it was not recorded.
+        objective: Of a task that is no classification, the figure that counts; "" for none.
     """
 
     config: dict[str, Any]
@@ -70,6 +71,7 @@ class Manifest(Record):
     live: list[str] = field(default_factory=list)
     clean: OutcomeRecord | None = None
     planned: Count | None = None
+    objective: str | None = None
 
     @property
     def settings(self) -> CampaignConfig:
@@ -184,6 +186,7 @@ def manifest_of(
         },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
+        **({} if golden.of_images else {"objective": experiment.workload.task.objective}),
         "planned": planned,
         "versions": versions(),
     }

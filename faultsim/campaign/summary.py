@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faultsim.campaign.lines import Line
-from faultsim.run.trial import DIAGNOSIS, DIRECTIONS
+from faultsim.run.trial import DIAGNOSIS, DIRECTIONS, plain
 from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
 INTERPLAY = ("faults_alone", "excess")
 EVENT, METRIC = "e:", "m:"
+NEVER_FINITE = Estimate(math.nan, None, None, 0, "never finite")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class CellSummary:
         rates: Share of images with each outcome.
         any_sdc: Share of trials with at least one silent data corruption.
         any_due: Share of trials with at least one detected error.
-        accuracy: Mean over trials; of other tasks than classification, of their objective.
-        lowest: The worst of a trial.
+        accuracy: Mean over trials; of other tasks than classification, of their objective, over
+            the trials where it is finite.
+        lowest: The worst of those; NaN where there are none.
         diagnosis: Of binary sets: mean ``sensitivity`` and ``specificity`` over trials, where they
             are defined, and the share of images in each direction of silent corruption,
             ``missed`` and ``false_alarms``.
@@ -69,7 +71,8 @@ class CellSummary:
                 "lowest": self.lowest,
                 **of_images,
             }
-        score = {"name": self.objective, **self.accuracy.to_json(), "lowest": self.lowest}
+        score = {"name": self.objective, **self.accuracy.to_json(), "lowest": plain(self.lowest)}
+        score["value"] = plain(self.accuracy.value)
         others = {"events": _json(self.events), "metrics": _json(self.metrics)}
         return {**known, "objective": score, **others}
 
@@ -109,8 +112,8 @@ def _summary(
     estimates["any_sdc"] = wilson(sum(o.sdc > 0 for o in outcomes), count)
     estimates["any_due"] = wilson(sum(o.due > 0 for o in outcomes), count)
     told = [o.score("acc" if objective is None else objective) for o in outcomes]
-    scores = [score for score in told if math.isfinite(score)] or [0.0]
-    estimates["accuracy"] = bootstrap_mean(scores)
+    scores = [score for score in told if math.isfinite(score)]
+    estimates["accuracy"] = bootstrap_mean(scores) if scores else NEVER_FINITE
     if objective is None:
         estimates |= _diagnosis(outcomes) | _interplay(outcomes, attack_loss)
     else:
@@ -127,7 +130,7 @@ def _summary(
         any_sdc=estimates["any_sdc"],
         any_due=estimates["any_due"],
         accuracy=estimates["accuracy"],
-        lowest=min(scores),
+        lowest=min(scores, default=math.nan),
         diagnosis={name: estimates[name] for name in DIAGNOSIS if name in estimates},
         interplay={name: estimates[name] for name in INTERPLAY if name in estimates},
         objective=objective,

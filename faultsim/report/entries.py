@@ -14,6 +14,9 @@ from faultsim.report.command import command_line
 from faultsim.report.perturbations import RecordedPerturbation
 from faultsim.report.sources import Sources
 
+LIVE = {"work": "workload", "trials": "list of fault sets"}
+"""What a manifest calls them, in words."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -54,7 +57,7 @@ def _entry(run: RecordedCampaign | RecordedPerturbation, anchor: str) -> Entry:
         words.settings(run),
         _facts(run.manifest),
         _commands(run),
-        list(run.manifest.get("live", ())),
+        [LIVE.get(name, name) for name in run.manifest.get("live", ())],
         isinstance(run, RecordedPerturbation),
     )
 

@@ -10,11 +10,11 @@ from faultsim.report.style import Styles
 from faultsim.report.table import Table
 
 NAME = "outcomes"
-TITLE = "What became of the predictions"
+TITLE = "What became of the {outputs}"
 CAPTION = (
-    "Share of test images with each outcome, by campaign and condition. DUE: a non-finite output; "
-    "SDC: the prediction differs from the golden run; benign: only the output's bits differ; "
-    "masked: bit-identical. Of a campaign's conditions those with most SDC and DUE are drawn, up "
+    "Share of test {samples} with each outcome, by campaign and condition. DUE: a non-finite "
+    "output; SDC: {sdc}; benign: only the output's bits differ; masked: "
+    "bit-identical. Of a campaign's conditions those with most SDC and DUE are drawn, up "
     f"to {MOST}, of many campaigns fewer, at least {LEAST}; the table has all."
 )
 NAMES = {"due": "DUE", "sdc": "SDC", "benign": "benign", "masked": "masked"}
