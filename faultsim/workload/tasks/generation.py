@@ -107,7 +107,7 @@ class Generation(Task):
     ) -> Mapping[str, float | int | None]:
         told = [self._written(*pair) for pair in zip(outputs, batches, strict=True)]
         lengths = [len(row) for rows in told for row in rows]
-        figures = {"length": mean(torch.tensor(lengths))}
+        figures = {"mean_length": mean(torch.tensor(lengths))}
         if all(batch.targets is not None for batch in batches):
             wanted = [self._wanted(batch.targets) for batch in batches]
             right = [

@@ -53,7 +53,7 @@ def test_rows_are_compared_up_to_their_end_and_positions_counted_from_the_prompt
     wanted = sum(places) / len(places) if places else None
     assert task.deviations([golden], [faulty], [batch]) == {"first_difference": wanted}
     lengths = [len(now) for _, now in pairs]
-    assert task.scores([faulty], [batch]) == {"length": sum(lengths) / len(lengths)}
+    assert task.scores([faulty], [batch]) == {"mean_length": sum(lengths) / len(lengths)}
     same = compare(*(task.samples(each, len(pairs)) for each in (golden, faulty))).same
     assert same.tolist() == [was == now for was, now in pairs]
 
@@ -94,7 +94,7 @@ def test_exact_match_with_targets():
     tokens = filled([[2, 3, EOS], [4, EOS]])
     wanted = torch.tensor([[2, 3, EOS, -100], [4, 5, EOS, -100]])
     found = tasks.Generation(eos=EOS, prompt=0).scores([tokens], [Batch(tokens, wanted, 2)])
-    assert found == {"length": 2.5, "exact_match": 0.5}
+    assert found == {"mean_length": 2.5, "exact_match": 0.5}
 
 
 def test_a_struck_prompt_is_no_part_of_the_continuation():
@@ -102,7 +102,7 @@ def test_a_struck_prompt_is_no_part_of_the_continuation():
     golden, faulty = torch.tensor([[5, 6, 7, 8, 2]]), torch.tensor([[5, 6, 3, 8, 2]])
     batch = Batch(prompt, None, 1)
     assert not tasks.Generation().changed(golden, faulty, batch)["sdc"].any()
-    assert tasks.Generation().scores([faulty], [batch]) == {"length": 1.0}
+    assert tasks.Generation().scores([faulty], [batch]) == {"mean_length": 1.0}
 
 
 @pytest.mark.parametrize(
