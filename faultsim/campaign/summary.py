@@ -39,7 +39,7 @@ class CellSummary:
             exceeds the sum of the losses under each.
         objective: Of other tasks, what ``accuracy`` is the mean of; "" of unharmed samples.
         events: The share of samples to which each happened that the task names.
-        metrics: Of other tasks, the mean of each figure over trials, where it is defined.
+        metrics: Of other tasks, the mean of each figure over the trials in which it is finite.
     """
 
     cell: Mapping[str, Any]
@@ -155,11 +155,12 @@ def _events(outcomes: list[Line]) -> dict[str, Estimate]:
 
 
 def _metrics(outcomes: list[Line]) -> dict[str, Estimate]:
-    """Of those that are defined, and finite, in all trials."""
+    """Each over the trials in which it is defined and finite, where there are such."""
     found = {}
-    for name in outcomes[0].metrics or ():
-        values = [v for o in outcomes if (v := o.figure(name)) is not None]
-        if len(values) == len(outcomes) and all(map(math.isfinite, values)):
+    for name in dict.fromkeys(name for outcome in outcomes for name in outcome.metrics or ()):
+        told = (outcome.figure(name) for outcome in outcomes)
+        values = [value for value in told if value is not None and math.isfinite(value)]
+        if values:
             found[METRIC + name] = bootstrap_mean(values)
     return found
 

@@ -122,8 +122,20 @@ def _scores(
     ]
     scores = getattr(task, "probe", task.scores) if searching else task.scores
     try:
-        return dict(scores(told, golden.batches))
+        return {**scores(told, golden.batches), **_deviations(task, golden, outputs)}
     except FaultSimError:
         raise
     except Exception as error:
         raise ConfigError(f"the task {name_of(task)} fails: {cause(error)}") from error
+
+
+def _deviations(
+    task: Task, golden: Golden, outputs: Sequence[Any]
+) -> dict[str, float | int | None]:
+    """Figures of how far a run is from the golden one, where a task has any."""
+    told = getattr(task, "deviations", None)
+    if told is None:
+        return {}
+    ran = [at for at, output in enumerate(outputs) if not isinstance(output, Raised)]
+    lists = (golden.outputs, outputs, golden.batches)
+    return dict(told(*([each[at] for at in ran] for each in lists)))
