@@ -9,10 +9,8 @@ import pytest
 
 from faultsim import CampaignConfig, Workload, run_campaign
 
-MODES = [
-    {"bits": "exponent", "flips": (1, 4), "trials": 4},
-    {"target": "activations", "bits": "28-30", "flips": (2,), "trials": 4},
-]
+WEIGHTS = {"bits": "exponent", "flips": (1, 4), "trials": 4}
+ACTIVATIONS = {"target": "activations", "bits": "28-30", "flips": (2,), "trials": 4}
 SEARCH = {"mode": "worst-case", "flips": (1,), "trials": 2}
 
 
@@ -27,9 +25,9 @@ def campaigns(tmp_path) -> Callable[..., list[dict]]:
         config = CampaignConfig(**{"mode": "random", **settings}, out=str(tmp_path / str(count)))
         return (run_campaign(config, work).directory / "trials-0.jsonl").read_bytes()
 
-    def go(work: Workload, *, search: bool = False, **more) -> list[dict]:
-        found = []
-        for settings in [*MODES, *([SEARCH] if search else [])]:
+    def go(work: Workload, *, search: bool = False, activations: bool = True, **more) -> list[dict]:
+        found, chosen = [], [WEIGHTS, *[ACTIVATIONS] * activations, *[SEARCH] * search]
+        for settings in chosen:
             text = journal(work, settings | more)
             assert text == journal(work, settings | more | {"replay": False}), settings
             found += [json.loads(line) for line in text.splitlines()]

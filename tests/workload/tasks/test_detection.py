@@ -275,7 +275,7 @@ def test_campaigns(campaigns):
     images = [[torch.rand(1, 3, 5), torch.rand(1, 2, 4)], [torch.rand(1, 3, 3)]]
     batches = [Batch(each, None, len(each)) for each in images]
     work = Workload(Finder(), batches, tasks.Detection(0.45), search=batches)
-    lines = campaigns(work, search=True, target="weights")
+    lines = campaigns(work, search=True, activations=False)
     assert set(lines[0]["events"]) == {"appeared", "vanished", "moved", "relabelled"}
     assert sum(line["events"]["vanished"] for line in lines) > 0
 
@@ -291,7 +291,8 @@ def test_detectors_of_torchvision(precise, campaigns):
     target = {"boxes": torch.tensor([[2.0, 2.0, 20.0, 20.0]]), "labels": torch.tensor([1])}
     batches = [([torch.rand(3, 32, 32), torch.rand(3, 24, 32)], [target, target])]
     work = Workload(model, batches, tasks.Detection(0.2), search=batches)
-    lines = campaigns(work, search=True, target="weights", include=("*cls_score*",), trials=1)
+    few = {"include": ("*cls_score.bias",), "bits": "28-30", "trials": 1}
+    lines = campaigns(work, search=True, activations=False, **few)
     assert set(lines[0]["metrics"]) == {"map", "map_50", "map_75"}
 
 

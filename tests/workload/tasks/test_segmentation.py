@@ -152,3 +152,35 @@ def test_campaigns(campaigns, channels):
     lines = campaigns(work, search=True)
     assert {"any-pixel"} == set(lines[0]["events"])
     assert {"miou", "dice", "pixel_acc", "loss"} == set(lines[0]["metrics"])
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("lraspp_mobilenet_v3_large", "classifier.high_classifier.bias"),
+        ("deeplabv3_mobilenet_v3_large", "classifier.4.bias"),
+    ],
+)
+def test_segmenters_of_torchvision(campaigns, name, last):
+    segmentation = pytest.importorskip("torchvision.models.segmentation")
+    torch.manual_seed(0)
+    model = getattr(segmentation, name)(weights=None, weights_backbone=None, num_classes=3)
+    pairs = [(random(0, 2, 3, 32, 32), masks(1, 3, 2, 32, 32))]
+    work = Workload(model, pairs, tasks.Segmentation(), search=pairs)
+    few = {"include": (last,), "bits": "28-30", "trials": 1}
+    lines = campaigns(work, search=True, activations=False, **few)
+    assert lines[0]["metrics"]["miou"] is not None
+
+
+def test_segmenters_of_transformers(campaigns):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.SegformerConfig(
+        depths=[1, 1], hidden_sizes=[8, 16], num_encoder_blocks=2, sr_ratios=[2, 1],
+        num_attention_heads=[1, 2], patch_sizes=[3, 3], strides=[2, 2], mlp_ratios=[2, 2],
+        decoder_hidden_size=8, num_labels=3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.SegformerForSemanticSegmentation(config)
+    batches = [{"pixel_values": random(0, 2, 3, 16, 16), "labels": masks(1, 3, 2, 16, 16)}]
+    work = Workload(model, batches, tasks.Segmentation(), search=batches)
+    assert {line["n"] for line in campaigns(work, trials=1)} == {2}
