@@ -25,6 +25,7 @@ from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError, shown
 from faultsim.faults import FaultSet
+from faultsim.models.onnx import SUFFIX
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
@@ -296,7 +297,8 @@ def directory_name(config: CampaignConfig, workload: Workload, live: Sequence[st
     mode = "given" if "trials" in live else config.mode
     if "work" in live or config.workload is not None:
         return f"{mode}-{_plain(workload.name)}"
-    model = type(workload.model).__name__ if "model" in live else config.model
+    named = Path(config.model).stem if config.model.endswith(SUFFIX) else config.model
+    model = type(workload.model).__name__ if "model" in live else named
     data = workload.name if "data" in live else Path(config.data).stem
     return f"{mode}-{_plain(model)}-{_plain(data)}"
 

@@ -38,7 +38,7 @@ class CellSummary:
             images as they are, and ``excess``, by how much the loss of accuracy under both
             exceeds the sum of the losses under each.
         objective: Of other tasks, what ``accuracy`` is the mean of; "" of unharmed samples.
-        events: Of other tasks, the share of samples to which each happened.
+        events: The share of samples to which each happened that the task names.
         metrics: Of other tasks, the mean of each figure over the trials in which it is finite.
     """
 
@@ -70,6 +70,7 @@ class CellSummary:
                 "accuracy": self.accuracy.to_json(),
                 "lowest": self.lowest,
                 **of_images,
+                **({"events": _json(self.events)} if self.events else {}),
             }
         score = {"name": self.objective, **self.accuracy.to_json(), "lowest": plain(self.lowest)}
         score["value"] = plain(self.accuracy.value)
@@ -114,10 +115,11 @@ def _summary(
     told = [o.score("acc" if objective is None else objective) for o in outcomes]
     scores = [score for score in told if math.isfinite(score)]
     estimates["accuracy"] = bootstrap_mean(scores) if scores else NEVER_FINITE
+    estimates |= _events(outcomes)
     if objective is None:
         estimates |= _diagnosis(outcomes) | _interplay(outcomes, attack_loss)
     else:
-        estimates |= _events(outcomes) | _metrics(outcomes)
+        estimates |= _metrics(outcomes)
     if searched or not sampled:
         method = "searched" if searched else "exhaustive"
         estimates = {
@@ -145,9 +147,11 @@ def _under(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, Estimate
 
 
 def _events(outcomes: list[Line]) -> dict[str, Estimate]:
-    images = [outcome.n for outcome in outcomes]
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.events or ())
-    return {EVENT + n: image_rate([o.figure(n) or 0 for o in outcomes], images) for n in names}
+    """Over the trials that tell of events: those recorded by an earlier version may not."""
+    told = [outcome for outcome in outcomes if outcome.events]
+    images = [outcome.n for outcome in told]
+    names = dict.fromkeys(name for outcome in told for name in outcome.events or ())
+    return {EVENT + n: image_rate([o.figure(n) or 0 for o in told], images) for n in names}
 
 
 def _metrics(outcomes: list[Line]) -> dict[str, Estimate]:

@@ -8,7 +8,7 @@ from typing import Literal
 from faultsim.config.subject import AnySubject, Evaluation
 from faultsim.config.values import Bits, Count, Rate
 from faultsim.errors import ConfigError
-from faultsim.kinds import Kind
+from faultsim.kinds import Kind, When
 
 Mode = Literal["random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file"]
 
@@ -24,6 +24,9 @@ class CampaignConfig(Evaluation, AnySubject):
     """How faults are chosen."""
     target: Kind = "weights"
     """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
+    when: When = "after"
+    """Strike what modules return or are given after your own hooks there, or before, so that a
+    protection in a hook sees the fault."""
     flips: tuple[Count, ...] = (1, 2, 4)
     """Bits struck in a trial; each number is a cell of its own."""
     trials: Count | None = None

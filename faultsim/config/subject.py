@@ -15,7 +15,7 @@ class Subject(Settings):
     """A trained model and its data."""
 
     model: str = "medmamba-n"
-    """medmamba-n, -t, -s, -b, or package.module:factory."""
+    """medmamba-n, -t, -s, -b, package.module:factory, or an .onnx file."""
     checkpoint: str | None = None
     """A .safetensors or torch.save file; without it the one shipped for the data."""
     data: str = "digits"

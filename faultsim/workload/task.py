@@ -22,7 +22,9 @@ class Task(Protocol):
     """Compares outputs sample by sample, and scores whole runs. Most of it may be left out.
 
     A subclass needs :meth:`changed` alone. :meth:`scores` gives the run its figures, and with
-    :meth:`loss` a worst-case search can rank bits by gradient.
+    :meth:`loss` a worst-case search can rank bits by gradient. Further figures, of how far a run is
+    from the golden one, may come from a method ``deviations(golden, outputs, batches)``, which
+    sees neither batches nor outputs of a pass that raised.
 
     Attributes:
         objective: The score that a search lowers; "" for the share of samples that are unharmed.

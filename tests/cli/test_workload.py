@@ -147,3 +147,14 @@ def test_two_workloads_are_one_too_many():
         run_campaign(settings(), numbers())
     with pytest.raises(FaultSimError, match="its own model and data"):
         run_campaign(settings(), model=numbers().model)
+
+
+def test_the_command_names_what_counts(tmp_path, capsys):
+    argv = ["--mode", "random", "--trials", "4", "--flips", "1", "--out", "a"]
+    assert main(["campaign", "--workload", "own_work:numbers", *argv]) == 0
+    shown = capsys.readouterr().out
+    assert "Golden run on 21 test samples" in shown
+    assert "accuracy" not in shown
+    assert "image" not in shown
+    assert main(["report", "a"]) == 0
+    assert "two numbers" in (tmp_path / "a" / "report.html").read_text()
