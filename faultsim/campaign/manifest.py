@@ -60,6 +60,7 @@ class Manifest(Record):
         clean: The golden run on the images as they are, where others are perturbed.
         planned: How many trials there are to be, or at most; None where it was not recorded.
         objective: Of a task that is no classification, the figure that counts; "" for none.
+        observed: Outputs that are observed, in the order of the pass, and their numbers of samples.
     """
 
     config: dict[str, Any]
@@ -72,6 +73,7 @@ class Manifest(Record):
     clean: OutcomeRecord | None = None
     planned: Count | None = None
     objective: str | None = None
+    observed: dict[str, Count] = field(default_factory=dict)
 
     @property
     def settings(self) -> CampaignConfig:
@@ -170,7 +172,7 @@ def manifest_of(
     settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
     if experiment.attack:
         settings["perturb"] = str(experiment.attack.perturbation)
-    for transient in ("out", "resume", "replay"):
+    for transient in ("out", "resume", "replay", *(() if config.observe else ("observe",))):
         del settings[transient]
     splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     return {

@@ -57,6 +57,8 @@ class CampaignConfig(Evaluation, AnySubject):
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
+    observe: bool = False
+    """Record how far the output of each module strays, trial by trial; two more passes of all."""
     out: str | None = None
     """Campaign directory; a new one under runs/ unless given."""
     resume: bool = False

@@ -11,6 +11,7 @@ from typing import Any
 from faultsim.campaign.findings import Summary
 from faultsim.campaign.lines import Line
 from faultsim.campaign.objective import Objective
+from faultsim.campaign.observed import Observed
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.fault import Site
 from faultsim.formats import bits_of
@@ -37,6 +38,7 @@ class RecordedCampaign:
         label: What tells it from the others of its report.
         panel: Its data and model, where figures have a panel for each; empty where they do not.
         series: What tells it from the others of its panel.
+        observed: Where the errors of its trials travelled, if that was recorded.
     """
 
     directory: Path
@@ -46,6 +48,7 @@ class RecordedCampaign:
     label: str = ""
     panel: str = ""
     series: str = ""
+    observed: Sequence[Observed] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -113,6 +116,11 @@ class RecordedCampaign:
         if self.objective.name is None:
             return self.drop(line)
         return (line.sdc + line.due) / line.n
+
+    @property
+    def observed_samples(self) -> Mapping[str, int]:
+        """By output that was observed, in the order of the pass, its number of samples."""
+        return self.manifest.get("observed") or {}
 
     @property
     def sampled(self) -> bool:

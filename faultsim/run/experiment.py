@@ -164,20 +164,30 @@ class Experiment:
         """
         runner, searching = self._main(trial.split), not trial.reports
         golden = runner.golden.first(trial.images)
-        if self.attack is None or not self.attack.adapts:
+        if not self._adapts:
             outputs = runner.outputs(trial.faults, trial.images)
         else:
-            golden, outputs = self._adapted(self.attack, trial)
+            golden, outputs = self._adapted(trial)
         outcome = judge(self.workload.task, golden, outputs, searching=searching)
         if self.attack is None or searching:
             return outcome
         alone = self._alone(trial)
         return replace(outcome, metrics={**outcome.metrics, "clean_acc": alone.acc})
 
-    def _adapted(self, attack: Attack, trial: Trial) -> tuple[Golden, list[Any]]:
-        """The golden run and the outputs on images that were attacked with the faults armed."""
+    @property
+    def _adapts(self) -> bool:
+        return self.attack is not None and self.attack.adapts
+
+    def samples(self, trial: Trial) -> Sequence[Batch]:
+        """What a trial is run on: where attacks look at the faulty model, samples of its own."""
+        if self.attack is None or not self.attack.adapts:
+            return self.golden(trial.split).first(trial.images).batches
         clean = self.clean(trial.split).first(trial.images)
-        batches = attack.anew(self.workload, clean.batches, trial.faults, self.device)
+        return self.attack.anew(self.workload, clean.batches, trial.faults, self.device)
+
+    def _adapted(self, trial: Trial) -> tuple[Golden, list[Any]]:
+        """The golden run and the outputs on images that were attacked with the faults armed."""
+        batches = self.samples(trial)
         golden = golden_run(self.workload, batches, WholePass(self.workload, self.device))
         runner = Runner(self.workload, golden, self.device, self._when)
         return golden, runner.outputs(trial.faults)
