@@ -10,7 +10,7 @@ from typing import Any
 
 from faultsim.campaign.lines import Line
 from faultsim.run.trial import DIAGNOSIS, DIRECTIONS
-from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
+from faultsim.stats import Estimate, bounded_mean, clopper_pearson, image_rate
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
 INTERPLAY = ("faults_alone", "excess")
@@ -106,11 +106,12 @@ def _summary(
     estimates = {
         name: image_rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES
     }
-    estimates["any_sdc"] = wilson(sum(o.sdc > 0 for o in outcomes), count)
-    estimates["any_due"] = wilson(sum(o.due > 0 for o in outcomes), count)
+    estimates["any_sdc"] = clopper_pearson(sum(o.sdc > 0 for o in outcomes), count)
+    estimates["any_due"] = clopper_pearson(sum(o.due > 0 for o in outcomes), count)
     told = [o.score("acc" if objective is None else objective) for o in outcomes]
     scores = [score for score in told if math.isfinite(score)] or [0.0]
-    estimates["accuracy"] = bootstrap_mean(scores)
+    bounds = (0.0, 1.0) if not objective else None
+    estimates["accuracy"] = _mean(scores, bounds)
     if objective is None:
         estimates |= _diagnosis(outcomes) | _interplay(outcomes, attack_loss)
     else:
@@ -136,6 +137,13 @@ def _summary(
     )
 
 
+def _mean(values: list[float], bounds: tuple[float, float] | None) -> Estimate:
+    """No interval holds the mean of what may be arbitrarily large, and rarely is."""
+    if bounds is not None:
+        return bounded_mean(values, *bounds)
+    return Estimate(sum(values) / len(values), None, None, len(values), "of unknown range")
+
+
 def _under(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     found = {name.removeprefix(prefix): e for name, e in estimates.items() if name[:2] == prefix}
     return found
@@ -153,7 +161,7 @@ def _metrics(outcomes: list[Line]) -> dict[str, Estimate]:
     for name in outcomes[0].metrics or ():
         values = [v for o in outcomes if (v := o.figure(name)) is not None]
         if len(values) == len(outcomes) and all(map(math.isfinite, values)):
-            found[METRIC + name] = bootstrap_mean(values)
+            found[METRIC + name] = _mean(values, None)
     return found
 
 
@@ -169,8 +177,8 @@ def _interplay(outcomes: list[Line], attack_loss: float) -> dict[str, Estimate]:
         return {}
     excess = [f - o.score("acc") - attack_loss for f, o in zip(alone, outcomes, strict=True)]
     return {
-        "faults_alone": bootstrap_mean(alone),
-        "excess": bootstrap_mean(excess),
+        "faults_alone": bounded_mean(alone),
+        "excess": bounded_mean(excess, -1 - attack_loss, 1 - attack_loss),
     }
 
 
@@ -183,5 +191,5 @@ def _diagnosis(outcomes: list[Line]) -> dict[str, Estimate]:
         values = [o.figure(name) for o in outcomes]
         defined = [value for value in values if value is not None]
         if len(defined) == len(values):
-            found[name] = image_rate(defined, images) if counts else bootstrap_mean(defined)
+            found[name] = image_rate(defined, images) if counts else bounded_mean(defined)
     return found

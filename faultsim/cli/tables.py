@@ -72,7 +72,7 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
         show_cells(console, "\nDiagnosis", result.cells, columns, result.directions)
     console.print(
         "Searched on validation images, without sampling error; at random: mean over trials, "
-        "95 % bootstrap interval unless all agree."
+        "95 % interval."
     )
 
 
@@ -173,9 +173,7 @@ def _values(cell: CellSummary) -> dict[str, str]:
 
 def _share(estimate: Estimate) -> str:
     """No blank within the interval, so that a narrow table breaks before it."""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2%}"
-    return f"{estimate.value:.2%} [{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%]"
+    return str(estimate)
 
 
 def _footnote(cells: Sequence[CellSummary]) -> str:

@@ -77,6 +77,11 @@ class RecordedCampaign:
         """Whether its trials are a sample, of which intervals can be given."""
         return self.mode != "exhaustive"
 
+    @property
+    def most(self) -> float:
+        """What a trial can take at most of the golden accuracy: all of it."""
+        return float(self.golden["acc"])
+
     @cached_property
     def cells(self) -> list[CellSummary]:
         """Rates of each condition, computed from the journal, ended or not."""

@@ -15,7 +15,7 @@ from faultsim import CampaignConfig
 from faultsim.campaign.lines import Line
 from faultsim.campaign.summary import summarise
 from faultsim.report import write_report
-from faultsim.stats import wilson
+from faultsim.stats import clopper_pearson
 
 IMAGES, GOLDEN = 10, 0.9
 OUTCOME = (
@@ -86,7 +86,7 @@ def make_perturbation(directory: Path, rows: Sequence[dict[str, Any]], **config:
 
     def measured(row: dict[str, Any]) -> dict[str, Any]:
         what = {key: row[key] for key in ("kind", "parameters") if key in row}
-        estimate = wilson(row["hundredths"], 100).to_json()
+        estimate = clopper_pearson(row["hundredths"], 100).to_json()
         setting = f"{row['kind']}:{row['parameters']}" if what else "clean"
         figures = {"accuracy": estimate, "auc": row.get("auc")}
         return {"setting": setting, **what, "n": 100, **figures}

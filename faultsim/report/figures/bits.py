@@ -60,7 +60,7 @@ def _rows(run: RecordedCampaign) -> list[Row]:
     rows: list[Row] = []
     for (dtype, bit, field), flips in sorted(groups.items()):
         common = {**run.names, "dtype": dtype, "bit": bit, "field": field}
-        drop = mean([flip.drop for flip in flips], sampled=run.sampled)
+        drop = mean([flip.drop for flip in flips], sampled=run.sampled, most=run.most)
         rows.append({**common, "measure": "accuracy drop", **drop})
         rows.append({**common, "measure": "SDC", **estimate(_sdc(flips, run.sampled))})
     return rows

@@ -32,7 +32,9 @@ def _rows(run: RecordedCampaign) -> list[Row]:
         for key in (("component", trial.component), ("position", trial.position)):
             drops.setdefault(key, []).append(trial.drop)
     return [
-        run.names | {"grouping": grouping, "part": part} | mean(values, sampled=run.sampled)
+        run.names
+        | {"grouping": grouping, "part": part}
+        | mean(values, sampled=run.sampled, most=run.most)
         for (grouping, part), values in drops.items()
     ]
 

@@ -52,7 +52,11 @@ def _rows(run: RecordedCampaign) -> list[Row]:
     struck = {layer for layer, _ in drops}
     return [
         {"run": run.label, "target": run.config["target"], "layer": layer, "field": field}
-        | (mean(drops[layer, field], sampled=run.sampled) if (layer, field) in drops else NEVER)
+        | (
+            mean(drops[layer, field], sampled=run.sampled, most=run.most)
+            if (layer, field) in drops
+            else NEVER
+        )
         for layer in run.layers
         if layer in struck
         for field in FIELDS
