@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,11 @@ from faultsim.faults import OPS, FaultSet, Site
 from faultsim.faults.columns import whole_column
 from faultsim.faults.numbers import whole
 from faultsim.formats import BitSpec
+from faultsim.kinds import KINDS, Kind
 from faultsim.ops import sample_bit_errors, sample_uniform
+from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
-from faultsim.targets.tensors import weights_of
 
-TARGETS = ("weights", "activations", "states")
 BIT_OPS = OPS[:3]
 """Operators that need no operand, so that a bit alone is a fault."""
 
@@ -81,44 +81,19 @@ class FaultSpace:
         """
         if not isinstance(model, nn.Module):
             raise FaultError(f"the model must be an nn.Module, not {shown(model)}")
-        if not isinstance(targets, Iterable):
-            raise FaultError(f"unknown target {shown(targets)}: use one of {', '.join(TARGETS)}")
-        targets = (targets,) if isinstance(targets, str) else tuple(targets)
         self.skipped: dict[str, str] = {}
         self.whole: dict[str, str] = {}
         sites: list[Site] = []
-        for target in targets:
-            if target == "weights":
-                sites += self._weight_sites(model, integers)
-            elif target == "activations":
-                from faultsim.targets.activations import activation_sites
-
-                found, skipped, whole = activation_sites(model, inputs, run)
-                sites += found
-                self.skipped |= skipped
-                self.whole |= whole
-            elif target == "states":
-                from faultsim.targets.states import state_sites
-
-                found, whole = state_sites(model, inputs, run)
-                sites += found
-                self.whole |= whole
-            else:
-                raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
-        if not sites and targets == ("states",):
-            raise FaultError("the model has no hidden states: none of its modules is SelectiveScan")
+        kinds = _kinds(targets)
+        for kind in kinds:
+            found = find_sites(kind, model, inputs, run, integers=integers)
+            sites += found.sites
+            self.skipped |= found.skipped
+            self.whole |= found.whole
         if not sites:
-            raise FaultError(self._nothing(targets))
+            raise FaultError(self._nothing(kinds))
         kept, self.skipped = matching(sites, self.skipped, include, exclude)
         self._set(kept, [self._select(site, bits) for site in kept])
-
-    def _weight_sites(self, model: nn.Module, integers: bool) -> list[Site]:
-        words, skipped = weights_of(model, integers=integers)
-        self.skipped |= skipped
-        return [
-            Site(name, "weights", str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-            for name, tensor in words.items()
-        ]
 
     def _nothing(self, targets: Sequence[str]) -> str:
         what = " and ".join(targets)
@@ -126,7 +101,8 @@ class FaultSpace:
             return f"the fault space is empty: none of the {what} can be struck: " + said_of(
                 self.skipped
             )
-        return f"the fault space is empty: the model has no {what}"
+        usual = f"the fault space is empty: the model has no {what}"
+        return WITHOUT.get(what, usual)
 
     def _select(self, site: Site, bits: BitSpec) -> tuple[int, ...]:
         fmt = site.format
@@ -296,6 +272,17 @@ class FaultSpace:
         """
         positions = sample_bit_errors(len(self), rate, seed=seed, trial=trial)
         return self._located(positions.numpy(), op)
+
+
+def _kinds(targets: Sequence[str] | str) -> tuple[Kind, ...]:
+    if not isinstance(targets, Iterable):
+        raise FaultError(f"unknown target {shown(targets)}: use one of {', '.join(KINDS)}")
+    kinds = (targets,) if isinstance(targets, str) else tuple(targets)
+    for kind in kinds:
+        if kind not in KINDS:
+            known = f"{', '.join(KINDS)}{did_you_mean(kind, KINDS)}"
+            raise FaultError(f"unknown target {shown(kind)}: use one of {known}")
+    return cast("tuple[Kind, ...]", kinds)
 
 
 def _allocate(n: int, sizes: list[int]) -> list[int]:

@@ -15,10 +15,11 @@ from faultsim.campaign.lines import OutcomeRecord
 from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
-from faultsim.files import Count, Record, read_json
+from faultsim.files import Count, Number, Record, read_json
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
 from faultsim.space import FaultSpace
+from faultsim.workload.task import Task, ranges_of
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 MANIFEST = "manifest.json"
@@ -59,6 +60,8 @@ class Manifest(Record):
         versions: Of faultsim and what it stands on.
         clean: The golden run on the images as they are, where others are perturbed.
         planned: How many trials there are to be, or at most; None where it was not recorded.
+        objective: Of a task that is no classification, the figure that counts; "" for none.
+        ranges: Least and greatest possible value of the figures of such a task that have them.
     """
 
     config: dict[str, Any]
@@ -70,6 +73,8 @@ class Manifest(Record):
     live: list[str] = field(default_factory=list)
     clean: OutcomeRecord | None = None
     planned: Count | None = None
+    objective: str | None = None
+    ranges: dict[str, tuple[Number, Number]] = field(default_factory=dict)
 
     @property
     def settings(self) -> CampaignConfig:
@@ -184,6 +189,12 @@ def manifest_of(
         },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
+        **({} if golden.of_images else _judged(experiment.workload.task)),
         "planned": planned,
         "versions": versions(),
     }
+
+
+def _judged(task: Task) -> dict[str, Any]:
+    ranges = {name: list(ends) for name, ends in ranges_of(task).items()}
+    return {"objective": task.objective, **({"ranges": ranges} if ranges else {})}

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from faultsim.config import CampaignConfig, Evaluation, Subject
+from faultsim.config import AnySubject, CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError, FaultError
+from faultsim.kinds import KINDS
 from faultsim.models import load_model
+from faultsim.models.checkpoint import load_checkpoint
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
-from faultsim.space import TARGETS, FaultSpace
+from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
+from faultsim.workload.loading import load_workload
+
+OFFERED = ("data_root", "size", "batch_size")
+"""Settings that the factory of a workload may ask for, by the names of its parameters."""
 
 LIVE = "data"
 """Name of data that were given as objects without one."""
@@ -44,7 +51,16 @@ def _model(config: Subject, data: Dataset) -> nn.Module:
     )
 
 
-def make_workload(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
+def make_workload(config: AnySubject, model: nn.Module | None = None, data: Any = None) -> Workload:
+    """The workload that the settings name, or else what :func:`make_classifier` makes."""
+    if config.workload is None:
+        return make_classifier(config, model, data)
+    if model is not None or data is not None:
+        raise ConfigError("the workload of the settings has its own model and data")
+    return _from_factory(config, config.workload)
+
+
+def make_classifier(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
     """A classifier and its data, each given or as the settings name it.
 
     Args:
@@ -63,6 +79,15 @@ def make_workload(config: Subject, model: nn.Module | None = None, data: Any = N
     return ImageWorkload(_model(config, known), known)
 
 
+def _from_factory(config: AnySubject, path: str) -> Workload:
+    """A workload, whose model is given the checkpoint of the settings."""
+    options = {name: getattr(config, name) for name in OFFERED if hasattr(config, name)}
+    workload = load_workload(path, options)
+    if config.checkpoint is not None:
+        load_checkpoint(workload.model, Path(config.checkpoint))
+    return workload
+
+
 def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
     """The workload of a campaign or an evaluation, on its device.
 
@@ -77,6 +102,7 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
+        when=config.when if isinstance(config, CampaignConfig) else "after",
     )
 
 
@@ -85,7 +111,7 @@ def _attack(config: Evaluation, workload: Workload) -> Attack | None:
         return None
     side = images_of(workload).test.images.shape[-1]
     perturbation = Perturbation.parse(config.perturb, side)
-    return Attack(perturbation, config.seed, config.attack_model == "faulty")
+    return Attack(perturbation, config.seed, config.attack_model == "faulty", config.when)
 
 
 def images_of(workload: Workload) -> Dataset:
@@ -121,4 +147,4 @@ def _seen_targets(model: nn.Module) -> tuple[str, ...]:
         check_open(model)
     except FaultError:
         return ("weights",)
-    return TARGETS
+    return KINDS

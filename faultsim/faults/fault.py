@@ -21,9 +21,8 @@ from faultsim.faults.numbers import (
     whole,
 )
 from faultsim.formats import BitSpec, Format, bits_of, format_of, signed
+from faultsim.kinds import KINDS
 from faultsim.ops.words import OPS
-
-KINDS = ("weights", "activations", "states")
 
 
 @dataclass(frozen=True)

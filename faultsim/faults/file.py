@@ -20,12 +20,12 @@ from faultsim.errors import FaultError, FormatError, shown
 from faultsim.faults.fault import Fault, Site
 from faultsim.files import Record, Whole, decode
 from faultsim.formats import mask_of, signed
+from faultsim.kinds import Kind
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
 serves the wrapped one, and the other way round."""
 
-Kind = Literal["weights", "activations", "states"]
 Op = Literal["flip", "stuck-at-0", "stuck-at-1", "replace"]
 
 

@@ -21,7 +21,7 @@ from faultsim.stats.estimate import CONFIDENCE, Estimate
 from faultsim.stats.tail import Floats, positive
 
 MOST = 2000  # distinct values; of more, neighbours are joined: it moves bounds by less than 1/n
-ROUNDING = 1e-9  # that arithmetic may leave outside the range
+ROUNDING = 1e-6  # that arithmetic may leave outside the range
 SMALLEST = 1e-12
 
 

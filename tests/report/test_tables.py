@@ -29,7 +29,7 @@ def rows(module, *directories, **wanted):
 def test_outcome_shares_and_their_intervals(layer_wise):
     found = rows(outcomes, layer_wise, condition="head, 1 flip")
     assert {row["measure"]: row["value"] for row in found} == {
-        "due": 0.25, "sdc": 0.2, "benign": 0.55, "masked": 0,
+        "due": 0.25, "sdc": 0.2, "benign": 0.55, "masked": 0, "any_sdc": 0.5, "any_due": 0.5,
     }  # fmt: skip
     due = next(row for row in found if row["measure"] == "due")
     expected = image_rate([5, 0], [10, 10])

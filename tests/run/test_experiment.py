@@ -185,13 +185,15 @@ def test_the_directions_of_sdc_add_up_and_swap_with_the_positive_class(positive,
 
 def test_a_missed_disease_and_a_detected_error_both_lower_sensitivity():
     outcome = diagnosis({1: [3.0, 2.0], 3: [torch.nan, 0.0]}, positive=1)
-    assert (*outcome.events.values(), outcome.due) == (1, 0, 1)
+    events = outcome.events
+    assert (events["missed"], events["false_alarms"], outcome.due) == (1, 0, 1)
     assert (outcome.sensitivity, outcome.specificity) == (0.0, 1.0)
 
 
 def test_lines_without_a_diagnosis_are_read():
     line = outcome_of({}).to_json()
     assert "sensitivity" not in line
+    del line["events"]  # as earlier journals are
     assert Outcome.from_json(line).events == {}
 
 

@@ -15,13 +15,16 @@ from faultsim.report.figures import (
     bits,
     components,
     diagnosis,
+    distribution,
     error_rates,
+    events,
     flips,
     heatmap,
     interplay,
     layers,
     outcomes,
     perturbation,
+    scores,
 )
 from faultsim.report.sources import Sources
 from faultsim.report.style import Styles
@@ -29,7 +32,10 @@ from faultsim.report.table import Table
 
 
 class FigureModule(Protocol):
-    """What a module under ``report/figures/`` offers."""
+    """What a module under ``report/figures/`` offers.
+
+    Title and caption may name what the runs are measured by (:mod:`faultsim.report.measures`).
+    """
 
     NAME: str
     TITLE: str
@@ -44,7 +50,10 @@ class FigureModule(Protocol):
 
 FIGURES: Sequence[FigureModule] = (
     outcomes,
+    events,
     diagnosis,
+    scores,
+    distribution,
     flips,
     error_rates,
     heatmap,
