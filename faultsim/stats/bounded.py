@@ -121,4 +121,8 @@ def _least(hits: Floats, sizes: Floats, counts: Floats, tail: float) -> float:
         return float(ndtri(share)) - wanted
 
     ratio = float(hits @ counts / (sizes @ counts))
-    return float(brentq(excess, SMALLEST * ratio, ratio, xtol=SMALLEST * ratio, rtol=1e-9))
+    starts = (ratio * share for share in (SMALLEST, 1e-9, 1e-6, 1e-3, 0.1))
+    start = next((one for one in starts if excess(one) < 0), None)
+    if start is None or excess(ratio) <= 0:
+        return 0.0  # too far out for the integral: the end of the range always holds
+    return float(brentq(excess, start, ratio, xtol=SMALLEST * ratio, rtol=1e-9))
