@@ -34,6 +34,7 @@ from faultsim.schedule import SCHEDULES, Context, Plan, Trials
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
 from faultsim.workload import Workload
+from faultsim.workload.task import ranges_of
 
 CHOSEN = "given"
 """Stands for the fault file in the record of a campaign whose trials were given."""
@@ -219,6 +220,7 @@ def _result(
         sampled=config.mode != "exhaustive",
         attack_loss=clean.acc - golden.acc if clean else 0.0,
         objective=objective.name,
+        ranges=ranges_of(workload.task),
     )
     flips = {
         curve: [str(fault) for fault in faults.describe(workload.model)]

@@ -127,12 +127,20 @@ class RecordedCampaign:
         """Whether its trials are a sample, of which intervals can be given."""
         return self.mode != "exhaustive"
 
+    @property
+    def most(self) -> float:
+        """The greatest harm that a trial can do: to take all accuracy, or corrupt all samples."""
+        return self.golden.acc if self.objective.name is None else 1.0
+
     @cached_property
     def cells(self) -> list[CellSummary]:
         """Rates of each condition, computed from the journal, ended or not."""
         loss = self.clean.acc - self.golden.acc if self.clean else 0.0
         objective = self.objective.name
-        return summarise(self.lines, sampled=self.sampled, attack_loss=loss, objective=objective)
+        ranges = self.manifest.get("ranges")
+        return summarise(
+            self.lines, sampled=self.sampled, attack_loss=loss, objective=objective, ranges=ranges
+        )
 
     @cached_property
     def layers(self) -> list[str]:

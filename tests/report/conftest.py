@@ -15,7 +15,7 @@ from faultsim import CampaignConfig
 from faultsim.campaign.lines import Line
 from faultsim.campaign.summary import summarise
 from faultsim.report import write_report
-from faultsim.stats import wilson
+from faultsim.stats import clopper_pearson
 
 IMAGES, GOLDEN = 10, 0.9
 OUTCOME = (
@@ -86,7 +86,7 @@ def make_perturbation(directory: Path, rows: Sequence[dict[str, Any]], **config:
 
     def measured(row: dict[str, Any]) -> dict[str, Any]:
         what = {key: row[key] for key in ("kind", "parameters") if key in row}
-        estimate = wilson(row["hundredths"], 100).to_json()
+        estimate = clopper_pearson(row["hundredths"], 100).to_json()
         setting = f"{row['kind']}:{row['parameters']}" if what else "clean"
         figures = {"accuracy": estimate, "auc": row.get("auc")}
         return {"setting": setting, **what, "n": 100, **figures}
@@ -114,6 +114,9 @@ def task_line(
     return line | {"events": {"late": late}, "metrics": {"closeness": closeness}}
 
 
+RANGES = {"closeness": [-10, 0]}
+
+
 def make_task_campaign(
     directory: Path, lines: Sequence[dict[str, Any]], objective: str = "closeness", **known: Any
 ) -> Path:
@@ -126,7 +129,7 @@ def make_task_campaign(
     manifest["golden"] = {name: value for name, value in golden.items() if name not in heads}
     samples = {"test": IMAGES, "val": 0}
     data = {"name": directory.name, "digest": "bb" * 32, "task": "Timing", "samples": samples}
-    path.write_text(json.dumps(manifest | {"objective": objective, "data": data}))
+    path.write_text(json.dumps(manifest | {"objective": objective, "ranges": RANGES, "data": data}))
     return directory
 
 

@@ -53,7 +53,7 @@ def test_every_figure_is_there_with_caption_data_and_description(whole):
         assert svg["role"] == "img"
         assert svg["aria-label"]
     assert text.count("<b>Figure") == text.count("<summary>Data of figure") == len(names)
-    assert "n = 1 to 2. 95 % intervals: bootstrap over trials" in parsed.text
+    assert "n = 1 to 2. 95 % intervals: bound, all trials alike" in parsed.text
     assert "2 fault-injection campaigns, 11 trials, 1 perturbation run" in parsed.text
 
 

@@ -25,7 +25,7 @@ from faultsim.report.figures import (
 )
 from faultsim.report.render import draw_figures
 from faultsim.report.sources import read_sources
-from faultsim.stats import bootstrap_mean, image_rate, wilson
+from faultsim.stats import bounded_mean, clopper_pearson, image_rate
 
 WORDS = re.compile(r"accura|image|predict|AUC|classif", re.IGNORECASE)
 
@@ -74,7 +74,7 @@ def test_every_event_has_its_rate_and_interval(timing):
 
 def test_scores_are_means_of_finite_trials_beside_the_golden_one(timing):
     (row,) = rows(scores, timing)
-    expected = bootstrap_mean([-1.0, -1.5, -3.0])
+    expected = bounded_mean([-1.0, -1.5, -3.0], -10, 0)
     assert (row["measure"], row["golden"], row["n"]) == ("closeness", -1.0, 3)
     assert (row["value"], row["low"], row["high"]) == (expected.value, expected.low, expected.high)
 
@@ -85,7 +85,7 @@ def test_one_condition_shows_how_many_trials_did_how_much_harm(timing):
         return {row["at_least"]: (row["value"], row["low"], row["high"]) for row in found}
 
     def share(trials):
-        found = wilson(trials, 4)
+        found = clopper_pearson(trials, 4)
         return found.value, found.low, found.high
 
     assert curve("harmed") == {0.2: share(2), 0.6: share(1)}
