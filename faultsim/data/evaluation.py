@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,6 @@ from faultsim.workload import metrics
 RESAMPLES = 1000
 BOOTSTRAP = "bootstrap over images"
 
-Array = npt.NDArray[np.floating[Any] | np.integer[Any]]
 Figures = dict[str, Estimate | None]
 """Estimates by name; None where one is undefined."""
 
@@ -135,8 +133,7 @@ class Predictions:
         probabilities = metrics.probabilities(self.logits, self.labels.ndim == 2)
         scores, truth = metrics.one_against_rest(probabilities, self.labels)
         rows = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
-        with np.errstate(invalid="ignore"):
-            return np.array([_mean_area(scores[r], truth[r]) for r in rows])
+        return np.array([metrics.areas(scores[r], truth[r]).mean() for r in rows])
 
     def _interval(self, value: float, drawn: npt.NDArray[np.float64]) -> Estimate:
         """The percentile bootstrap; resamples that lack a class are left out."""
@@ -158,17 +155,3 @@ def _share(right: torch.Tensor) -> Estimate | None:
 
 def _auc(logits: torch.Tensor, labels: torch.Tensor) -> float | None:
     return metrics.auc(metrics.probabilities(logits, labels.ndim == 2), labels)
-
-
-def _mean_area(scores: Array, truth: Array) -> float:
-    """The AUC by ranks (Mann and Whitney, 1947), a hundred times as fast as scikit-learn's.
-
-    Args:
-        scores: (n, columns).
-        truth: (n, columns) of 0 and 1; a column of one value makes the result NaN.
-    """
-    from scipy.stats import rankdata
-
-    positives = truth.sum(axis=0)
-    excess = (rankdata(scores, axis=0) * truth).sum(axis=0) - positives * (positives + 1) / 2
-    return float((excess / (positives * (len(truth) - positives))).mean())
