@@ -12,7 +12,7 @@ from faultsim.run.golden import Golden
 from faultsim.run.trial import Outcome
 from faultsim.workload import Batch, Task
 from faultsim.workload.failures import cause
-from faultsim.workload.outputs import compare, nothing_like
+from faultsim.workload.outputs import compare, identical, nothing_like
 from faultsim.workload.task import name_of
 
 SDC = "sdc"
@@ -36,7 +36,7 @@ class _Judged(NamedTuple):
 def judge(
     task: Task, golden: Golden, outputs: Sequence[Any], *, searching: bool = False
 ) -> Outcome:
-    """Classifies every sample of a trial.
+    """Classifies every sample of a trial; one that changed no bit of its outputs is judged once.
 
     Args:
         task: Says what an output means.
@@ -47,6 +47,14 @@ def judge(
     Raises:
         ConfigError: The task fails.
     """
+    if not all(map(identical, golden.outputs, outputs)):
+        return _judgement(task, golden, outputs, searching)
+    if searching not in golden.unharmed:
+        golden.unharmed[searching] = _judgement(task, golden, golden.outputs, searching)
+    return golden.unharmed[searching]
+
+
+def _judgement(task: Task, golden: Golden, outputs: Sequence[Any], searching: bool) -> Outcome:
     batches = zip(golden.batches, golden.outputs, outputs, strict=True)
     judged = [_judged(task, batch, was, now) for batch, was, now in batches]
     due, same = (torch.cat(parts) for parts in ([j.due for j in judged], [j.same for j in judged]))
