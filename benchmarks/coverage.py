@@ -202,8 +202,8 @@ def page(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Coverage of the intervals", "",
         "Made by `python benchmarks/coverage.py`. Share of simulated samples, in percent, whose "
-        "interval holds the truth, its median width in percentage points, and the same of what was used before "
-        "(Wilson for shares of trials, Student's t for the others).", "",
+        "interval holds the truth, its median width in percentage points, and the same of what was "
+        "used before (Wilson for shares of trials, Student's t for the others).", "",
         f"{len(rows)} rows of {REPETITIONS:,} repetitions; "
         + (f"**{len(failed)} cover** less" if failed else "none covers less")
         + " than promised minus twice the simulation's own error.", "",

@@ -19,10 +19,12 @@ from faultsim.models.checkpoint import load_checkpoint
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
+from faultsim.run.steps import common_steps
 from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 from faultsim.workload.loading import load_workload
+from faultsim.workload.workload import REPORTED, SEARCHED
 
 OFFERED = ("data_root", "size", "batch_size")
 """Settings that the factory of a workload may ask for, by the names of its parameters."""
@@ -129,7 +131,7 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
     everything = config.mode == "from-file"
     targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
-    return FaultSpace(
+    space = FaultSpace(
         experiment.workload.model,
         targets,
         "all" if everything else config.bits,
@@ -139,6 +141,9 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         run=experiment.workload.run,
         integers=everything or config.integers,
     )
+    splits = (REPORTED, SEARCHED) if config.mode == "worst-case" else (REPORTED,)
+    batches = [batch for split in splits for batch in experiment.batches(split)]
+    return common_steps(experiment.workload, batches, space, experiment.device)
 
 
 def _seen_targets(model: nn.Module) -> tuple[str, ...]:

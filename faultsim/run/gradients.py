@@ -17,6 +17,7 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.targets.activations import OutputHooks
 from faultsim.targets.passes import PassHooks
+from faultsim.targets.steps import key_of
 from faultsim.workload import Batch, Task, Workload
 from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.task import name_of
@@ -60,6 +61,9 @@ class Gradients:
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """Every module output that the loss depends on, by site, with its gradient.
 
+        Those of a later pass of the same run have the names of
+        :func:`faultsim.targets.steps.key_of`.
+
         Args:
             faults: Armed meanwhile.
             watch: Called once they are armed, to see what else modules are given; what it returns
@@ -71,11 +75,13 @@ class Gradients:
 
         def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
             if tensor.requires_grad:  # a module may change it in place later
-                outputs[name], edges[name] = tensor.detach().clone(), get_gradient_edge(tensor)
+                key = key_of(name, seen.step)
+                outputs[key], edges[key] = tensor.detach().clone(), get_gradient_edge(tensor)
             return tensor
 
         with _differentiable(leaves), self._armed(faults):
-            hooks: list[PassHooks] = [OutputHooks(model, visit, when=self._when)]
+            seen = OutputHooks(model, visit, when=self._when)
+            hooks: list[PassHooks] = [seen]
             hooks += [] if watch is None else [watch(model)]
             try:
                 for hook in hooks:

@@ -101,8 +101,8 @@ class CapturedTrials:
         kinds = {site.kind for site in faults.sites}
         if len(part) > WEIGHT_SLOTS or not kinds <= {"weights", "activations"}:
             return None
-        if not all(map(self._knows, part.sites)):
-            return None
+        if any(site.steps for site in faults.sites) or not all(map(self._knows, part.sites)):
+            return None  # a graph strikes at every pass
         table: Table = part.table.copy()
         positions = np.array([self._weights[site.name][0] for site in part.sites], dtype=np.int64)
         table[0] = positions[table[0]]
