@@ -7,4 +7,7 @@ from typing import Literal, get_args
 Kind = Literal["weights", "activations", "states"]
 """Parameters and buffers; outputs of modules; hidden states of selective scans."""
 
+When = Literal["after", "before"]
+"""Whether a fault strikes after the user's own hooks of a module, or before."""
+
 KINDS: tuple[str, ...] = get_args(Kind)

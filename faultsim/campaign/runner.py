@@ -17,6 +17,7 @@ from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.objective import ACCURACY, Objective
+from faultsim.campaign.observed import observing
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
@@ -27,11 +28,13 @@ from faultsim.faults import FaultSet
 from faultsim.models.onnx import SUFFIX
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
+from faultsim.run.observations import TrialObserver
 from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule import SCHEDULES, Context, Plan, Trials
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
 from faultsim.workload import Workload
+from faultsim.workload.task import ranges_of
 
 CHOSEN = "given"
 """Stands for the fault file in the record of a campaign whose trials were given."""
@@ -148,7 +151,13 @@ def _campaign(
     manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total)
     name = directory_name(config, experiment.workload, live)
     directory = Path(config.out) if config.out else fresh_directory(name)
-    with Journal(directory, manifest, resume=config.resume) as journal:
+    observer = TrialObserver(experiment) if config.observe else None
+    if observer is not None:
+        manifest["observed"] = observer.samples
+    with (
+        Journal(directory, manifest, resume=config.resume) as journal,
+        observing(journal, observer) as observe,
+    ):
         start = Progress(
             directory,
             golden,
@@ -165,6 +174,7 @@ def _campaign(
         worst: dict[str, FaultSet] = {}
         for line, trial, outcome in _run(plan.trials, experiment, journal, config.seed):
             lines.append(line)
+            observe(line.trial, trial)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
             so_far = replace(start, done=len(lines), lost=experiment.lost)
@@ -210,6 +220,7 @@ def _result(
         sampled=config.mode != "exhaustive",
         attack_loss=clean.acc - golden.acc if clean else 0.0,
         objective=objective.name,
+        ranges=ranges_of(workload.task),
     )
     flips = {
         curve: [str(fault) for fault in faults.describe(workload.model)]

@@ -102,6 +102,7 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
+        when=config.when if isinstance(config, CampaignConfig) else "after",
     )
 
 
@@ -110,7 +111,7 @@ def _attack(config: Evaluation, workload: Workload) -> Attack | None:
         return None
     side = images_of(workload).test.images.shape[-1]
     perturbation = Perturbation.parse(config.perturb, side)
-    return Attack(perturbation, config.seed, config.attack_model == "faulty")
+    return Attack(perturbation, config.seed, config.attack_model == "faulty", config.when)
 
 
 def images_of(workload: Workload) -> Dataset:

@@ -16,6 +16,7 @@ from faultsim.stats import Estimate
 
 MOST_ROWS = 40
 LABEL = 14  # characters of a long name that stay on one line; rich adds the padding
+BY_TRIAL = {"any_sdc": "trials with SDC", "any_due": "trials with DUE"}
 INTERVAL = 11  # the same of "[12.3–100.0%]"
 
 
@@ -80,7 +81,7 @@ def _show_worst(console: Console, result: CampaignResult) -> None:
         show_cells(console, "\nDiagnosis", result.cells, columns, result.directions)
     console.print(
         f"Searched on validation {result.objective.unit}, without sampling error; at random: mean "
-        "over trials, 95 % bootstrap interval unless all agree."
+        "over trials, 95 % interval."
     )
 
 
@@ -122,6 +123,7 @@ def _show_outcomes(console: Console, config: CampaignConfig, result: CampaignRes
         second = "\nDiagnosis" if result.directions else f"\n{_heading(result.objective)}"
         for heading, columns in ((title, outcomes), (second, reached)):
             show_cells(console, heading, cells, columns, names)
+    show_cells(console, "\nBy trial", cells, tuple(BY_TRIAL), names)
     if len(cells) > MOST_ROWS:
         console.print(f"{len(cells) - MOST_ROWS} more cells are in summary.json.")
     for line in _footnotes(cells, result.objective):
@@ -196,7 +198,7 @@ def _table(
     """
     table = Table(title=title)
     labels = list(dict.fromkeys(label for cell in cells for label in cell.cell))
-    headings = {"sdc": "SDC", "due": "DUE", **names}
+    headings = {"sdc": "SDC", "due": "DUE", **BY_TRIAL, **names}
     for label in labels:
         longest = max(len(str(cell.cell.get(label, ""))) for cell in cells)
         table.add_column(label, overflow="fold", min_width=min(longest, LABEL) if whole else None)
@@ -224,6 +226,7 @@ def _widths(
 
 def _values(cell: CellSummary) -> dict[str, str]:
     shares = {**cell.rates, **cell.diagnosis, **cell.interplay}
+    shares |= {"any_sdc": cell.any_sdc, "any_due": cell.any_due}
     shares |= {EVENT + name: rate for name, rate in cell.events.items()}
     known = {name: _share(share) for name, share in shares.items()}
     objective = Objective(cell.objective)
@@ -244,14 +247,14 @@ def _text(estimate: Estimate, objective: Objective) -> str:
 
 def _share(estimate: Estimate) -> str:
     """No blank within the interval, so that a narrow table breaks before it."""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2%}"
-    return f"{estimate.value:.2%} [{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%]"
+    return str(estimate)
 
 
 def _footnotes(cells: Sequence[CellSummary], objective: Objective) -> list[str]:
     sampled = any(rate.low is not None for cell in cells for rate in cell.rates.values())
+    methods = {rate.method for cell in cells for rate in cell.rates.values()}
     intervals = "95 % intervals over trials" if sampled else "without sampling error"
+    intervals = "no interval of one trial" if methods == {"one trial"} else intervals
     title = escape(objective.title)
     found = [
         f"Share of {objective.unit} with each outcome, mean {title} and the lowest of a trial; "

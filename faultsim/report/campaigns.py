@@ -11,6 +11,7 @@ from typing import Any
 from faultsim.campaign.findings import Summary
 from faultsim.campaign.lines import Line
 from faultsim.campaign.objective import Objective
+from faultsim.campaign.observed import Observed
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.fault import Site
 from faultsim.formats import bits_of
@@ -37,6 +38,7 @@ class RecordedCampaign:
         label: What tells it from the others of its report.
         panel: Its data and model, where figures have a panel for each; empty where they do not.
         series: What tells it from the others of its panel.
+        observed: Where the errors of its trials travelled, if that was recorded.
     """
 
     directory: Path
@@ -46,6 +48,7 @@ class RecordedCampaign:
     label: str = ""
     panel: str = ""
     series: str = ""
+    observed: Sequence[Observed] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -115,16 +118,29 @@ class RecordedCampaign:
         return (line.sdc + line.due) / line.n
 
     @property
+    def observed_samples(self) -> Mapping[str, int]:
+        """By output that was observed, in the order of the pass, its number of samples."""
+        return self.manifest.get("observed") or {}
+
+    @property
     def sampled(self) -> bool:
         """Whether its trials are a sample, of which intervals can be given."""
         return self.mode != "exhaustive"
+
+    @property
+    def most(self) -> float:
+        """The greatest harm that a trial can do: to take all accuracy, or corrupt all samples."""
+        return self.golden.acc if self.objective.name is None else 1.0
 
     @cached_property
     def cells(self) -> list[CellSummary]:
         """Rates of each condition, computed from the journal, ended or not."""
         loss = self.clean.acc - self.golden.acc if self.clean else 0.0
         objective = self.objective.name
-        return summarise(self.lines, sampled=self.sampled, attack_loss=loss, objective=objective)
+        ranges = self.manifest.get("ranges")
+        return summarise(
+            self.lines, sampled=self.sampled, attack_loss=loss, objective=objective, ranges=ranges
+        )
 
     @cached_property
     def layers(self) -> list[str]:

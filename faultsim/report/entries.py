@@ -79,7 +79,10 @@ def _commands(run: RecordedCampaign | RecordedPerturbation) -> list[str]:
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
     facts = [(name.replace("_", " "), value) for name, value in manifest["config"].items()]
     facts += [
-        (f"{part} {key}", v) for part in ("model", "data") for key, v in manifest[part].items()
+        (f"{part} {key}", value)
+        for part in ("model", "data")
+        for key, value in manifest[part].items()
+        if value is not None
     ]
     space = manifest.get("space", {})
     facts += [(f"fault space, {key}", v) for key, v in space.items() if key != "sites"]

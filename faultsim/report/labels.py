@@ -85,28 +85,27 @@ def _by_settings(runs: Sequence[Run], but: str | None = None) -> list[str]:
 
 
 def model_and_data(run: Run) -> str:
-    """The names of the model and the data."""
+    """The names of the model and the data; of a workload that is not made of these, its own."""
     facts = _facts(run)
-    return str(facts["data"]) if _of_workload(run) else f"{facts['model']} on {facts['data']}"
+    return str(facts["data"]) if _is_workload(run) else f"{facts['model']} on {facts['data']}"
 
 
 def _facts(run: Run) -> dict[str, Any]:
     """The settings by which runs differ; of live objects and files what was recorded of them."""
     facts = dict(run.manifest["config"])
-    if _of_workload(run):
-        facts["model"] = None  # a workload has one name for model and data
-    elif "model" in run.manifest.get("live", ()):
+    if "model" in run.manifest.get("live", ()):
         facts["model"] = f"live model {run.manifest['model']['digest'][:6]}"
+    if _is_workload(run):
+        facts["model"] = None
     facts["data"] = run.manifest["data"]["name"]
     for incidental in ("threads", "device", "batch_size", "data_root", "trials", "flips", "limit"):
         facts[incidental] = facts.pop(incidental, None)  # the last resort
     return facts
 
 
-def _of_workload(run: Run) -> bool:
-    """Whether it was given a workload, as an object or by name."""
-    named = run.manifest["config"].get("workload")
-    return named is not None or "work" in run.manifest.get("live", ())
+def _is_workload(run: Run) -> bool:
+    named = run.manifest["config"].get("workload") is not None
+    return named or "work" in run.manifest.get("live", ())
 
 
 def _distinct(facts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> set[tuple[str, ...]]:

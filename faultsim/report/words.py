@@ -80,6 +80,8 @@ def settings(run: Run) -> str:
 def sampling(table: Table) -> str:
     """What n is in a figure, and how its intervals were made."""
     counts = sorted(n for n in table.values("n") if n)
+    if not counts:
+        return ""
     span = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
     rows = [row for row in table.rows if row["n"]]
     made = dict.fromkeys(row["interval"] for row in rows if row["low"] is not None)

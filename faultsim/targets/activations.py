@@ -13,6 +13,7 @@ from faultsim import trees
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import OPS, Site
 from faultsim.formats import FORMATS
+from faultsim.kinds import When
 from faultsim.ops import apply_
 from faultsim.ops.words import overlaps
 from faultsim.targets.closed import check_open
@@ -39,7 +40,13 @@ class OutputHooks(PassHooks):
         without: Sites that held no tensor.
     """
 
-    def __init__(self, model: nn.Module, visit: Visit, only: set[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        visit: Visit,
+        only: set[str] | None = None,
+        when: When = "after",
+    ) -> None:
         """Prepares the hooks; :meth:`register` places them.
 
         Args:
@@ -47,9 +54,11 @@ class OutputHooks(PassHooks):
             visit: Returns the tensor to hand on: the one given, or its replacement. The replacement
                 of a tensor that was changed in place is written into it, for its other holders.
             only: Names of the modules to hook; None for all.
+            when: Whether the other forward hooks of a module come first. The model's own output
+                is seen as its ``forward`` returns, always before the model's hooks.
         """
         super().__init__(model)
-        self._visit, self._only = visit, only
+        self._visit, self._only, self._first = visit, only, when == "before"
         self.ran: set[str] = set()
         self.without: set[str] = set()
         self._seen: Any = WeakTensorKeyDictionary()
@@ -64,7 +73,7 @@ class OutputHooks(PassHooks):
             wanted = self._only is None or name in self._only
             if name and wanted and not isinstance(module, torch.jit.ScriptModule):
                 self.before(module, self._before_hook(name))
-                self.after(module, self._after_hook(name))
+                self.after(module, self._after_hook(name), first=self._first)
 
     def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Runs a method; the model's own output is seen here, where no way leads past."""
@@ -280,7 +289,7 @@ class ActivationFaults(TransientFaults):
     kind = "activations"
 
     def _hooks_on(self, model: nn.Module) -> PassHooks:
-        return OutputHooks(model, self._visit, self._modules())
+        return OutputHooks(model, self._visit, self._modules(), self._when)
 
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._faults:

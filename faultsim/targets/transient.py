@@ -8,6 +8,7 @@ from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import FaultSet
+from faultsim.kinds import When
 from faultsim.targets.closed import check_not_compiled
 from faultsim.targets.passes import ROOT, PassHooks, with_those_above
 
@@ -24,12 +25,18 @@ class TransientFaults:
 
     kind: str
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: FaultSet, when: When = "after") -> None:
         """Looks the sites up; the model is as before.
+
+        Args:
+            model: The module struck.
+            faults: Of any kinds.
+            when: Whether they strike after the user's own hooks of a module, or before.
 
         Raises:
             FaultError: The model lacks a module that is struck, or its modules cannot be seen.
         """
+        self._when = when
         self._faults = {
             site.name: (site, part) for site, part in faults.by_site() if site.kind == self.kind
         }

@@ -24,6 +24,7 @@ from faultsim.report.figures import (
     layers,
     outcomes,
     perturbation,
+    propagation,
     scores,
 )
 from faultsim.report.sources import Sources
@@ -60,6 +61,7 @@ FIGURES: Sequence[FigureModule] = (
     layers,
     components,
     bits,
+    propagation,
     perturbation,
     interplay,
 )

@@ -66,7 +66,7 @@ def _rows(run: RecordedCampaign) -> list[Row]:
     rows: list[Row] = []
     for (dtype, bit, field), flips in sorted(groups.items()):
         common = {**run.names, "dtype": dtype, "bit": bit, "field": field}
-        harm = mean([flip.harm for flip in flips], sampled=run.sampled)
+        harm = mean([flip.harm for flip in flips], sampled=run.sampled, most=run.most)
         rows.append({**common, "measure": run.measure, **harm})
         rows.append({**common, "measure": "SDC", **estimate(_sdc(flips, run.sampled))})
     return rows

@@ -34,7 +34,9 @@ def _rows(run: RecordedCampaign) -> list[Row]:
             harms.setdefault(key, []).append(trial.harm)
     known = {**run.names, "measure": run.measure}
     return [
-        known | {"grouping": grouping, "part": part} | mean(values, sampled=run.sampled)
+        known
+        | {"grouping": grouping, "part": part}
+        | mean(values, sampled=run.sampled, most=run.most)
         for (grouping, part), values in harms.items()
     ]
 

@@ -13,7 +13,7 @@ from faultsim.report.campaigns import NAMES, RecordedCampaign
 from faultsim.report.sources import Sources
 from faultsim.report.style import Style, Styles, legend_above, new_figure, own_scale, percent_axis
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
-from faultsim.stats import Estimate, wilson
+from faultsim.stats import Estimate, clopper_pearson
 
 NAME = "distribution"
 TITLE = "Harm over the trials"
@@ -75,7 +75,7 @@ def _curve(
 
 def _share(run: RecordedCampaign, trials: int, n: int) -> Row:
     exact = Estimate(trials / n, None, None, n, "exhaustive")
-    return estimate(wilson(trials, n) if run.sampled else exact)
+    return estimate(clopper_pearson(trials, n) if run.sampled else exact)
 
 
 def draw(table: Table, styles: Styles) -> Figure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,10 +27,16 @@ ABREAST, HEIGHT = 3, 2.4  # panels, inches
 
 
 def table(sources: Sources) -> Table:
-    """A row for each campaign, curve and number of flips; a single one is no curve."""
+    """A row for each campaign, curve and number of flips; a panel of a single one is no curve."""
     columns = (*NAMES, "curve", "flips", "objective", "percent", "golden", *ESTIMATE)
     rows = [row for run in sources.campaigns for row in _rows(run)]
-    return Table(columns, rows if len(rows) > 1 else [])
+    dots = Counter(map(_place, rows))
+    return Table(columns, [row for row in rows if dots[_place(row)] > 1])
+
+
+def _place(row: Row) -> tuple[str, str]:
+    """The panel that a row is drawn in."""
+    return row["panel"], row["objective"]
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
@@ -54,7 +62,7 @@ def draw(table: Table, styles: Styles) -> Figure:
 
     There is a panel for each model and data, and each of their objectives.
     """
-    names = sorted({(row["panel"], row["objective"]) for row in table.rows})
+    names = sorted(set(map(_place, table.rows)))
     one = len(table.values("objective")) == 1
     columns = min(ABREAST, len(names))
     lines = -(-len(names) // columns)

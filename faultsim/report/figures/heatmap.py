@@ -54,7 +54,11 @@ def _rows(run: RecordedCampaign) -> list[Row]:
     known = {"run": run.label, "target": run.config["target"], "measure": run.measure}
     return [
         {**known, "layer": layer, "field": field}
-        | (mean(harms[layer, field], sampled=run.sampled) if (layer, field) in harms else NEVER)
+        | (
+            mean(harms[layer, field], sampled=run.sampled, most=run.most)
+            if (layer, field) in harms
+            else NEVER
+        )
         for layer in run.layers
         if layer in struck
         for field in FIELDS

@@ -38,7 +38,7 @@ def table(sources: Sources) -> Table:
                 "layer": layer,
                 "component": group[0].component,
                 "position": group[0].position,
-                **mean([trial.harm for trial in group], sampled=run.sampled),
+                **mean([trial.harm for trial in group], sampled=run.sampled, most=run.most),
             }
             for layer, group in trials.items()
         ]

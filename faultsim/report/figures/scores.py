@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ CAPTION = (
 )
 ABREAST = 3  # panels
 AWAY = "distance"
+CENTRED: Any = {"ha": "center", "va": "center", "fontsize": 7}
 
 
 def table(sources: Sources) -> Table:
@@ -82,8 +84,10 @@ def _away(row: Row) -> float:
 def _panel(axes: Axes, part: Table, lines: Lines, styles: Styles) -> None:
     found = {(row["run"], row["condition"]): row for row in part.rows}
     for y, line in enumerate(lines):
-        if line in found:
-            row = found[line]
+        row = found.get(line)
+        if row is not None and not math.isfinite(row["value"]):
+            axes.text(0.5, y, "never finite", transform=axes.get_yaxis_transform(), **CENTRED)
+        elif row is not None:
             axes.errorbar(
                 [row["value"]], [y], xerr=bars([row]), color=styles[row["run"]].colour,
                 fmt=styles[row["run"]].marker, markeredgewidth=0, elinewidth=0.9, capsize=1.5,

@@ -33,7 +33,7 @@ def condition(cell: Mapping[str, object]) -> str:
 
 def rows(run: RecordedCampaign, cell: CellSummary, measures: Sequence[str]) -> list[Row]:
     """A row for each measure that the cell has."""
-    known = {**cell.rates, **cell.diagnosis}
+    known = {**cell.rates, "any_sdc": cell.any_sdc, "any_due": cell.any_due, **cell.diagnosis}
     common = {"run": run.label, "condition": condition(cell.cell)}
     return [
         {**common, "measure": name, **estimate(known[name])} for name in measures if name in known

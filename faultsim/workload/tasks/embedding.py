@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -32,6 +32,12 @@ class Embedding(Task):
     share whose nearest neighbour is the match; ``golden_similarity``, the mean cosine similarity
     to the golden run. The first and the last are over the samples that are finite.
     """
+
+    ranges: ClassVar = {
+        "similarity": (-1.0, 1.0),
+        "golden_similarity": (-1.0, 1.0),
+        "recall": (0.0, 1.0),
+    }
 
     def __init__(self, distance: float = 0.1, *, gallery: torch.Tensor | None = None) -> None:
         """Sets the bound.

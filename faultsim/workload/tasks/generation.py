@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -39,6 +39,8 @@ class Generation(Task):
 
     A worst-case search needs a loss, which :func:`~faultsim.tasks.teacher_forced` gives.
     """
+
+    ranges: ClassVar = {"exact_match": (0.0, 1.0)}
 
     def __init__(
         self, *, eos: int | Sequence[int] | None = None, prompt: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -35,6 +35,7 @@ class LanguageModel(Task):
     """
 
     objective = "token_accuracy"
+    ranges: ClassVar = {"token_accuracy": (0.0, 1.0)}
 
     def __init__(self, *, shift: bool = True, last: bool = False, ignore: int = -100) -> None:
         """Says which tokens count.
