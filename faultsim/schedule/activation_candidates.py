@@ -1,10 +1,10 @@
-"""Candidates of the worst-case search in the outputs of modules."""
+"""Candidates of the worst-case search in what a pass computes or is given."""
 
 from __future__ import annotations
 
 from faultsim.faults import FaultSet
 from faultsim.ops import rank_bits
-from faultsim.run.gradients import Gradients
+from faultsim.run.gradients import Values
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
@@ -12,7 +12,7 @@ from faultsim.targets.samples import ANY, samples_first
 
 
 def activation_candidates(
-    context: Context, space: FaultSpace, committed: FaultSet, gradients: Gradients
+    context: Context, space: FaultSpace, committed: FaultSet, values: Values
 ) -> list[FaultSet]:
     """Single faults by the largest |g · Δ| of any sample in the first search batch.
 
@@ -21,21 +21,20 @@ def activation_candidates(
     Args:
         context: Settings and model.
         space: Bits to choose from.
-        committed: Faults that the next one joins; armed meanwhile.
-        gradients: Of the loss.
+        committed: Faults that the next one joins.
+        values: By site, under those, each with its gradient.
     """
-    outputs = gradients.of_outputs(committed)
     taken = {(fault.tensor, fault.index) for fault in committed}
     everywhere: list[Scored] = []
     best: list[Scored] = []
     for site, bits in zip(space.sites, space.bits, strict=True):
-        if site.name not in outputs or site.format.dtype not in RANKED:
+        if site.name not in values or site.format.dtype not in RANKED:
             continue
-        values, slopes = (samples_first(site, each, ANY) for each in outputs[site.name])
-        if values.shape[1:] != site.shape:
+        words, slopes = (samples_first(site, each, ANY) for each in values[site.name])
+        if words.shape[1:] != site.shape:
             continue  # this batch has samples of another shape
         ranked = rank_bits(
-            values.contiguous(),
+            words.contiguous(),
             slopes.contiguous(),
             4 * GLOBAL,  # one element may lead in many samples
             bits=bits,

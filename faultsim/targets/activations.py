@@ -17,7 +17,7 @@ from faultsim.kinds import When
 from faultsim.ops import apply_
 from faultsim.ops.words import overlaps
 from faultsim.targets.closed import check_open
-from faultsim.targets.inputs import Run, arguments_of
+from faultsim.targets.inputs import Run, Sizes, arguments_of
 from faultsim.targets.layouts import Layout, Seen, find_layouts, golden_pass
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
 from faultsim.targets.samples import strikes
@@ -222,7 +222,8 @@ def activation_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> T
     hooks = OutputHooks(model, visit)
     golden_pass(model, batch, hooks, run)
     skipped |= dict.fromkeys(sorted(hooks.without), "it returns no tensor")
-    skipped |= _no_sites(model, hooks.ran, {module_of(name) for name in (*found, *skipped)})
+    known = {module_of(name) for name in (*found, *skipped)}
+    skipped |= no_sites(model, hooks.ran, known, "it returns a tensor that is no value of its own")
     shapes = {name: shape for name, (_, shape) in found.items()}
     layouts = find_layouts(model, batch, shapes, lambda seen: _watched(model, seen), run)
     sites, whole = [], {}
@@ -244,13 +245,19 @@ def one_sample(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
 
 
 def _watched(model: nn.Module, seen: Seen) -> PassHooks:
+    return OutputHooks(model, showing(seen))
+
+
+def showing(seen: Seen) -> Visit:
+    """A visit that shows the words of each tensor that has some, and hands it on."""
+
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
         words = output_words(tensor)
         if not isinstance(words, str):
             seen(name, words)
         return tensor
 
-    return OutputHooks(model, visit)
+    return visit
 
 
 def output_words(tensor: torch.Tensor) -> torch.Tensor | str:
@@ -262,15 +269,21 @@ def output_words(tensor: torch.Tensor) -> torch.Tensor | str:
     return words_of(plain)
 
 
-def _no_sites(model: nn.Module, ran: set[str], known: set[str]) -> dict[str, str]:
-    """Modules without children that might have an output of their own, and why none was seen."""
+def no_sites(model: nn.Module, ran: set[str], known: set[str], why: str) -> dict[str, str]:
+    """Modules without children that might have a value of their own, and why none was seen.
+
+    Args:
+        model: The root.
+        ran: Names of the modules that ran.
+        known: Names of those that have one.
+        why: What is said of the others that ran.
+    """
     found = {}
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             found[name] = "it is scripted: Python does not see it run"
         elif name and name not in known and not any(module.children()) and _can_run(module):
-            same = "it returns a tensor that is no value of its own"
-            found[name] = same if name in ran else "it did not run in the golden pass"
+            found[name] = why if name in ran else "it did not run in the golden pass"
     return found
 
 
@@ -278,32 +291,39 @@ def _can_run(module: nn.Module) -> bool:
     return type(module).forward is not nn.Module.forward
 
 
-class ActivationFaults(TransientFaults):
-    """The activation faults of a set, armed on a model.
+class TensorFaults(TransientFaults):
+    """The faults in tensors that a pass computes or is given, armed on a model.
 
-    Each struck output is cloned first, so that nothing that aliases it (an input, a parameter, a
-    cached value, a tensor saved for backward) ever changes; but what a module changed in place is
-    struck there.
+    Each struck tensor is copied first, so that nothing that aliases it (an input, a parameter, a
+    cached value, a tensor saved for backward) ever changes.
     """
 
-    kind = "activations"
-
-    def _hooks_on(self, model: nn.Module) -> PassHooks:
-        return OutputHooks(model, self._visit, self._modules(), self._when)
-
-    def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    def _visit(
+        self,
+        name: str,
+        tensor: torch.Tensor,
+        offset: int | None = None,
+        sizes: Sizes | None = None,
+    ) -> torch.Tensor:
+        """The tensor to hand on; ``offset`` and ``sizes`` unless they are those of the pass."""
         if name not in self._faults:
             return tensor
         site, faults = self._faults[name]
         struck = tensor.resolve_conj().resolve_neg() if tensor.is_complex() else tensor
-        struck = struck.clone()
+        struck = self._copy(struck)
         words = words_of(struck)
         if isinstance(words, str):
             raise InjectionError(f"{name} cannot be struck: {words}")
         if words.dtype != site.format.dtype:
-            raise FaultError(f"{name} puts out {words.dtype}, but its faults are for {site.dtype}")
+            raise FaultError(f"{name} is {words.dtype} here, but its faults are for {site.dtype}")
         shape = tuple(words.shape)
-        rows, index = strikes(site, faults, shape, self.offset, self._hooks.sizes)
+        rows, index = strikes(
+            site,
+            faults,
+            shape,
+            self.offset if offset is None else offset,
+            self._hooks.sizes if sizes is None else sizes,
+        )
         for number, op in enumerate(OPS):
             chosen = faults.op[rows] == number
             if chosen.any():
@@ -312,3 +332,15 @@ class ActivationFaults(TransientFaults):
                 apply_(words, index[chosen], op, operand)
         self._mark(name, rows)
         return struck
+
+    def _copy(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.clone()
+
+
+class ActivationFaults(TensorFaults):
+    """The activation faults of a set, armed on a model; what was changed in place is struck so."""
+
+    kind = "activations"
+
+    def _hooks_on(self, model: nn.Module) -> PassHooks:
+        return OutputHooks(model, self._visit, self._modules(), self._when)

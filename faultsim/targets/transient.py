@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from torch import nn
@@ -105,6 +107,10 @@ class TransientFaults:
                 f"(or no such sample) {when}"
             )
 
+    def feed(self, inputs: Any) -> Any:
+        """A batch on its way to the model, with what is struck in it."""
+        return inputs
+
     def register(self) -> None:
         """Places the hooks."""
         self._hooks.register()
@@ -114,7 +120,12 @@ class TransientFaults:
         self._hooks.remove()
 
 
-_WHAT = {"activations": "module with such an output", "states": "scan of such a size"}
+_WHAT = {
+    "activations": "module with such an output",
+    "states": "scan of such a size",
+    "inputs": "pass with such an input",
+    "module-inputs": "module with such an input",
+}
 
 
 def module_of(site: str) -> str:
