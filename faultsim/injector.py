@@ -119,6 +119,23 @@ class Injector:
             for faults in self._armed.transient:
                 faults.offset += samples
 
+    def feed(self, inputs: Any) -> Any:
+        """The inputs of a batch with the armed faults in inputs, in copies of what is struck.
+
+        For a batch that goes through the model on a way of its own (``model.generate``, the
+        ``forward`` of a workload). From the first call on, faults in inputs strike here alone, and
+        no longer what the model's ``forward`` is given.
+
+        Args:
+            inputs: As the fault space was given them.
+
+        Raises:
+            InjectionError: A fault in every sample that this batch lacks.
+        """
+        for faults in self._armed.transient if self._armed else ():
+            inputs = faults.feed(inputs)
+        return inputs
+
     def __enter__(self) -> Injector:
         self.arm()
         return self

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["weights", "activations", "states"]
-"""Parameters and buffers; outputs of modules; hidden states of selective scans."""
+Kind = Literal["weights", "activations", "states", "inputs", "module-inputs"]
+"""Parameters and buffers; outputs of modules; hidden states of selective scans; what the model is
+given; what each of its modules is given."""
 
 When = Literal["after", "before"]
 """Whether a fault strikes after the user's own hooks of a module, or before."""

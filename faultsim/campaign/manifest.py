@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from faultsim.workload.task import Task, ranges_of
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 MANIFEST = "manifest.json"
+TRANSIENT = ("out", "resume", "replay")
+"""Settings that no outcome depends on."""
+
 EXTENSIBLE = ("random", "layer-wise", "bit-wise")
 """Modes whose trials are independent of one another, so that there can be more of them."""
 
@@ -125,6 +128,12 @@ def grows(was: Manifest, now: Mapping[str, Any]) -> bool:
     return more and now["config"]["mode"] in EXTENSIBLE and "trials" in was.config
 
 
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings, and those that there were none of when they were recorded."""
+    known = {f.name: f.default for f in fields(CampaignConfig) if f.name not in TRANSIENT}
+    return {**json.loads(json.dumps(known)), **config}
+
+
 def check_same(
     place: Path, recorded: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]
 ) -> None:
@@ -175,7 +184,7 @@ def manifest_of(
     settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
     if experiment.attack:
         settings["perturb"] = str(experiment.attack.perturbation)
-    for transient in ("out", "resume", "replay", *(() if config.observe else ("observe",))):
+    for transient in TRANSIENT:
         del settings[transient]
     splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     return {

@@ -74,8 +74,9 @@ class Runner:
         injector = Injector(self._model, faults, when=self._when)
         with injector, torch.no_grad():
             for number, (inputs, size) in enumerate(zip(given, sizes, strict=True)):
+                fed = injector.feed(inputs)
                 try:
-                    outputs.append(on_cpu(golden.engine.run(number, inputs, faults)))
+                    outputs.append(on_cpu(golden.engine.run(number, fed, faults)))
                 except NOT_ITS_OWN:
                     raise
                 except Exception:  # a fault that makes the forward pass raise is a detected error

@@ -11,11 +11,18 @@ from faultsim.faults import FaultSet
 from faultsim.kinds import When
 from faultsim.ops import Patch
 from faultsim.targets.activations import ActivationFaults
+from faultsim.targets.model_inputs import InputFaults
+from faultsim.targets.module_inputs import ModuleInputFaults
 from faultsim.targets.states import StateFaults
 from faultsim.targets.transient import TransientFaults
 from faultsim.targets.weights import hold
 
-TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
+TRANSIENT: tuple[type[TransientFaults], ...] = (
+    ActivationFaults,
+    StateFaults,
+    InputFaults,
+    ModuleInputFaults,
+)
 
 
 class Armed:

@@ -10,6 +10,8 @@ from faultsim.faults import Site
 from faultsim.kinds import Kind
 from faultsim.targets.activations import Targets, activation_sites
 from faultsim.targets.inputs import Run
+from faultsim.targets.model_inputs import input_sites
+from faultsim.targets.module_inputs import module_input_sites
 from faultsim.targets.states import state_sites
 from faultsim.targets.tensors import weights_of
 
@@ -36,6 +38,10 @@ def find_sites(
         return _weight_sites(model, integers)
     if kind == "activations":
         return activation_sites(model, inputs, run)
+    if kind == "inputs":
+        return input_sites(model, inputs, run)
+    if kind == "module-inputs":
+        return module_input_sites(model, inputs, run)
     return Targets(*state_sites(model, inputs, run))
 
 

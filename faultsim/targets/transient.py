@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from torch import nn
@@ -144,6 +146,10 @@ class TransientFaults:
         when = "in a pass of the model" if self._fired[fault.tensor].any() else "while it was armed"
         return f"the model ran no such {_WHAT[self.kind]} (or no such sample) {when}"
 
+    def feed(self, inputs: Any) -> Any:
+        """A batch on its way to the model, with what is struck in it."""
+        return inputs
+
     def register(self) -> None:
         """Places the hooks."""
         self._hooks.register()
@@ -153,7 +159,12 @@ class TransientFaults:
         self._hooks.remove()
 
 
-_WHAT = {"activations": "module with such an output", "states": "scan of such a size"}
+_WHAT = {
+    "activations": "module with such an output",
+    "states": "scan of such a size",
+    "inputs": "pass with such an input",
+    "module-inputs": "module with such an input",
+}
 
 
 def module_of(site: str) -> str:

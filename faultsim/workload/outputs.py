@@ -10,7 +10,6 @@ import torch
 from faultsim import trees
 from faultsim.errors import ConfigError
 
-_LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
 _CONSTANTS = (int, float, str, bool, type(None))
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -191,19 +190,4 @@ def _signature(tree: Any) -> Iterator[Any]:
 
 def copied(tree: Any) -> Any:
     """The same with copies of its tensors, of the same strides and alignment."""
-    return trees.map_tensors(tree, lambda _, tensor: _copy(tensor))
-
-
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.numel() or tensor.layout != torch.strided or tensor.is_nested:
-        return tensor.clone()
-    before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
-    start = tensor.storage_offset() - before
-    memory = tensor.as_strided((before + span(tensor),), (1,), start).clone()
-    return memory.as_strided(tensor.shape, tensor.stride(), before)
-
-
-def span(tensor: torch.Tensor) -> int:
-    """Words from the first to the last, those between that are not the tensor's included."""
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+    return trees.map_tensors(tree, lambda _, tensor: trees.copy_of(tensor))
