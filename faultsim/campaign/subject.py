@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from faultsim.config import CampaignConfig, Evaluation, Subject
@@ -35,13 +36,17 @@ def load_subject(config: Subject) -> tuple[nn.Module, Dataset]:
 
 
 def _model(config: Subject, data: Dataset) -> nn.Module:
-    return load_model(
-        config.model,
-        num_classes=data.num_classes,
-        in_channels=data.in_channels,
-        checkpoint=config.checkpoint,
-        data=data.name,
-    )
+    """The model; where its factory draws fresh weights, the same ones each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return load_model(
+            config.model,
+            num_classes=data.num_classes,
+            in_channels=data.in_channels,
+            checkpoint=config.checkpoint,
+            data=data.name,
+            image_size=data.image_size,
+        )
 
 
 def make_workload(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
