@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from math import prod
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,11 @@ from faultsim.faults import OPS, FaultSet, Site
 from faultsim.faults.columns import whole_column
 from faultsim.faults.numbers import whole
 from faultsim.formats import BitSpec
+from faultsim.kinds import KINDS, Kind
 from faultsim.ops import sample_bit_errors, sample_uniform
+from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
-from faultsim.targets.tensors import weights_of
 
-TARGETS = ("weights", "activations", "states")
 BIT_OPS = OPS[:3]
 """Operators that need no operand, so that a bit alone is a fault."""
 
@@ -32,8 +33,9 @@ Ints = npt.NDArray[np.int64]
 class FaultSpace:
     """The bits of a model that faults can strike, numbered from 0 to ``len(space) - 1``.
 
-    Bits are numbered site by site, element by element (row-major; for states step by step within
-    an element), from the least significant selected bit up.
+    Bits are numbered site by site, element by element (row-major; step by step within an element,
+    or where steps differ in shape, element by element within a step), from the least significant
+    selected bit up.
 
     Attributes:
         sites: The tensors in the space, in model order.
@@ -81,44 +83,19 @@ class FaultSpace:
         """
         if not isinstance(model, nn.Module):
             raise FaultError(f"the model must be an nn.Module, not {shown(model)}")
-        if not isinstance(targets, Iterable):
-            raise FaultError(f"unknown target {shown(targets)}: use one of {', '.join(TARGETS)}")
-        targets = (targets,) if isinstance(targets, str) else tuple(targets)
         self.skipped: dict[str, str] = {}
         self.whole: dict[str, str] = {}
         sites: list[Site] = []
-        for target in targets:
-            if target == "weights":
-                sites += self._weight_sites(model, integers)
-            elif target == "activations":
-                from faultsim.targets.activations import activation_sites
-
-                found, skipped, whole = activation_sites(model, inputs, run)
-                sites += found
-                self.skipped |= skipped
-                self.whole |= whole
-            elif target == "states":
-                from faultsim.targets.states import state_sites
-
-                found, whole = state_sites(model, inputs, run)
-                sites += found
-                self.whole |= whole
-            else:
-                raise FaultError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
-        if not sites and targets == ("states",):
-            raise FaultError("the model has no hidden states: none of its modules is SelectiveScan")
+        kinds = _kinds(targets)
+        for kind in kinds:
+            found = find_sites(kind, model, inputs, run, integers=integers)
+            sites += found.sites
+            self.skipped |= found.skipped
+            self.whole |= found.whole
         if not sites:
-            raise FaultError(self._nothing(targets))
+            raise FaultError(self._nothing(kinds))
         kept, self.skipped = matching(sites, self.skipped, include, exclude)
         self._set(kept, [self._select(site, bits) for site in kept])
-
-    def _weight_sites(self, model: nn.Module, integers: bool) -> list[Site]:
-        words, skipped = weights_of(model, integers=integers)
-        self.skipped |= skipped
-        return [
-            Site(name, "weights", str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-            for name, tensor in words.items()
-        ]
 
     def _nothing(self, targets: Sequence[str]) -> str:
         what = " and ".join(targets)
@@ -126,7 +103,8 @@ class FaultSpace:
             return f"the fault space is empty: none of the {what} can be struck: " + said_of(
                 self.skipped
             )
-        return f"the fault space is empty: the model has no {what}"
+        usual = f"the fault space is empty: the model has no {what}"
+        return WITHOUT.get(what, usual)
 
     def _select(self, site: Site, bits: BitSpec) -> tuple[int, ...]:
         fmt = site.format
@@ -146,10 +124,13 @@ class FaultSpace:
             raise FaultError("the fault space is empty: no tensor has the bits asked for")
         self.sites, self.bits = tuple(sites), tuple(bits)
         self._steps: Ints = np.array([site.steps for site in sites], dtype=np.int64)
-        words: Ints = np.array([site.words for site in sites], dtype=np.int64)
         self._widths: Ints = np.array([len(chosen) for chosen in bits], dtype=np.int64)
-        self._ends: Ints = np.cumsum(words * self._widths, dtype=np.int64)
-        self._starts: Ints = self._ends - words * self._widths
+        parts = [(n, *part) for n, site in enumerate(sites) for part in _parts(site)]
+        columns = np.array(parts, dtype=np.int64).T
+        self._site_of, self._step_of, words = columns
+        sizes = words * self._widths[self._site_of]
+        self._ends: Ints = np.cumsum(sizes, dtype=np.int64)
+        self._starts: Ints = self._ends - sizes
 
     @cached_property
     def _numbers(self) -> npt.NDArray[np.uint8]:
@@ -184,6 +165,16 @@ class FaultSpace:
         return self._part(
             self.sites, [tuple(b for b in bits if keep(site, b)) for site, bits in pairs]
         )
+
+    def until(self, steps: int) -> FaultSpace:
+        """The part of the space that runs of so many forward passes come to.
+
+        Raises:
+            FaultError: Nothing is left.
+        """
+        pairs = zip((site.until(steps) for site in self.sites), self.bits, strict=True)
+        kept = [(site, bits) for site, bits in pairs if site.words]
+        return self._part([site for site, _ in kept], [bits for _, bits in kept])
 
     def _part(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> FaultSpace:
         part = object.__new__(type(self))
@@ -230,15 +221,26 @@ class FaultSpace:
         if op not in BIT_OPS:
             known = f"{', '.join(BIT_OPS)}{did_you_mean(op, BIT_OPS)}"
             raise FaultError(f"unknown operator {shown(op)}: use one of {known}")
-        number = np.searchsorted(self._ends, position, side="right")
-        offset, per_word = position - self._starts[number], self._widths[number]
+        part = np.searchsorted(self._ends, position, side="right")
+        number = self._site_of[part]
+        offset, per_word = position - self._starts[part], self._widths[number]
         mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
         used, site = np.unique(number, return_inverse=True)
         sites = [self.sites[i] for i in used]
-        steps = self._steps[number]
-        index, step = np.divmod(offset // per_word, np.maximum(steps, 1))
-        step[steps == 0] = -1
+        index, step = self._elements(part, offset // per_word)
         return FaultSet(sites, site, index, mask, OPS.index(op), step=step, checked=True)
+
+    def _elements(self, part: Ints, word: Ints) -> tuple[Ints, Ints]:
+        """Index and step of words, by their numbers within parts; -1 where there are no steps."""
+        number, at = self._site_of[part], self._step_of[part]
+        steps = self._steps[number]
+        index, step = np.divmod(word, np.maximum(steps, 1))
+        step[steps == 0] = -1
+        for row in np.unique(part[at >= 0]):
+            own = part == row
+            site, step[own] = self.sites[self._site_of[row]], self._step_of[row]
+            index[own] = site.indices(word[own], int(self._step_of[row]))
+        return index, step
 
     def sample(
         self,
@@ -296,6 +298,24 @@ class FaultSpace:
         """
         positions = sample_bit_errors(len(self), rate, seed=seed, trial=trial)
         return self._located(positions.numpy(), op)
+
+
+def _kinds(targets: Sequence[str] | str) -> tuple[Kind, ...]:
+    if not isinstance(targets, Iterable):
+        raise FaultError(f"unknown target {shown(targets)}: use one of {', '.join(KINDS)}")
+    kinds = (targets,) if isinstance(targets, str) else tuple(targets)
+    for kind in kinds:
+        if kind not in KINDS:
+            known = f"{', '.join(KINDS)}{did_you_mean(kind, KINDS)}"
+            raise FaultError(f"unknown target {shown(kind)}: use one of {known}")
+    return cast("tuple[Kind, ...]", kinds)
+
+
+def _parts(site: Site) -> list[tuple[int, int]]:
+    """Step and words of the parts in which a site's words are numbered; step -1 is all steps."""
+    if not site.shapes:
+        return [(-1, site.words)]
+    return [(step, prod(shape)) for step, shape in enumerate(site.shapes)]
 
 
 def _allocate(n: int, sizes: list[int]) -> list[int]:

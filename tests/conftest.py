@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -89,3 +90,101 @@ def bits_of_model():
         }
 
     return read
+
+
+HEADS, WIDTH, VOCABULARY = 2, 8, 11
+
+
+class Block(nn.Module):
+    """Attention over what was kept and what is new, then a step of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.mlp = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
+        batch, new, _ = x.shape
+        parts = self.qkv(x).chunk(3, dim=-1)
+        q, k, v = (part.view(batch, new, HEADS, -1).transpose(1, 2) for part in parts)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        later = torch.ones(new, k.shape[2]).triu(k.shape[2] - new + 1).bool()
+        scores = (q @ k.transpose(2, 3)).masked_fill(later, -1e9).softmax(-1)
+        x = x + self.out((scores @ v).transpose(1, 2).flatten(2))
+        return x + torch.tanh(self.mlp(x)), (k, v)
+
+
+class Decoder(nn.Module):
+    """Tokens and a cache in, logits of the last token and a cache out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.place = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(32, WIDTH)
+        self.blocks = nn.ModuleList(Block() for _ in range(2))
+        self.head = nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, ids: torch.Tensor, cache: Any = None) -> tuple[torch.Tensor, Any]:
+        start = 0 if cache is None else cache[0][0].shape[2]
+        x = self.embed(ids) + self.place(torch.arange(start, start + ids.shape[1]))
+        kept = []
+        for number, block in enumerate(self.blocks):
+            x, new = block(x, None if cache is None else cache[number])
+            kept.append(new)
+        return self.head(x[:, -1]), tuple(kept)
+
+
+@pytest.fixture
+def decoder() -> nn.Module:
+    torch.manual_seed(0)
+    return Decoder().eval()
+
+
+@pytest.fixture
+def prompt() -> Callable[[int], torch.Tensor]:
+    """Tokens of so many samples, and of so many of each."""
+
+    def make(samples: int, length: int = 4) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(length)
+        return torch.randint(0, VOCABULARY, (samples, length), generator=generator)
+
+    return make
+
+
+@pytest.fixture
+def generate() -> Callable[..., torch.Tensor]:
+    """(samples, steps, vocabulary) logits of a greedy continuation."""
+
+    def run(
+        model: nn.Module,
+        ids: torch.Tensor,
+        steps: int = 4,
+        between: Callable[[int, Any], Any] = lambda step, cache: cache,
+    ) -> torch.Tensor:
+        """``between`` is given the number of the step that follows, and the cache."""
+        found, cache = [], None
+        with torch.no_grad():
+            for step in range(steps):
+                logits, cache = model(ids, between(step, cache))
+                found.append(logits)
+                ids = logits.argmax(-1, keepdim=True)
+        return torch.stack(found, 1)
+
+    return run
+
+
+@pytest.fixture
+def tiny_language_model() -> Callable[[str], nn.Module]:
+    """A model of transformers by the name of its kind ("GPT2", "Llama"), with random weights."""
+    transformers = pytest.importorskip("transformers")
+
+    def make(kind: str) -> nn.Module:
+        small = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2}
+        small |= {"num_attention_heads": 2, "intermediate_size": 32}
+        sizes = {"GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 32}}
+        torch.manual_seed(0)
+        config = getattr(transformers, f"{kind}Config")(**sizes.get(kind, small))
+        model: nn.Module = transformers.AutoModelForCausalLM.from_config(config)
+        return model.eval()
+
+    return make

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from faultsim.config import CampaignConfig, Evaluation, Subject
+from faultsim.config import AnySubject, CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
 from faultsim.devices import choose_device
 from faultsim.errors import ConfigError, FaultError
+from faultsim.kinds import KINDS
 from faultsim.models import load_model
+from faultsim.models.checkpoint import load_checkpoint
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
-from faultsim.space import TARGETS, FaultSpace
+from faultsim.run.steps import common_steps
+from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
+from faultsim.workload.loading import load_workload
+from faultsim.workload.workload import REPORTED, SEARCHED
+
+OFFERED = ("data_root", "size", "batch_size")
+"""Settings that the factory of a workload may ask for, by the names of its parameters."""
 
 LIVE = "data"
 """Name of data that were given as objects without one."""
@@ -36,20 +44,26 @@ def load_subject(config: Subject) -> tuple[nn.Module, Dataset]:
 
 
 def _model(config: Subject, data: Dataset) -> nn.Module:
-    """The model; where its factory draws fresh weights, the same ones each time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return load_model(
-            config.model,
-            num_classes=data.num_classes,
-            in_channels=data.in_channels,
-            checkpoint=config.checkpoint,
-            data=data.name,
-            image_size=data.image_size,
-        )
+    return load_model(
+        config.model,
+        num_classes=data.num_classes,
+        in_channels=data.in_channels,
+        checkpoint=config.checkpoint,
+        data=data.name,
+        image_size=data.image_size,
+    )
 
 
-def make_workload(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
+def make_workload(config: AnySubject, model: nn.Module | None = None, data: Any = None) -> Workload:
+    """The workload that the settings name, or else what :func:`make_classifier` makes."""
+    if config.workload is None:
+        return make_classifier(config, model, data)
+    if model is not None or data is not None:
+        raise ConfigError("the workload of the settings has its own model and data")
+    return _from_factory(config, config.workload)
+
+
+def make_classifier(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
     """A classifier and its data, each given or as the settings name it.
 
     Args:
@@ -68,6 +82,15 @@ def make_workload(config: Subject, model: nn.Module | None = None, data: Any = N
     return ImageWorkload(_model(config, known), known)
 
 
+def _from_factory(config: AnySubject, path: str) -> Workload:
+    """A workload, whose model is given the checkpoint of the settings."""
+    options = {name: getattr(config, name) for name in OFFERED if hasattr(config, name)}
+    workload = load_workload(path, options)
+    if config.checkpoint is not None:
+        load_checkpoint(workload.model, Path(config.checkpoint))
+    return workload
+
+
 def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
     """The workload of a campaign or an evaluation, on its device.
 
@@ -82,6 +105,7 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
+        when=config.when if isinstance(config, CampaignConfig) else "after",
     )
 
 
@@ -90,7 +114,7 @@ def _attack(config: Evaluation, workload: Workload) -> Attack | None:
         return None
     side = images_of(workload).test.images.shape[-1]
     perturbation = Perturbation.parse(config.perturb, side)
-    return Attack(perturbation, config.seed, config.attack_model == "faulty")
+    return Attack(perturbation, config.seed, config.attack_model == "faulty", config.when)
 
 
 def images_of(workload: Workload) -> Dataset:
@@ -108,7 +132,7 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
     everything = config.mode == "from-file"
     targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
-    return FaultSpace(
+    space = FaultSpace(
         experiment.workload.model,
         targets,
         "all" if everything else config.bits,
@@ -118,6 +142,9 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         run=experiment.workload.run,
         integers=everything or config.integers,
     )
+    splits = (REPORTED, SEARCHED) if config.mode == "worst-case" else (REPORTED,)
+    batches = [batch for split in splits for batch in experiment.batches(split)]
+    return common_steps(experiment.workload, batches, space, experiment.device)
 
 
 def _seen_targets(model: nn.Module) -> tuple[str, ...]:
@@ -126,4 +153,4 @@ def _seen_targets(model: nn.Module) -> tuple[str, ...]:
         check_open(model)
     except FaultError:
         return ("weights",)
-    return TARGETS
+    return KINDS

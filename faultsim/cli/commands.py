@@ -7,9 +7,10 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from faultsim.config import CampaignConfig, PerturbConfig, StudyConfig, Subject, TrainConfig
+from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.settings import Settings
 from faultsim.config.values import Bits
+from faultsim.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,10 @@ class Campaign(CampaignConfig):
 
 
 @dataclass(frozen=True)
-class Inspect(Subject):
+class Inspect(AnySubject):
     """List the tensors faults can strike: their dtypes, bits and share of the fault space."""
 
-    target: Literal["weights", "activations", "states"] = "weights"
+    target: Kind = "weights"
     """Parameters and buffers, the outputs of modules, or the hidden states of scans."""
     bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
@@ -55,8 +56,8 @@ class Train(TrainConfig):
 class Reproduce(Settings):
     """Run one recorded trial again and say whether its outcome is the same.
 
-    A campaign whose model or data is package.module:factory is run by calling that code; the
-    directory names it, so without --trust-code it is refused.
+    A campaign whose model, data or workload is package.module:factory is run by calling that code;
+    the directory names it, so without --trust-code it is refused.
     """
 
     directory: Positional[str]

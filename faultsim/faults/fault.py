@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import prod
 from typing import Any, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 
 from faultsim.errors import FaultError, did_you_mean, shown
 from faultsim.faults.numbers import (
@@ -21,9 +23,13 @@ from faultsim.faults.numbers import (
     whole,
 )
 from faultsim.formats import BitSpec, Format, bits_of, format_of, signed
+from faultsim.kinds import KINDS
 from faultsim.ops.words import OPS
 
-KINDS = ("weights", "activations", "states")
+Ints = npt.NDArray[np.int64]
+
+STRUCK_ONCE = ("states", "kv-cache")
+"""Kinds that live on from step to step, so that a fault strikes at one of them."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,18 @@ class Site:
         per_sample: False for an output in which no samples can be told apart: ``shape`` is then
             that of the whole output, and a fault strikes it once a pass. For states, a fault then
             strikes the whole batch of the scan.
-        steps: For states, the time steps of the scan; 0 for what has none.
+        steps: For states, the time steps of the scan; for what a pass computes or is given, the
+            forward passes of one run, where a run has several (decode steps of a language model).
+            0 for what has none.
         axis: The dimension of the output along which samples lie.
         outer: That dimension has ``outer`` · samples · ``inner`` positions, in this order; 1 and 1
             where only samples lie along it. Where greater than 1, ``outer`` and ``inner`` stand in
             ``shape`` where the dimension was.
         inner: See ``outer``. Windows of an image that are folded into the batch are inner.
+        shapes: At each step, the shape that it has there, where steps differ in it (a prompt of
+            many tokens, then one at a time); a step that lacks it has a size of 0. ``shape`` is
+            then the largest in each dimension, and every index is one in ``shape``, so that an
+            element has the same index at every step. Empty where all steps have ``shape``.
     """
 
     name: str
@@ -59,6 +71,7 @@ class Site:
     axis: int = 0
     outer: int = 1
     inner: int = 1
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses what no tensor can be; an unknown dtype, where its format is first asked for.
@@ -71,8 +84,17 @@ class Site:
             raise FaultError(f"{self.name}: unknown kind {shown(self.kind)}, use one of {known}")
         sizes = tuple(whole(size, f"{self.name}: size") for size in self.shape)
         object.__setattr__(self, "shape", sizes)
-        if whole(self.steps, f"{self.name}: steps") and self.kind != "states":
+        if whole(self.steps, f"{self.name}: steps") and self.kind == "weights":
             raise FaultError(f"{self.name}: {self.kind} have no time steps")
+        if self.shapes:
+            self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        ranks = {len(shape) for shape in (self.shape, *self.shapes)}
+        if len(self.shapes) != self.steps or len(ranks) > 1:
+            raise FaultError(f"{self.name}: {self.steps} steps need as many shapes of one rank")
+        if self.shape != tuple(map(max, zip(*self.shapes, strict=True))):
+            raise FaultError(f"{self.name}: {self.shape} is not the largest of {self.shapes}")
 
     @cached_property
     def format(self) -> Format:
@@ -85,13 +107,44 @@ class Site:
 
     @property
     def words(self) -> int:
-        """Number of words that can be struck, at all time steps."""
+        """Number of words that can be struck, at all steps."""
+        if self.shapes:
+            return sum(map(prod, self.shapes))
         return self.numel * max(1, self.steps)
 
     @property
+    def needs_step(self) -> bool:
+        """Whether a fault must name its step; of others, one that does not strikes at each."""
+        return self.kind in STRUCK_ONCE and self.steps > 0
+
+    def until(self, steps: int) -> Site:
+        """The site in runs of no more than so many forward passes."""
+        if self.kind == "states" or self.steps <= steps:
+            return self
+        shapes = self.shapes[:steps]
+        largest = tuple(map(max, zip(*shapes, strict=True))) if shapes else self.shape
+        kept = shapes if len(set(shapes)) > 1 else ()
+        return replace(self, steps=steps, shape=largest, shapes=kept)
+
+    def has(self, index: Ints, step: Ints) -> npt.NDArray[np.bool_]:
+        """Which elements there are at some steps."""
+        if not self.shapes:
+            return np.ones(np.shape(index), bool)
+        sizes = np.array(self.shapes)[step]
+        return np.asarray((np.stack(np.unravel_index(index, self.shape), -1) < sizes).all(-1))
+
+    def indices(self, words: Ints, step: int) -> Ints:
+        """The indices of the words of one step, which are numbered row-major in its own shape."""
+        if not self.shapes:
+            return words
+        place = np.unravel_index(words, self.shapes[step])
+        return np.asarray(np.ravel_multi_index(place, self.shape))
+
+    @property
     def layer(self) -> str:
-        """The module that owns the weight or computes the activation."""
-        owner = self.name.rpartition(".")[0] if self.kind == "weights" else self.name
+        """The module that owns the weight or computes the activation; of a cache, its layer."""
+        stored = self.kind in ("weights", "kv-cache")
+        owner = self.name.rpartition(".")[0] if stored else self.name
         return owner or "(root)"
 
     def __getstate__(self) -> dict[str, Any]:  # cached properties are not part of the value
@@ -115,7 +168,8 @@ class Fault:
         op: One of :data:`faultsim.ops.words.OPS`.
         operand: The new word for ``replace``, an int64 pattern.
         sample: For activations and states, the only sample struck; None strikes every sample.
-        step: For states, the time step in the order of the scan.
+        step: For states, the time step in the order of the scan; else the number of the forward
+            pass within one run. None strikes at every pass.
         before: The value before, where :meth:`FaultSet.describe` has read it.
         after: The value after.
     """
@@ -153,7 +207,7 @@ class Fault:
             op: One of :data:`faultsim.ops.words.OPS`.
             operand: The new word for ``replace``, a bit pattern.
             sample: From 0.
-            step: From 0; states need one.
+            step: From 0; states and caches need one.
             before: See above.
             after: See above.
             bit: Instead of ``mask``, a bit or several; for a site also as ``"sign"``, ``"23-30"``.
@@ -191,10 +245,15 @@ class Fault:
             raise FaultError(f"operand {self.operand:#x} is no word of {site.dtype}")
         if self.sample is not None and (site.kind == "weights" or not site.per_sample):
             raise FaultError(f"a fault in {site.name} cannot strike sample {self.sample} alone")
-        timed = self.step is not None
-        if timed != bool(site.steps) or (self.step or 0) >= max(1, site.steps):
+        missing = self.step is None and site.needs_step
+        if missing or (self.step is not None and self.step >= site.steps):
             raise FaultError(
                 f"{site.name} has {site.steps} time steps; step {self.step} is none of them"
+            )
+        if self.step is not None and not site.has(np.array(index), np.array(self.step)):
+            raise FaultError(
+                f"{site.name} is {site.shapes[self.step]} at step {self.step}, and has no element "
+                f"{index} of {site.shape} there"
             )
 
     @classmethod

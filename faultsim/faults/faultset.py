@@ -304,6 +304,7 @@ class FaultSet:
         steps = np.array([site.steps for site in sites])[self.site]
         widths = np.array([site.format.bits for site in sites])[self.site]
         whole = np.array([s.kind == "weights" or not s.per_sample for s in sites])[self.site]
+        timed = np.array([site.needs_step for site in sites])[self.site]
         replaced = self.op == OPS.index("replace")
         return np.asarray(
             (self.index < 0)
@@ -313,9 +314,22 @@ class FaultSet:
             | (replaced & too_wide(self.operand, widths))
             | (self.sample < -1)
             | (whole & (self.sample >= 0))
-            | np.where(steps > 0, (self.step < 0) | (self.step >= steps), self.step != -1),
+            | (timed & (self.step < 0))
+            | (self.step < -1)
+            | (self.step >= np.maximum(steps, 0))
+            | self._absent(),
             dtype=np.bool_,
         )
+
+    def _absent(self) -> npt.NDArray[np.bool_]:
+        """Which faults strike an element that their step does not have."""
+        absent = np.zeros(len(self), bool)
+        for number, site in enumerate(self.sites):
+            if site.shapes:
+                inside = (self.index >= 0) & (self.index < site.numel) & (self.step < site.steps)
+                rows = np.flatnonzero((self.site == number) & (self.step >= 0) & inside)
+                absent[rows] = ~site.has(self.index[rows], self.step[rows])
+        return absent
 
     def _check_clashes(self) -> None:
         if len(self) < 2:

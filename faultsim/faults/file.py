@@ -4,7 +4,8 @@ A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`
 optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
 ``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
 sites of states have ``steps`` too; where samples do not lie along the leading dimension alone,
-``axis``, ``outer`` and ``inner`` say where (:class:`faultsim.faults.Site`).
+``axis``, ``outer`` and ``inner`` say where, and where steps differ in shape, ``shapes`` lists them
+(:class:`faultsim.faults.Site`).
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from faultsim.errors import FaultError, FormatError, shown
 from faultsim.faults.fault import Fault, Site
 from faultsim.files import Record, Whole, decode
 from faultsim.formats import mask_of, signed
+from faultsim.kinds import Kind
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
 serves the wrapped one, and the other way round."""
 
-Kind = Literal["weights", "activations", "states"]
 Op = Literal["flip", "stuck-at-0", "stuck-at-1", "replace"]
 
 
@@ -40,6 +41,7 @@ class SiteRecord(Record):
     axis: Whole = 0
     outer: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
     inner: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
+    shapes: tuple[tuple[Whole, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses a site that no tensor can be; the reader says where it stands."""
@@ -51,7 +53,7 @@ class SiteRecord(Record):
             raise ValueError(f"no tensor has the shape {list(self.shape)}")
 
     def site(self, name: str) -> Site:
-        layout = self.axis, self.outer, self.inner
+        layout = self.axis, self.outer, self.inner, self.shapes
         return Site(name, self.kind, self.dtype, self.shape, self.per_sample, self.steps, *layout)
 
 
@@ -158,6 +160,7 @@ def _site_json(site: Site) -> dict[str, Any]:
     where = {"steps": site.steps, "axis": site.axis, "outer": site.outer, "inner": site.inner}
     usual = {"steps": 0, "axis": 0, "outer": 1, "inner": 1}
     table |= {key: value for key, value in where.items() if value != usual[key]}
+    table |= {"shapes": list(map(list, site.shapes))} if site.shapes else {}
     return table if site.per_sample else table | {"per_sample": False}
 
 

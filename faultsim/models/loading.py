@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from faultsim.config.importing import call_factory
+from faultsim.devices import seeded
 from faultsim.errors import ConfigError
 from faultsim.models.checkpoint import load_checkpoint
 from faultsim.models.medmamba import VARIANTS, medmamba
@@ -45,7 +46,8 @@ def load_model(
     Raises:
         ConfigError: An unknown name, no checkpoint, or one that does not fit the model.
     """
-    model = build(spec, num_classes, in_channels, image_size)
+    with seeded():
+        model = build(spec, num_classes, in_channels, image_size)
     if checkpoint is None and ":" not in spec and not spec.endswith(SUFFIX):
         checkpoint = _shipped(spec, data)
     if checkpoint is not None:

@@ -14,8 +14,10 @@ from faultsim import trees
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
+from faultsim.kinds import When
 from faultsim.targets.activations import OutputHooks
 from faultsim.targets.passes import PassHooks
+from faultsim.targets.steps import key_of
 from faultsim.workload import Batch, Task, Workload
 from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.task import name_of
@@ -26,12 +28,13 @@ Watch = Callable[[nn.Module], PassHooks]
 class Gradients:
     """Gradients on one batch. What is not finite in them becomes 0 or the largest finite number."""
 
-    def __init__(self, workload: Workload, batch: Batch) -> None:
+    def __init__(self, workload: Workload, batch: Batch, when: When = "after") -> None:
         """Remembers what to run.
 
         Args:
             workload: The model and its task.
             batch: On the model's device.
+            when: Whether faults strike after the user's own hooks of a module, or before.
 
         Raises:
             ConfigError: The task has no loss.
@@ -40,7 +43,7 @@ class Gradients:
             raise ConfigError(
                 f"the task {name_of(workload.task)} has no loss, by whose gradient worst-case ranks"
             )
-        self._workload, self._batch = workload, batch
+        self._workload, self._batch, self._when = workload, batch, when
 
     def of_weights(self, faults: FaultSet) -> dict[str, torch.Tensor]:
         """The gradient of every floating-point parameter that the loss depends on.
@@ -49,7 +52,7 @@ class Gradients:
             faults: Armed meanwhile.
         """
         leaves = _parameters(self._workload.model)
-        with _differentiable(leaves), Injector(self._workload.model, faults):
+        with _differentiable(leaves), self._armed(faults):
             found = self._taken(self._loss(self._batch.inputs), leaves)
         return {name: grad.nan_to_num() for name, grad in found.items()}
 
@@ -57,6 +60,9 @@ class Gradients:
         self, faults: FaultSet, watch: Watch | None = None
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """Every module output that the loss depends on, by site, with its gradient.
+
+        Those of a later pass of the same run have the names of
+        :func:`faultsim.targets.steps.key_of`.
 
         Args:
             faults: Armed meanwhile.
@@ -69,11 +75,13 @@ class Gradients:
 
         def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
             if tensor.requires_grad:  # a module may change it in place later
-                outputs[name], edges[name] = tensor.detach().clone(), get_gradient_edge(tensor)
+                key = key_of(name, seen.step)
+                outputs[key], edges[key] = tensor.detach().clone(), get_gradient_edge(tensor)
             return tensor
 
-        with _differentiable(leaves), Injector(model, faults):
-            hooks: list[PassHooks] = [OutputHooks(model, visit)]
+        with _differentiable(leaves), self._armed(faults):
+            seen = OutputHooks(model, visit, when=self._when)
+            hooks: list[PassHooks] = [seen]
             hooks += [] if watch is None else [watch(model)]
             try:
                 for hook in hooks:
@@ -83,6 +91,9 @@ class Gradients:
                 for hook in hooks:
                     hook.remove()
         return {name: (outputs[name], grad.nan_to_num()) for name, grad in grads.items()}
+
+    def _armed(self, faults: FaultSet) -> Injector:
+        return Injector(self._workload.model, faults, when=self._when)
 
     def _with_gradient(self) -> tuple[Any, dict[str, torch.Tensor]]:
         """The inputs to differentiate by; parameters where no input is a real number."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from faultsim.faults import FaultSet
+from math import prod
+
+import numpy as np
+import torch
+
+from faultsim.faults import FaultSet, Site
 from faultsim.ops import rank_bits
 from faultsim.run.gradients import Gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 from faultsim.targets.samples import ANY, samples_first
+from faultsim.targets.steps import key_of
 
 
 def activation_candidates(
@@ -25,28 +31,48 @@ def activation_candidates(
         gradients: Of the loss.
     """
     outputs = gradients.of_outputs(committed)
-    taken = {(fault.tensor, fault.index) for fault in committed}
+    taken = {(fault.tensor, fault.index, fault.step) for fault in committed}
     everywhere: list[Scored] = []
     best: list[Scored] = []
     for site, bits in zip(space.sites, space.bits, strict=True):
-        if site.name not in outputs or site.format.dtype not in RANKED:
-            continue
-        values, slopes = (samples_first(site, each, ANY) for each in outputs[site.name])
-        if values.shape[1:] != site.shape:
-            continue  # this batch has samples of another shape
-        ranked = rank_bits(
-            values.contiguous(),
-            slopes.contiguous(),
-            4 * GLOBAL,  # one element may lead in many samples
-            bits=bits,
-            finite_only=not context.config.allow_nonfinite,
-            direction=IMPLIED.get(context.config.op),
-        )
-        first: dict[tuple[int, int], Scored] = {}
-        for score, index, bit in zip(*(column.tolist() for column in ranked), strict=True):
-            element = index % site.numel
-            if (site.name, element) not in taken:
-                first.setdefault((element, bit), Scored(score, site, element, bit))
-        everywhere += first.values()
-        best += list(first.values())[:PER_TENSOR]
+        found = [
+            row
+            for step in range(site.steps) or [None]
+            for row in _ranked(context, site, bits, step, outputs.get(key_of(site.name, step)))
+            if (site.name, row.index, None if row.step < 0 else row.step) not in taken
+        ]
+        everywhere += found
+        best += sorted(found, key=lambda row: -row.score)[:PER_TENSOR]
     return chosen(everywhere, best, context.config.op)
+
+
+def _ranked(
+    context: Context,
+    site: Site,
+    bits: tuple[int, ...],
+    step: int | None,
+    output: tuple[torch.Tensor, torch.Tensor] | None,
+) -> list[Scored]:
+    """The best bits of one pass, each element and bit once."""
+    if output is None or site.format.dtype not in RANKED:
+        return []
+    values, slopes = (samples_first(site, each, ANY) for each in output)
+    shape = site.shapes[step or 0] if site.shapes else site.shape
+    if values.shape[1:] != shape:
+        return []  # this batch has samples of another shape
+    ranked = rank_bits(
+        values.contiguous(),
+        slopes.contiguous(),
+        4 * GLOBAL,  # one element may lead in many samples
+        bits=bits,
+        finite_only=not context.config.allow_nonfinite,
+        direction=IMPLIED.get(context.config.op),
+    )
+    first: dict[tuple[int, int], Scored] = {}
+    for score, word, bit in zip(*(column.tolist() for column in ranked), strict=True):
+        element = word % prod(shape)
+        if step is not None and site.shapes:
+            element = int(site.indices(np.array(element), step))
+        at = -1 if step is None else step
+        first.setdefault((element, bit), Scored(score, site, element, bit, at))
+    return list(first.values())

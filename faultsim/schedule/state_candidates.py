@@ -73,7 +73,7 @@ def _scans(gradients: Gradients, committed: FaultSet) -> Iterator[tuple[Scan, to
     seen: dict[str, Scan] = {}
 
     def visit(scan: Scan) -> list[Any]:
-        seen[scan.name] = scan
+        seen.setdefault(scan.name, scan)  # of the first pass, as the outputs by that name
         return []
 
     outputs = gradients.of_outputs(committed, lambda model: ScanHooks(model, visit))

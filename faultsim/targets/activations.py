@@ -13,13 +13,15 @@ from faultsim import trees
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import OPS, Site
 from faultsim.formats import FORMATS
+from faultsim.kinds import When
 from faultsim.ops import apply_
 from faultsim.ops.words import overlaps
 from faultsim.targets.closed import check_open
 from faultsim.targets.inputs import Run, arguments_of
-from faultsim.targets.layouts import Layout, Seen, find_layouts, golden_pass
+from faultsim.targets.layouts import Seen, find_layouts, golden_pass
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
 from faultsim.targets.samples import strikes
+from faultsim.targets.steps import Sites, Words, key_of
 from faultsim.targets.transient import TransientFaults, module_of
 from faultsim.targets.words import words_of
 
@@ -39,7 +41,13 @@ class OutputHooks(PassHooks):
         without: Sites that held no tensor.
     """
 
-    def __init__(self, model: nn.Module, visit: Visit, only: set[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        visit: Visit,
+        only: set[str] | None = None,
+        when: When = "after",
+    ) -> None:
         """Prepares the hooks; :meth:`register` places them.
 
         Args:
@@ -47,9 +55,11 @@ class OutputHooks(PassHooks):
             visit: Returns the tensor to hand on: the one given, or its replacement. The replacement
                 of a tensor that was changed in place is written into it, for its other holders.
             only: Names of the modules to hook; None for all.
+            when: Whether the other forward hooks of a module come first. The model's own output
+                is seen as its ``forward`` returns, always before the model's hooks.
         """
         super().__init__(model)
-        self._visit, self._only = visit, only
+        self._visit, self._only, self._first = visit, only, when == "before"
         self.ran: set[str] = set()
         self.without: set[str] = set()
         self._seen: Any = WeakTensorKeyDictionary()
@@ -64,7 +74,7 @@ class OutputHooks(PassHooks):
             wanted = self._only is None or name in self._only
             if name and wanted and not isinstance(module, torch.jit.ScriptModule):
                 self.before(module, self._before_hook(name))
-                self.after(module, self._after_hook(name))
+                self.after(module, self._after_hook(name), first=self._first)
 
     def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Runs a method; the model's own output is seen here, where no way leads past."""
@@ -187,7 +197,8 @@ def activation_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> T
 
     A few more passes, of two and three samples, find where each output holds its samples
     (:mod:`faultsim.targets.layouts`). An output in which they cannot be told apart is indexed as a
-    whole (``per_sample`` is False).
+    whole (``per_sample`` is False). Where a run has several forward passes, a site holds the words
+    of all of them (:mod:`faultsim.targets.steps`).
 
     Args:
         model: Run as it is, without gradients; it is as before.
@@ -199,49 +210,35 @@ def activation_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> T
     """
     check_open(model)
     batch = arguments_of(model, inputs, run)
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
-    skipped: dict[str, str] = {}
+    sites = Sites("activations")
 
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
         words = output_words(tensor)
         if isinstance(words, str):
-            skipped[name] = words
+            sites.skipped[name] = words
         else:
-            found[name] = FORMATS[words.dtype].name, tuple(words.shape)
+            sites.see(name, hooks.step, Words(FORMATS[words.dtype].name, tuple(words.shape)))
         return tensor
 
     hooks = OutputHooks(model, visit)
     golden_pass(model, batch, hooks, run)
+    skipped = sites.skipped
     skipped |= dict.fromkeys(sorted(hooks.without), "it returns no tensor")
-    skipped |= _no_sites(model, hooks.ran, {module_of(name) for name in (*found, *skipped)})
-    shapes = {name: shape for name, (_, shape) in found.items()}
-    layouts = find_layouts(model, batch, shapes, lambda seen: _watched(model, seen), run)
-    sites, whole = [], {}
-    for name, (dtype, shape) in found.items():
-        layout = layouts[name]
-        if isinstance(layout, str):
-            whole[name] = layout
-            sites.append(Site(name, "activations", dtype, shape, per_sample=False))
-        else:
-            one = one_sample(shape, layout)
-            sites.append(Site(name, "activations", dtype, one, True, 0, *layout))
-    return Targets(sites, skipped, whole)
-
-
-def one_sample(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
-    """The shape of one sample of a tensor."""
-    folds = [size for size in layout[1:] if size > 1]
-    return (*shape[: layout.axis], *folds, *shape[layout.axis + 1 :])
+    skipped |= _no_sites(model, hooks.ran, {module_of(name) for name in (*sites.names, *skipped)})
+    layouts = find_layouts(model, batch, sites.shapes, lambda seen: _watched(model, seen), run)
+    sites.place(layouts, hooks.steps)
+    return Targets(sites.sites, skipped, sites.whole)
 
 
 def _watched(model: nn.Module, seen: Seen) -> PassHooks:
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
         words = output_words(tensor)
         if not isinstance(words, str):
-            seen(name, words)
+            seen(key_of(name, hooks.step), words)
         return tensor
 
-    return OutputHooks(model, visit)
+    hooks = OutputHooks(model, visit)
+    return hooks
 
 
 def output_words(tensor: torch.Tensor) -> torch.Tensor | str:
@@ -280,12 +277,15 @@ class ActivationFaults(TransientFaults):
     kind = "activations"
 
     def _hooks_on(self, model: nn.Module) -> PassHooks:
-        return OutputHooks(model, self._visit, self._modules())
+        return OutputHooks(model, self._visit, self._modules(), self._when)
 
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._faults:
             return tensor
         site, faults = self._faults[name]
+        now = self._now(site, faults)
+        if not len(now):
+            return tensor
         struck = tensor.resolve_conj().resolve_neg() if tensor.is_complex() else tensor
         struck = struck.clone()
         words = words_of(struck)
@@ -294,7 +294,8 @@ class ActivationFaults(TransientFaults):
         if words.dtype != site.format.dtype:
             raise FaultError(f"{name} puts out {words.dtype}, but its faults are for {site.dtype}")
         shape = tuple(words.shape)
-        rows, index = strikes(site, faults, shape, self.offset, self._hooks.sizes)
+        rows, index = strikes(site, faults[now], shape, self.offset, self._hooks.sizes)
+        rows = now[rows]
         for number, op in enumerate(OPS):
             chosen = faults.op[rows] == number
             if chosen.any():

@@ -30,6 +30,9 @@ class PassHooks(ForwardHooks):
 
     Attributes:
         sizes: The numbers of samples that the pass may have.
+        passes: How many there were.
+        outermost: Number of the pass around all others that run, as ``generate`` is of many.
+        steps: How many runs of the model's ``forward`` there were in this run of a batch.
         ended: Called when a run of the model's ``forward`` has returned.
         raised: Whether a pass has raised; cleared by whoever asks.
     """
@@ -39,7 +42,7 @@ class PassHooks(ForwardHooks):
         self._model = model
         self.sizes = Sizes(None, frozenset())
         self.raised = False
-        self.passes = 0
+        self.passes = self.outermost = self.steps = 0
         self.ended: Callable[[], None] = lambda: None
         self._calls: Counter[str] = Counter()
         self._entries: list[_Entry] = []
@@ -62,6 +65,11 @@ class PassHooks(ForwardHooks):
         self._entries.append(entry)  # first: an interrupt may come between
         entry.place()
 
+    @property
+    def step(self) -> int | None:
+        """Number of the forward pass within the run of a batch; None outside of one."""
+        return self.steps - 1 if self._depth == PASS else None
+
     def numbered(self, name: str) -> str:
         """The name of a module's next call: ``name``, ``name@1`` and so on within a pass."""
         call, self._calls[name] = self._calls[name], self._calls[name] + 1
@@ -81,6 +89,9 @@ class PassHooks(ForwardHooks):
         if self._depth >= kind:
             return function(*args, **kwargs)
         outer, self._depth = self._depth, kind
+        self.steps += kind == PASS
+        if outer == NONE:
+            self.outermost = self.passes + 1
         try:
             self.begin((args, kwargs))
             result = function(*args, **kwargs)

@@ -98,7 +98,7 @@ def _scan(name: str, module: SelectiveScan, arguments: dict[str, Any]) -> Scan:
 
 def state_sites(
     model: nn.Module, inputs: Any, run: Run | None = None
-) -> tuple[list[Site], dict[str, str]]:
+) -> tuple[list[Site], dict[str, str], dict[str, str]]:
     """The hidden states of one golden forward pass, in the order they are computed.
 
     Sites have the shape (channels, states), after the parts of a sample that are scanned as rows of
@@ -111,7 +111,8 @@ def state_sites(
         run: How ``inputs`` go through the model, if not so.
 
     Returns:
-        The sites, and of those whose samples cannot be told apart, the reason.
+        The sites, what is skipped (nothing), and of those whose samples cannot be told apart, the
+        reason.
 
     Raises:
         FaultError: No inputs were given, or the calls of the model's modules cannot be seen.
@@ -126,7 +127,7 @@ def state_sites(
 
     golden_pass(model, batch, ScanHooks(model, visit), run)
     if not scans:
-        return [], {}
+        return [], {}, {}
     shapes = {scan.name: tuple(_rows(scan).shape) for scan in scans}
     layouts = find_layouts(model, batch, shapes, lambda seen: _watched(model, seen), run)
     sites, whole = [], {}
@@ -138,7 +139,7 @@ def state_sites(
             if isinstance(layout, str):
                 whole[name] = layout
             sites.append(_site(name, scan, layout))
-    return sites, whole
+    return sites, {}, whole
 
 
 def _site(name: str, scan: Scan, layout: Layout | str) -> Site:

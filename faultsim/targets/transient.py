@@ -7,7 +7,8 @@ import numpy.typing as npt
 from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import FaultSet
+from faultsim.faults import Fault, FaultSet, Site
+from faultsim.kinds import When
 from faultsim.targets.closed import check_not_compiled
 from faultsim.targets.passes import ROOT, PassHooks, with_those_above
 
@@ -24,12 +25,18 @@ class TransientFaults:
 
     kind: str
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: FaultSet, when: When = "after") -> None:
         """Looks the sites up; the model is as before.
+
+        Args:
+            model: The module struck.
+            faults: Of any kinds.
+            when: Whether they strike after the user's own hooks of a module, or before.
 
         Raises:
             FaultError: The model lacks a module that is struck, or its modules cannot be seen.
         """
+        self._when = when
         self._faults = {
             site.name: (site, part) for site, part in faults.by_site() if site.kind == self.kind
         }
@@ -46,7 +53,8 @@ class TransientFaults:
         self._fired = {
             name: np.zeros(len(part), np.int64) for name, (_, part) in self._faults.items()
         }
-        self._offset = self._counted = 0
+        self._offset = self._counted = self._longest = 0
+        self._alone = sum(map(len, self._fired.values())) == len(faults)
         self._hooks = self._hooks_on(model)
         self._hooks.ended = self._check_pass
 
@@ -70,33 +78,71 @@ class TransientFaults:
         before, self._offset = self._offset, samples
         counted, self._counted = self._counted, self._hooks.passes
         raised, self._hooks.raised = self._hooks.raised, False
-        if raised or self._counted == counted:
-            return
+        try:
+            if not raised and self._counted > counted:
+                self._check_run(before, samples, counted)
+        finally:
+            self._longest, self._hooks.steps = self._most_steps(), 0
+
+    def _most_steps(self) -> int:
+        """How many forward passes the longest run had."""
+        return max(self._longest, self._hooks.steps)
+
+    def _check_run(self, first: int, end: int, counted: int) -> None:
+        """Refuses faults that the samples just passed should have met, and did not."""
         for name, (_, part) in self._faults.items():
-            due = (part.sample < 0) | ((part.sample >= before) & (part.sample < samples))
-            self._refuse(name, due & (self._fired[name] <= counted))
+            due = (part.sample < 0) | ((part.sample >= first) & (part.sample < end))
+            missing = due & (self._fired[name] <= counted)
+            steps = self._hooks.steps
+            self._refuse(name, missing & ~self._cut_short(part, counted, steps), steps)
 
     def _check_pass(self) -> None:
-        for name, (_, part) in self._faults.items():
-            self._refuse(name, (part.sample < 0) & (self._fired[name] != self._hooks.passes))
+        hooks = self._hooks
+        for name, (site, part) in self._faults.items():
+            due = (part.sample < 0) & self._due(site, part)
+            self._refuse(name, due & (self._fired[name] < hooks.outermost), hooks.steps)
+
+    def _now(self, site: Site, part: FaultSet) -> Ints:
+        """The faults that may strike in this pass: of its step, or of none, and there by now."""
+        step = self._hooks.step
+        if not site.steps:
+            return np.arange(len(part))
+        at = np.full(len(part), min(step or 0, site.steps - 1))
+        every = (part.step < 0) & site.has(part.index, at)
+        return np.flatnonzero(every | ((part.step == step) & (part.step >= 0)))
+
+    def _due(self, site: Site, part: FaultSet) -> npt.NDArray[np.bool_]:
+        """Which faults this pass must meet; of several, those without a step may be met in any."""
+        if self.kind == "states" or not site.steps:
+            return np.ones(len(part), bool)
+        return np.asarray(part.step == self._hooks.steps - 1)
+
+    def _cut_short(self, part: FaultSet, counted: int, steps: int) -> npt.NDArray[np.bool_]:
+        """Which faults a run of so many steps never came to, as others may have made it end."""
+        others = any((fired > counted).any() for fired in self._fired.values()) or not self._alone
+        return (part.step >= steps) & (others and self.kind != "states")
 
     def _mark(self, name: str, rows: Ints) -> None:
         self._fired[name][rows] = self._hooks.passes
 
     def check_fired(self) -> None:
         """Raises InjectionError if a fault never struck a word while it was armed."""
-        for name, fired in self._fired.items():
-            self._refuse(name, fired == 0)
+        for name, (_, part) in self._faults.items():
+            steps = self._most_steps()
+            short = self._cut_short(part, 0, steps)
+            self._refuse(name, (self._fired[name] == 0) & ~short, steps)
 
-    def _refuse(self, name: str, missing: npt.NDArray[np.bool_]) -> None:
+    def _refuse(self, name: str, missing: npt.NDArray[np.bool_], steps: int) -> None:
         if missing.any():
             row = int(np.argmax(missing))
             fault = next(iter(self._faults[name][1][row : row + 1]))
-            when = "in a pass of the model" if self._fired[name].any() else "while it was armed"
-            raise InjectionError(
-                f"armed fault never fired: {fault}; the model ran no such {_WHAT[self.kind]} "
-                f"(or no such sample) {when}"
-            )
+            raise InjectionError(f"armed fault never fired: {fault}; {self._why(fault, steps)}")
+
+    def _why(self, fault: Fault, steps: int) -> str:
+        if self.kind != "states" and fault.step is not None and fault.step >= steps:
+            return f"the run ended after {steps} forward passes of the model"
+        when = "in a pass of the model" if self._fired[fault.tensor].any() else "while it was armed"
+        return f"the model ran no such {_WHAT[self.kind]} (or no such sample) {when}"
 
     def register(self) -> None:
         """Places the hooks."""

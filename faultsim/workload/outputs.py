@@ -11,6 +11,7 @@ from faultsim import trees
 from faultsim.errors import ConfigError
 
 _LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
+_CONSTANTS = (int, float, str, bool, type(None))
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -149,6 +150,18 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(_words(one), _words(other))
 
 
+def identical(one: Any, other: Any) -> bool:
+    """Whether all of two outputs is equal, tensors bit by bit; not where that cannot be seen."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return _equal(one, other)
+    if type(one) is not type(other):
+        return False
+    ones, others = trees.items(one), trees.items(other)
+    if not ones:
+        return isinstance(one, (*_CONSTANTS, tuple, list, dict)) and bool(one == other)
+    return ones.keys() == others.keys() and all(identical(ones[key], others[key]) for key in ones)
+
+
 def nothing_like(output: Any) -> Any:
     """An output of the same shapes without a number in it, for a pass that raised."""
 
@@ -173,7 +186,7 @@ def _signature(tree: Any) -> Iterator[Any]:
         yield key
         yield from _signature(item)
     if not isinstance(tree, (Mapping, tuple, list)):
-        yield tree if isinstance(tree, (int, float, str, bool, type(None))) else type(tree)
+        yield tree if isinstance(tree, _CONSTANTS) else type(tree)
 
 
 def copied(tree: Any) -> Any:

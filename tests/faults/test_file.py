@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from faultsim.errors import FaultError, FaultSimError
 from faultsim.faults import OPS, FaultSet, Site
-from faultsim.faults.file import Document, Kind, Op
+from faultsim.faults.file import Document, Op
 from faultsim.files import json_schema
-from faultsim.space import TARGETS
 
 B = Site("head.bias", "weights", "float16", (10,))
 M = Site("m", "weights", "float32", (3, 4))
@@ -131,7 +130,6 @@ def test_any_json_is_a_set_of_faults_or_one_error(document):
 
 def test_the_types_name_what_the_package_knows():
     assert get_args(Op) == OPS
-    assert get_args(Kind) == TARGETS
 
 
 def test_the_schema_tells_both_forms():
