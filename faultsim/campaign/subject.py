@@ -50,6 +50,7 @@ def _model(config: Subject, data: Dataset) -> nn.Module:
         in_channels=data.in_channels,
         checkpoint=config.checkpoint,
         data=data.name,
+        image_size=data.image_size,
     )
 
 

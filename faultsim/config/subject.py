@@ -17,7 +17,7 @@ class Subject(Settings):
     model: str = "medmamba-n"
     """medmamba-n, -t, -s, -b, package.module:factory, or an .onnx file."""
     checkpoint: str | None = None
-    """A .safetensors or torch.save file; without it the one shipped for the data."""
+    """A .safetensors or torch.save file, or a folder of transformers; else the one shipped."""
     data: str = "digits"
     """digits, a MedMNIST name, an .npz file, an image folder, or package.module:factory."""
     data_root: str | None = None

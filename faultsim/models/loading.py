@@ -15,6 +15,9 @@ from faultsim.models.onnx import SUFFIX, load_onnx
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 
+SYNONYMS = {"in_channels": "in_chans", "image_size": "img_size"}
+"""What timm calls them."""
+
 
 def load_model(
     spec: str,
@@ -23,25 +26,28 @@ def load_model(
     in_channels: int,
     checkpoint: str | Path | None = None,
     data: str | None = None,
+    image_size: int | None = None,
 ) -> nn.Module:
     """A model in eval mode, with trained weights.
 
     Args:
         spec: ``medmamba-n``, ``-t``, ``-s``, ``-b``; the path of an ``.onnx`` file; or
-            ``package.module:factory``. A factory gets those of ``num_classes`` and ``in_channels``
-            that it takes, and returns an ``nn.Module`` that maps images in [0, 1] to logits.
+            ``package.module:factory``. A factory gets those of ``num_classes``, ``in_channels``
+            and ``image_size`` that it takes (also as ``in_chans`` and ``img_size``), and returns
+            an ``nn.Module`` that maps images in [0, 1] to logits.
         num_classes: Number of logits.
         in_channels: Channels of the images.
-        checkpoint: A ``.safetensors`` file, or a ``torch.save`` file of tensors only; loaded
-            strictly. None: the weights of the ONNX file, those a factory made, or the checkpoint
-            shipped for ``data``.
+        checkpoint: A ``.safetensors`` file, a ``torch.save`` file of tensors only, or a folder of
+            transformers; loaded strictly. None: the weights of the ONNX file, those a factory
+            made, or the checkpoint shipped for ``data``.
         data: Name of the data, by which shipped checkpoints are found.
+        image_size: Side of the images, where they are square.
 
     Raises:
         ConfigError: An unknown name, no checkpoint, or one that does not fit the model.
     """
     with seeded():
-        model = build(spec, num_classes, in_channels)
+        model = build(spec, num_classes, in_channels, image_size)
     if checkpoint is None and ":" not in spec and not spec.endswith(SUFFIX):
         checkpoint = _shipped(spec, data)
     if checkpoint is not None:
@@ -57,7 +63,9 @@ def evaluating(model: nn.Module) -> nn.Module:
         return model
 
 
-def build(spec: str, num_classes: int, in_channels: int) -> nn.Module:
+def build(
+    spec: str, num_classes: int, in_channels: int, image_size: int | None = None
+) -> nn.Module:
     """A built-in model with fresh weights, what a factory made, or what is in an ONNX file.
 
     Raises:
@@ -67,7 +75,10 @@ def build(spec: str, num_classes: int, in_channels: int) -> nn.Module:
     if spec.endswith(SUFFIX):
         return load_onnx(Path(spec))
     if ":" in spec:
-        made = call_factory(spec, {"num_classes": num_classes, "in_channels": in_channels})
+        options = {"num_classes": num_classes, "in_channels": in_channels}
+        if image_size is not None:
+            options["image_size"] = image_size
+        made = call_factory(spec, options, SYNONYMS)
         if not isinstance(made, nn.Module):
             raise ConfigError(f"{spec} returned {type(made).__name__}, not an nn.Module")
         return made
