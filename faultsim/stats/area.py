@@ -3,7 +3,7 @@
 Images are weighted at random, as a Bayesian bootstrap does (Rubin, Annals of Statistics 9, 1981,
 130-134), with one image more of each side that is told as wrongly as can be for the lower end, as
 rightly as can be for the upper: what Gaffke's bound does for a mean (``stats.bounded``). For areas
-no theorem is known; docs/coverage.md has the coverage that was measured.
+no theorem is known; benchmarks/coverage.py measures the coverage.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Every interval here is Gaffke's: the mean of n values in [0, 1] and one more of 
 spacings of n uniform points, exceeds the upper bound with probability ``tail``; the lower bound
 mirrors it with one more of 0. Of zeros and ones this is the interval of Clopper and Pearson, whose
 promise is proven. For other values the promise is a conjecture that no search has refuted;
-docs/coverage.md has the coverage that was measured.
+benchmarks/coverage.py measures the coverage.
 
 N. Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a
 nonnegative variable", Mathematical Methods of Statistics 14, 2005, 451-467; E. Learned-Miller and
