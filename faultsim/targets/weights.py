@@ -69,6 +69,11 @@ class Holder:
         """Whether the module is in train mode."""
         return self._owner.training
 
+    @property
+    def packed(self) -> bool:
+        """Whether the words are copies of what is packed, rather than the model's own memory."""
+        return self._packed is not None
+
     def moved(self) -> bool:
         """Whether the module has other storage by now."""
         if self._packed is not None:

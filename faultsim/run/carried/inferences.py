@@ -1,0 +1,261 @@
+"""Pairs of faults and samples, shared out over passes: each sample of a batch with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from faultsim.errors import FaultError, InjectionError
+from faultsim.faults import FaultSet
+from faultsim.injector import Injector
+from faultsim.kinds import When
+from faultsim.run.carried.carrier import Carrier
+from faultsim.run.carried.rows import has_rows, one_of, one_sample
+from faultsim.run.golden import Golden, on_cpu
+from faultsim.run.judge import Raised
+from faultsim.workload import Batch, Workload
+from faultsim.workload.failures import NOT_ITS_OWN
+from faultsim.workload.outputs import identical
+
+Pair = tuple[FaultSet, int]
+"""Faults, and the number of the sample that carries them, over all batches."""
+
+
+class Inference(NamedTuple):
+    """One sample under faults of its own, as a batch of one.
+
+    Attributes:
+        batch: The sample.
+        golden: The output without faults.
+        output: The output with them, of the bits that the whole batch gives with the faults in the
+            model; :class:`Raised` where the pass raises.
+        alone: Whether the faults had a pass for themselves, really armed.
+    """
+
+    batch: Batch
+    golden: Any
+    output: Any
+    alone: bool
+
+
+class _Trial(NamedTuple):
+    number: int
+    faults: FaultSet
+    sample: int
+
+
+class Inferences:
+    """Runs pairs of faults and samples of one golden run.
+
+    Faults in weights are carried by samples (:mod:`faultsim.run.carried`); those that strike during
+    a pass strike their sample alone anyway. What cannot be carried has a pass of the batch for
+    itself. Nothing that is returned depends on which of these it was, or on the other pairs.
+
+    Attributes:
+        refused: Why no weight's fault can be carried, "" if some can.
+        alone: By name of a weight, why its faults are not carried; of those met so far.
+        passes: How many were run with faults.
+        distrusted: How many passes were run again fault by fault, as they raised, did other than
+            planned, or changed a sample without a fault.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        golden: Golden,
+        device: torch.device | str = "cpu",
+        when: When = "after",
+    ) -> None:
+        """Probes the model by some small passes, when a weight is first to be struck.
+
+        Args:
+            workload: Its model is in eval mode, on ``device``.
+            golden: Its golden run.
+            device: Where it runs.
+            when: Whether faults strike after the user's hooks, or before.
+
+        Raises:
+            FaultError: The outputs cannot be read sample by sample.
+        """
+        self._workload, self._golden, self._when = workload, golden, when
+        self._device = torch.device(device)
+        self._starts = np.cumsum([0, *(batch.size for batch in golden.batches)])
+        for batch, output in zip(golden.batches, golden.outputs, strict=True):
+            if batch.size > 1 and not has_rows(output, batch.size):
+                raise FaultError(
+                    "the output has no row for each sample, so none can have a fault of its own: "
+                    "give batches of one sample"
+                )
+        self._carrier: Carrier | None = None
+        self.passes = self.distrusted = 0
+
+    @property
+    def refused(self) -> str:
+        return self._carrier.refused if self._carrier else ""
+
+    @property
+    def alone(self) -> Mapping[str, str]:
+        return self._carrier.alone if self._carrier else {}
+
+    def run(self, pairs: Sequence[Pair]) -> list[Inference]:
+        """What becomes of each pair.
+
+        Args:
+            pairs: Any number; those that share a batch share passes. The more there are at a
+                time, the fuller the passes.
+
+        Raises:
+            FaultSimError: Faults that do not fit the model, or that never fired; a sample that
+                there is not.
+        """
+        found: list[Inference | None] = [None] * len(pairs)
+        queues: dict[int, list[_Trial]] = {}
+        for number, (faults, sample) in enumerate(pairs):
+            if not 0 <= sample < self._starts[-1]:
+                raise FaultError(f"there are samples 0 to {self._starts[-1] - 1}, not {sample}")
+            batch = int(np.searchsorted(self._starts, sample, side="right")) - 1
+            place = int(sample - self._starts[batch])
+            queues.setdefault(batch, []).append(_Trial(number, faults, place))
+        with torch.no_grad():
+            for batch, trials in queues.items():
+                for trial, inference in self._batch(batch, trials):
+                    found[trial.number] = inference
+        return [inference for inference in found if inference is not None]
+
+    def _batch(self, batch: int, trials: Sequence[_Trial]) -> Iterator[tuple[_Trial, Inference]]:
+        inputs = self._golden.engine.inputs(batch, self._golden.batches[batch].inputs)
+        weights, transient, alone = self._sorted(batch, inputs, trials)
+        for kind, queue in (("weights", weights), ("transient", transient)):
+            for together in _passes(queue, self._golden.batches[batch].size):
+                yield from self._together(kind, batch, inputs, together)
+        for trial in alone:
+            yield trial, self._alone(batch, inputs, trial)
+
+    def _sorted(
+        self, batch: int, inputs: Any, trials: Sequence[_Trial]
+    ) -> tuple[list[_Trial], list[_Trial], list[_Trial]]:
+        """Those carried in weights, those that strike during a pass, those that go alone."""
+        weights, transient, alone = [], [], []
+        for trial in trials:
+            sites = [site for site, _ in trial.faults.by_site()]
+            kinds = {site.kind == "weights" for site in sites}
+            size = self._golden.batches[batch].size
+            if size == 1 or len(kinds) != 1:
+                alone.append(trial)
+            elif kinds == {False}:
+                own = all(site.per_sample for site in sites)
+                (transient if own else alone).append(trial)
+            else:
+                carried = self._carrying(batch, inputs).carries(trial.faults)
+                (weights if carried else alone).append(trial)
+        return weights, transient, alone
+
+    def _carrying(self, batch: int, inputs: Any) -> Carrier:
+        if self._carrier is None:
+            self._carrier = Carrier(self._workload, inputs)
+        self._carrier.prepare(inputs, self._golden.batches[batch], self._golden.outputs[batch])
+        return self._carrier
+
+    def _together(
+        self, kind: str, batch: int, inputs: Any, trials: Sequence[_Trial]
+    ) -> Iterator[tuple[_Trial, Inference]]:
+        """One pass; in halves, and at last one by one, where it cannot be trusted."""
+        output: Any = None
+        with suppress(Exception):
+            self.passes += 1
+            output = self._carried(kind, batch, inputs, trials)
+        if output is not None and self._trusted(batch, output, {t.sample for t in trials}):
+            for trial in trials:
+                yield trial, self._inference(batch, trial, output, alone=False)
+            return
+        self.distrusted += 1
+        if len(trials) == 1:
+            yield trials[0], self._alone(batch, inputs, trials[0])
+            return
+        half = len(trials) // 2
+        for part in (trials[:half], trials[half:]):
+            yield from self._together(kind, batch, inputs, part)
+
+    def _carried(self, kind: str, batch: int, inputs: Any, trials: Sequence[_Trial]) -> Any:
+        if kind == "weights":
+            assert self._carrier is not None
+            faults = {trial.sample: trial.faults for trial in trials}
+            return on_cpu(self._carrier.run(inputs, self._golden.batches[batch].size, faults))
+        merged = FaultSet.join([_struck_in(trial) for trial in trials])
+        return self._armed(batch, inputs, merged)
+
+    def _trusted(self, batch: int, output: Any, struck: set[int]) -> bool:
+        """Whether every sample without a fault is as it was."""
+        size, golden = self._golden.batches[batch].size, self._golden.outputs[batch]
+        if not has_rows(output, size):
+            return False
+        free = [n for n in range(size) if n not in struck]
+        return all(
+            identical(one_sample(golden, size, n), one_sample(output, size, n)) for n in free
+        )
+
+    def _alone(self, batch: int, inputs: Any, trial: _Trial) -> Inference:
+        faults = trial.faults
+        if any(site.kind != "weights" and site.per_sample for site, _ in faults.by_site()):
+            faults = _struck_in(trial)
+        self.passes += 1
+        try:
+            output = self._armed(batch, inputs, faults)
+        except NOT_ITS_OWN:
+            raise
+        except Exception:  # a fault that makes the forward pass raise is a detected error
+            output = Raised()
+        return self._inference(batch, trial, output, alone=True)
+
+    def _armed(self, batch: int, inputs: Any, faults: FaultSet) -> Any:
+        """The output of the batch with the faults in the model."""
+        with Injector(self._workload.model, faults, when=self._when) as injector:
+            fed = injector.feed(inputs)
+            output = on_cpu(self._golden.engine.run(batch, fed, faults))
+            injector.advance(self._golden.batches[batch].size)
+        return output
+
+    def _inference(self, batch: int, trial: _Trial, output: Any, *, alone: bool) -> Inference:
+        whole, sample = self._golden.batches[batch], trial.sample
+        golden = one_sample(self._golden.outputs[batch], whole.size, sample)
+        if not isinstance(output, Raised):
+            if not has_rows(output, whole.size) and whole.size > 1:
+                raise InjectionError(
+                    "the output lost its rows under a fault, so none is a sample's"
+                )
+            output = one_sample(output, whole.size, sample)
+        return Inference(one_of(whole, sample), golden, output, alone)
+
+
+def _passes(trials: Sequence[_Trial], size: int) -> list[list[_Trial]]:
+    """Shares trials out so that no sample carries two in one pass, and one carries none.
+
+    That one shows whether faults reached samples that are not theirs.
+    """
+    rounds: list[dict[int, _Trial]] = []
+    first: dict[int, int] = {}  # of each sample, the first round that may have room for it
+    open_ = 0
+    for trial in trials:
+        turn = max(first.get(trial.sample, 0), open_)
+        while turn < len(rounds) and len(rounds[turn]) >= size - 1:
+            turn += 1
+        if turn == len(rounds):
+            rounds.append({})
+        rounds[turn][trial.sample] = trial
+        first[trial.sample] = turn + 1
+        while open_ < len(rounds) and len(rounds[open_]) >= size - 1:
+            open_ += 1
+    return [list(each.values()) for each in rounds]
+
+
+def _struck_in(trial: _Trial) -> FaultSet:
+    """The faults of a trial in its sample alone."""
+    faults = trial.faults
+    columns = [getattr(faults, name) for name in ("site", "index", "mask", "op", "operand")]
+    own = np.array([site.kind != "weights" and site.per_sample for site in faults.sites], bool)
+    sample = np.where(own[faults.site], trial.sample, -1)
+    return FaultSet(faults.sites, *columns, sample, faults.step)

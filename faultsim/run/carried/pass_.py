@@ -1,0 +1,98 @@
+"""One pass in which samples carry faults of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from faultsim import trees
+from faultsim.run.carried.again import Hit, Reading, correct, hits_of, of_batch
+from faultsim.run.carried.operators import Call
+from faultsim.run.carried.storage import Memory, Struck, memory_of, struck
+
+
+class Diverged(Exception):
+    """A pass did not run the operators that it was expected to run."""
+
+
+class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Corrects, sample by sample, the operators that read struck words.
+
+    Whoever runs a pass calls :meth:`finish` afterwards.
+    """
+
+    def __init__(
+        self,
+        funcs: Sequence[Any],
+        readings: Mapping[int, Reading],
+        faults: Mapping[int, Sequence[Struck]],
+        size: int,
+        ledger: list[Struck],
+    ) -> None:
+        """Touches nothing yet.
+
+        Args:
+            funcs: The operators of the pass.
+            readings: By number, those that may read what is struck.
+            faults: By sample, the words that are struck for it.
+            size: Samples of the batch.
+            ledger: As for :func:`struck`.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._funcs, self._readings, self._size, self._ledger = funcs, readings, size, ledger
+        self._patches: dict[int, dict[int, Struck]] = {}
+        for sample, parts in faults.items():
+            for part in parts:
+                self._patches.setdefault(part.memory.address, {})[sample] = part
+        self._kept: list[Any] = []  # values that carry faults; their addresses are not used again
+        self._number = 0
+
+    def finish(self) -> None:
+        """Raises Diverged if the pass was cut short."""
+        if self._number != len(self._funcs):
+            raise Diverged
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        number, self._number = self._number, self._number + 1
+        if number >= len(self._funcs) or self._funcs[number] is not func:
+            raise Diverged
+        reading = self._readings.get(number)
+        if reading is None:
+            return func(*args, **(kwargs or {}))
+        return self._corrected(Call(func, args, kwargs or {}), reading)
+
+    def _corrected(self, call: Call, reading: Reading) -> Any:
+        if not any(memory_of(call.leaves[n]) in self._patches for n in call.tensors):
+            return call.run()
+        before = call
+        if written := call.written():
+            before = call.with_operands({n: trees.copy_of(call.leaves[n]) for n in written})
+        result = call.run()
+        outputs = list(trees.tensors(result))
+        hits = hits_of(before, self._patches, None if reading.derives else outputs[0])
+        if reading.derives:
+            self._derive(before, outputs, hits)
+        elif hits:
+            correct(before, outputs, hits, reading, self._size, self._ledger)
+        return result
+
+    def _derive(self, call: Call, outputs: Sequence[torch.Tensor], hits: Mapping[int, Hit]) -> None:
+        """Notes in which words a value of weights differs for each sample."""
+        memories = [Memory(output) for output in outputs]
+        self._kept += [output.untyped_storage() for output in outputs]
+        for memory in memories:
+            self._patches.pop(memory.address, None)  # of what lay there before
+        for sample, hit in hits.items():
+            with struck(hit.parts, self._ledger):
+                again = of_batch(call)
+            for memory, output, new in zip(memories, outputs, again, strict=True):
+                words = Memory(new)
+                if output.stride() != new.stride() or len(words.words) != len(memory.words):
+                    raise Diverged
+                places = (words.words != memory.words).nonzero().flatten()
+                if len(places):
+                    part = Struck(memory, places, words.words[places])
+                    self._patches.setdefault(memory.address, {})[sample] = part

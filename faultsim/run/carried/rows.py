@@ -1,0 +1,76 @@
+"""A sample's part of a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from faultsim import trees
+from faultsim.targets.layouts import Layout
+from faultsim.workload import Batch
+
+
+def part_of(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> torch.Tensor:
+    """A view of the part: the dimension of samples is two, ``outer`` and ``inner``.
+
+    Args:
+        tensor: Of a batch.
+        layout: Where its samples lie.
+        size: Samples of the batch.
+        sample: From 0.
+    """
+    folds = (layout.outer, size, layout.inner)
+    return tensor.unflatten(layout.axis, folds).select(layout.axis + 1, sample)
+
+
+def alone(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> torch.Tensor:
+    """The operand of a batch of that sample alone, dense where the batch's is."""
+    mine = part_of(tensor, layout, size, sample).flatten(layout.axis, layout.axis + 1)
+    if tensor.is_contiguous():
+        return mine.contiguous()  # some kernels ignore strides
+    if tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return mine.contiguous(memory_format=torch.channels_last)
+    return mine
+
+
+def spread(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """The result for one sample in the shape of :func:`part_of`."""
+    return tensor.unflatten(layout.axis, (layout.outer, layout.inner))
+
+
+def shifted(dim: int, layout: Layout) -> int:
+    """Where another dimension of a tensor is in :func:`part_of`."""
+    return dim if dim < layout.axis else dim + 1
+
+
+def one_sample(tree: Any, size: int, sample: int) -> Any:
+    """A batch's tree for one sample: of tensors with a row a sample that row, of lists that item.
+
+    What belongs to all samples stays.
+    """
+    if isinstance(tree, list) and len(tree) == size:
+        return [tree[sample]]
+
+    def row(_: str, leaf: torch.Tensor) -> torch.Tensor:
+        return leaf[sample : sample + 1] if _rows(leaf, size) else leaf
+
+    return trees.map_tensors(tree, row)
+
+
+def one_of(batch: Batch, sample: int) -> Batch:
+    """A batch of one of its samples."""
+    inputs, targets = (one_sample(t, batch.size, sample) for t in (batch.inputs, batch.targets))
+    return type(batch)(inputs, targets, 1)
+
+
+def has_rows(output: Any, size: int) -> bool:
+    """Whether an output can be read sample by sample."""
+    if isinstance(output, list) and len(output) == size:
+        return True
+    leaves = list(trees.tensors(output))
+    return bool(leaves) and all(_rows(leaf, size) for leaf in leaves)
+
+
+def _rows(leaf: torch.Tensor, size: int) -> bool:
+    return leaf.ndim > 0 and len(leaf) == size
