@@ -8,7 +8,7 @@ its own: equal shapes give equal bits, so no other may change.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from torch import nn
 
 from faultsim.formats import FORMATS
 from faultsim.targets.inputs import Arguments, Run, Samples, readings
-from faultsim.targets.passes import PassHooks
 from faultsim.targets.untouched import untouched
 
 SMALL, LARGE = 2, 3
@@ -26,7 +25,17 @@ SMALL, LARGE = 2, 3
 Shape = tuple[int, ...]
 Ints = npt.NDArray[np.int64]
 Seen = Callable[[str, torch.Tensor], None]
-Watch = Callable[[Seen], PassHooks]
+
+
+class Hooks(Protocol):
+    """What watches a pass."""
+
+    def register(self) -> None: ...
+
+    def remove(self) -> None: ...
+
+
+Watch = Callable[[Seen], Hooks]
 """Makes hooks that show each tensor with its name."""
 
 
@@ -55,7 +64,7 @@ NONE = "the inputs hold no samples that could be told apart"
 
 
 def golden_pass(
-    model: nn.Module, arguments: Arguments, hooks: PassHooks, run: Run | None = None
+    model: nn.Module, arguments: Arguments, hooks: Hooks, run: Run | None = None
 ) -> None:
     """Runs a model once for what hooks see; the model is as before, and so are its inputs."""
     with untouched(model):

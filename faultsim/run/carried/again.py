@@ -74,8 +74,9 @@ def hits_of(
             hit = found.setdefault(sample, Hit())
             if not any(part is known for known in hit.parts):
                 hit.parts.append(part)
-            known = None if place is None or output is None else place[1]
-            region = None if known is None else region_of(call, leaf, known, output)
+            region = None
+            if place is not None and output is not None:
+                region = region_of(call, leaf, place[1], output)
             hit.regions = None if region is None or hit.regions is None else [*hit.regions, region]
     return found
 
@@ -143,7 +144,7 @@ def _groups(hits: dict[int, Hit], reading: Reading) -> list[list[int]]:
             hit.regions = None
             groups.append((set(), [sample]))
             continue
-        mine = {tuple(at) for region in hit.regions for at in region.index.tolist()}
+        mine = {tuple(at) for region in hit.regions for at in region.at.tolist()}
         for taken, samples in groups:
             if taken and not taken & mine:
                 taken |= mine
@@ -172,6 +173,6 @@ def _give(
     mine, new = (part_of(t, layout, size, sample) for t in (outputs[0], again[0]))
     for region in hit.regions:
         where: list[Any] = [slice(None)] * mine.ndim
-        for dim, index in zip(region.dims, torch.from_numpy(region.index.T.copy()), strict=True):
+        for dim, index in zip(region.dims, torch.from_numpy(region.at.T.copy()), strict=True):
             where[shifted(dim, layout)] = index.to(mine.device)
         mine[tuple(where)] = new[tuple(where)]

@@ -1,4 +1,4 @@
-"""What running an operator once more costs, and whether a sample alone gives the bits of a batch."""
+"""What running an operator once more costs, and whether one sample has the bits of a batch."""
 
 from __future__ import annotations
 

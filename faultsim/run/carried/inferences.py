@@ -139,7 +139,9 @@ class Inferences:
         self, batch: int, inputs: Any, trials: Sequence[_Trial]
     ) -> tuple[list[_Trial], list[_Trial], list[_Trial]]:
         """Those carried in weights, those that strike during a pass, those that go alone."""
-        weights, transient, alone = [], [], []
+        weights: list[_Trial] = []
+        transient: list[_Trial] = []
+        alone: list[_Trial] = []
         for trial in trials:
             sites = [site for site, _ in trial.faults.by_site()]
             kinds = {site.kind == "weights" for site in sites}
@@ -255,7 +257,7 @@ def _passes(trials: Sequence[_Trial], size: int) -> list[list[_Trial]]:
 def _struck_in(trial: _Trial) -> FaultSet:
     """The faults of a trial in its sample alone."""
     faults = trial.faults
-    columns = [getattr(faults, name) for name in ("site", "index", "mask", "op", "operand")]
     own = np.array([site.kind != "weights" and site.per_sample for site in faults.sites], bool)
     sample = np.where(own[faults.site], trial.sample, -1)
-    return FaultSet(faults.sites, *columns, sample, faults.step)
+    of_set = (faults.site, faults.index, faults.mask, faults.op, faults.operand)
+    return FaultSet(faults.sites, *of_set, sample, faults.step)

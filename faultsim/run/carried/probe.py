@@ -160,7 +160,7 @@ class _Probe:
                 varying.add(int(name.split()[0]))
 
         samples = next(s for s in readings(self._large) if not s.shared)
-        others = samples.take([n for n in range(1, samples.size)] + [0], 0)
+        others = samples.take([*range(1, samples.size), 0], 0)
         for batch, seen in ((self._large, keep), (others, compare)):
             hooks = Operators(self._weights, _outputs_only(seen), only)
             golden_pass(self._model, batch, hooks, self._run)

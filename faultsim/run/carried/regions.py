@@ -22,11 +22,11 @@ class Region(NamedTuple):
 
     Attributes:
         dims: Dimensions that tell parts apart.
-        index: (parts, dims) where they are; everything else along the other dimensions.
+        at: (parts, dims) where they are; everything else along the other dimensions.
     """
 
     dims: tuple[int, ...]
-    index: Ints
+    at: Ints
 
 
 Rule = Callable[[Call, int, Ints, torch.Tensor], Region | None]
@@ -46,7 +46,7 @@ def region_of(call: Call, leaf: int, places: Ints, output: torch.Tensor) -> Regi
     if rule is None or argument is None:
         return None
     region = rule(call, argument, places, output)
-    return None if region is None or (region.index < 0).any() else region
+    return None if region is None or (region.at < 0).any() else region
 
 
 def _at(dims: tuple[int, ...], index: Ints) -> Region:

@@ -21,7 +21,7 @@ def part_of(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> tor
         sample: From 0.
     """
     folds = (layout.outer, size, layout.inner)
-    return tensor.unflatten(layout.axis, folds).select(layout.axis + 1, sample)
+    return _unfolded(tensor, layout.axis, folds).select(layout.axis + 1, sample)
 
 
 def alone(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> torch.Tensor:
@@ -36,7 +36,12 @@ def alone(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> torch
 
 def spread(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
     """The result for one sample in the shape of :func:`part_of`."""
-    return tensor.unflatten(layout.axis, (layout.outer, layout.inner))
+    return _unfolded(tensor, layout.axis, (layout.outer, layout.inner))
+
+
+def _unfolded(tensor: torch.Tensor, axis: int, sizes: tuple[int, ...]) -> torch.Tensor:
+    found: torch.Tensor = tensor.unflatten(axis, sizes)  # type: ignore[no-untyped-call]
+    return found
 
 
 def shifted(dim: int, layout: Layout) -> int:

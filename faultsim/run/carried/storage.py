@@ -148,7 +148,7 @@ def coordinates(tensor: torch.Tensor, part: Struck) -> tuple[Ints, Ints] | None:
     reach = sum(
         (n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)
     )  # of the last word
-    for dim in sorted(range(tensor.ndim), key=lambda d: -tensor.stride(d)):
+    for dim in sorted(range(tensor.ndim), key=lambda d: tensor.stride()[d], reverse=True):
         size, step = tensor.shape[dim], tensor.stride(dim)
         if size == 1:
             continue
