@@ -1,0 +1,91 @@
+"""Faults carried by samples, against the same faults in the model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from faultsim import FaultSpace, inject
+from faultsim.run.carried.inferences import Inferences
+from faultsim.run.carried.rows import one_sample
+from faultsim.run.engine import WholePass
+from faultsim.run.golden import golden_run
+from faultsim.workload import Workload
+from faultsim.workload.outputs import identical
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix, self.norm = nn.Embedding(30, 8), nn.Linear(8, 8), nn.LayerNorm(8)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([self.token.expand(len(x), -1, -1), self.embed(x)], 1)
+        x = x + torch.tanh(self.mix(self.norm(x)))
+        return (torch.softmax(x @ x.mT, -1) @ x)[:, -1] @ self.embed.weight.t()
+
+
+class Coupled(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = super().forward(x)
+        return x / x.abs().max()
+
+
+class Deciding(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = super().forward(x)
+        return torch.zeros_like(x) if x.isnan().any() else x
+
+
+class Last(nn.LSTM):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[0][:, -1]
+
+
+def convolutions() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8),
+        nn.GroupNorm(2, 8), nn.ConvTranspose2d(8, 4, 3, groups=2), nn.Flatten(),
+        nn.utils.parametrizations.weight_norm(nn.Linear(256, 5)),
+    )  # fmt: skip
+
+
+NETS = {
+    "convolutions": (convolutions, torch.randn(11, 3, 8, 8)),
+    "tied": (Tied, torch.randint(0, 30, (11, 6))),
+    "lstm": (lambda: Last(8, 6, batch_first=True), torch.randn(11, 5, 8)),
+    "encoder": (lambda: nn.TransformerEncoderLayer(8, 2, 16), torch.randn(11, 5, 8)),
+    "coupled": (lambda: Coupled(8, 4), torch.randn(11, 8)),
+    "deciding": (lambda: Deciding(8, 4), torch.randn(11, 8)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", NETS)
+def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype):
+    torch.manual_seed(0)
+    make, x = NETS[name]
+    model = make().eval().to(dtype)
+    x = x.to(dtype) if x.is_floating_point() else x
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    batches = work.read("test", 8)
+    golden = golden_run(work, batches, WholePass(work, torch.device("cpu")))
+    spaces = [FaultSpace(model), FaultSpace(model, bits="exponent")]
+    draw = np.random.default_rng(0)
+    pairs = [
+        (spaces[n % 2].sample(1 + n % 3, seed=0, trial=n), int(draw.integers(11)))
+        for n in range(80)
+    ]
+    runs = Inferences(work, golden)
+    found = runs.run(pairs)
+    with torch.no_grad():
+        for (faults, sample), inference in zip(pairs, found, strict=True):
+            batch = batches[sample // 8]
+            with inject(model, faults):
+                real = work.run(batch.inputs)
+            assert identical(one_sample(real, batch.size, sample % 8), inference.output)
+    assert any(not identical(each.golden, each.output) for each in found)
+    assert any(each.alone for each in found) == (name in ("coupled", "deciding", "encoder"))
