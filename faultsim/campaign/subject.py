@@ -19,6 +19,7 @@ from faultsim.models.checkpoint import load_checkpoint
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
+from faultsim.run.ragged import common_shapes
 from faultsim.run.steps import common_steps
 from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
@@ -144,7 +145,8 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     )
     splits = (REPORTED, SEARCHED) if config.mode == "worst-case" else (REPORTED,)
     batches = [batch for split in splits for batch in experiment.batches(split)]
-    return common_steps(experiment.workload, batches, space, experiment.device)
+    space = common_steps(experiment.workload, batches, space, experiment.device)
+    return common_shapes(experiment.workload, batches, space, experiment.device)
 
 
 def _seen_targets(model: nn.Module) -> tuple[str, ...]:

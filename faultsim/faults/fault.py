@@ -60,6 +60,10 @@ class Site:
             many tokens, then one at a time); a step that lacks it has a size of 0. ``shape`` is
             then the largest in each dimension, and every index is one in ``shape``, so that an
             element has the same index at every step. Empty where all steps have ``shape``.
+        ragged: Whether samples differ in shape (images of several sizes, sentences of several
+            lengths). ``shape`` and ``shapes`` are then the largest in each dimension; in a sample
+            that lacks the element of a fault another one stands for it
+            (:mod:`faultsim.targets.ragged`).
     """
 
     name: str
@@ -72,6 +76,7 @@ class Site:
     outer: int = 1
     inner: int = 1
     shapes: tuple[tuple[int, ...], ...] = ()
+    ragged: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what no tensor can be; an unknown dtype, where its format is first asked for.

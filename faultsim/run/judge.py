@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -61,6 +61,8 @@ def _judgement(task: Task, golden: Golden, outputs: Sequence[Any], searching: bo
     flags = _joined(judged) or _unflagged(task, golden, judged)
     sdc = next(iter(flags.values())) & ~due
     events = {name: int((flag & ~due).sum()) for name, flag in flags.items() if name != SDC}
+    metrics = _scores(task, golden, outputs, searching)
+    _check_names(task, flags, metrics)
     return Outcome(
         n=len(due),
         due=int(due.sum()),
@@ -69,9 +71,19 @@ def _judgement(task: Task, golden: Golden, outputs: Sequence[Any], searching: bo
         masked=int((~due & ~sdc & same).sum()),
         max_dev=max(each.deviation for each in judged),
         events=events,
-        metrics=_scores(task, golden, outputs, searching),
+        metrics=metrics,
         raised=sum(each.raised for each in judged),
     )
+
+
+def _check_names(task: Task, events: Collection[str], metrics: Collection[str]) -> None:
+    """Raises ConfigError where a name would be that of two things in journal and summary."""
+    both = [name for name in events if name in metrics]
+    if both:
+        raise ConfigError(
+            f"the task {name_of(task)} calls both an event and a figure {both[0]!r}: give one of "
+            "them another name"
+        )
 
 
 def _judged(task: Task, batch: Batch, golden: Any, output: Any) -> _Judged:

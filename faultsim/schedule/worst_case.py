@@ -44,6 +44,7 @@ class Found(NamedTuple):
     harm: Harm
 
 
+NO_FAULTS = FaultSet((), [], [], [])
 WORST, WITHOUT_TOP, RANDOM = "worst-case", "worst-case without the top exponent bit", "random"
 
 
@@ -51,11 +52,12 @@ def worst_case(context: Context) -> Plan:
     """Three curves: the search, the search without the top exponent bit, and random flips.
 
     Raises:
-        ConfigError: No validation images, or no floating-point tensor to rank.
+        ConfigError: No validation images, or nothing to rank.
     """
     config, space = context.config, context.space
     _check_ranked(space)
     search = context.search()
+    _check_found(context, search)
     draw_flips(context, space, max(config.flips), 0)
     curves = {WORST: space}
     lower = _without_top(space)
@@ -80,6 +82,18 @@ def _check_ranked(space: FaultSpace) -> None:
         space.skipped[name] = f"the search ranks no {dtype} words; random flips strike them"
 
 
+def _check_found(context: Context, search: Search) -> None:
+    """Raises ConfigError where not one bit can be ranked, rather than find nothing."""
+    if not _candidates(context, search, context.space, NO_FAULTS):
+        config, sites = context.config, context.space.sites
+        what = f"{len(sites):,} sites of {config.target}, such as {sites[0].name}"
+        how = f"{config.op} {config.direction}" if config.direction else config.op
+        raise ConfigError(
+            f"worst-case finds no bit to rank in {what}: the loss has no gradient there, or no "
+            f"{how} of the bits {config.bits} keeps a word finite; search in weights, or widen bits"
+        )
+
+
 def _generate(
     context: Context, search: Search, curves: dict[str, FaultSpace], trials: int
 ) -> Trials:
@@ -97,7 +111,7 @@ def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> 
     Ends where no further flip does more harm on validation, or the objective there is down to
     chance; larger budgets then report the flips found so far.
     """
-    best = Found(FaultSet((), [], [], []), _harm(context, search, search.baseline))
+    best = Found(NO_FAULTS, _harm(context, search, search.baseline))
     ended = False
     for step in range(1, max(context.config.flips) + 1):
         if not ended:

@@ -316,6 +316,8 @@ class TensorFaults(TransientFaults):
             self._hooks.sizes if sizes is None else sizes,
         )
         rows = now[rows]
+        if not words.numel():  # of samples of several shapes: this one has nothing to strike
+            self._mark(name, now)
         for number, op in enumerate(OPS):
             chosen = faults.op[rows] == number
             if chosen.any():

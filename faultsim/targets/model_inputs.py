@@ -115,7 +115,7 @@ def input_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Target
 
     ``(input)`` is a batch that is a tensor, ``(input):1`` the second of several arguments,
     ``(input):mask`` the one by that keyword, and so on inside of nested ones; ``(input):(each)``
-    is what each sample has in a list of them, as far as all samples of the batch are of that size.
+    is what each sample has in a list of them.
     Which tensors hold samples is found as for
     :func:`faultsim.targets.activations.activation_sites`: by what comes of it when one changes.
 
@@ -211,7 +211,7 @@ def _one(name: str, tensor: torch.Tensor, reading: Samples | None) -> Site | str
 
 
 def _each(name: str, tensors: list[torch.Tensor], reading: Samples | None) -> Site | str:
-    """The site of what the samples of a list have; of the size that all of them have."""
+    """The site of what the samples of a list have."""
     words = [output_words(tensor) for tensor in tensors]
     for item in words:
         if isinstance(item, str):
@@ -221,8 +221,9 @@ def _each(name: str, tensors: list[torch.Tensor], reading: Samples | None) -> Si
         return SOME
     if len({(item.dtype, item.ndim) for item in known}) > 1:
         return OTHER
-    least = tuple(map(min, zip(*(item.shape for item in known), strict=True)))
-    return Site(name, "inputs", FORMATS[known[0].dtype].name, least)
+    largest = tuple(map(max, zip(*(item.shape for item in known), strict=True)))
+    ragged = len({tuple(item.shape) for item in known}) > 1
+    return Site(name, "inputs", FORMATS[known[0].dtype].name, largest, ragged=ragged)
 
 
 class InputFaults(TensorFaults):

@@ -201,7 +201,7 @@ def test_a_list_of_samples_is_one_site_of_what_all_of_them_have(nested):
     batch = [{"image": image} for image in images] if nested else images
     (site,) = FaultSpace(model, "inputs", inputs=batch).sites
     assert site.name == ("(input):(each).image" if nested else "(input):(each)")
-    assert site.shape == (1, 4, 3)
+    assert (site.shape, site.ragged) == ((1, 6, 5), True)
     fault = Fault(site, (0, 3, 1), bit=31)
     for sample in (None, 4):
         injector = inject(model, FaultSet.of([Fault(site, fault.index, fault.mask, sample=sample)]))
