@@ -111,11 +111,15 @@ class OperationHooks(PassHooks):
         versions = list(map(version, given))
         result = function(*args, **kwargs)
         site = frame.numbered(name)
-        with torch._C.DisableTorchFunction():  # what is done here is not the model's doing
-            self._given, self._versions = given, versions
-            written = given[0] if result is None and name == "setitem" else result
-            seen = trees.map_tensors(written, partial(self._leaf, site))
-            self._given = []
+        self._given, self._versions = given, versions
+        written = given[0] if result is None and name == "setitem" else result
+        unseen = torch._C.DisableTorchFunction()  # what is done here is not the model's doing
+        seen = _between(
+            unseen.__enter__,
+            lambda: trees.map_tensors(written, partial(self._leaf, site)),
+            lambda: unseen.__exit__(None, None, None),
+        )
+        self._given = []
         return None if result is None else seen
 
     def _leaf(self, site: str, path: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -149,16 +153,8 @@ class _Mode(TorchFunctionMode):
     def run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self._on:
             return function(*args, **kwargs)
-        try:
-            try:
-                self._on = True
-                self.__enter__()  # type: ignore[no-untyped-call]
-                return function(*args, **kwargs)
-            finally:
-                self._off()
-        except BaseException:
-            self._off()  # once more: an interrupt may have come between
-            raise
+        self._on = True
+        return _between(self.__enter__, lambda: function(*args, **kwargs), self._off)
 
     def _off(self) -> None:
         if _get_current_function_mode() is self:  # type: ignore[no-untyped-call]
@@ -167,6 +163,19 @@ class _Mode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._called(func, args, kwargs or {})
+
+
+def _between(enter: Callable[[], Any], act: Callable[[], Any], leave: Callable[[], Any]) -> Any:
+    """Acts, and leaves whatever comes; leaving twice must do nothing more."""
+    try:
+        try:
+            enter()
+            return act()
+        finally:
+            leave()
+    except BaseException:
+        leave()  # once more: an interrupt may have come between
+        raise
 
 
 class _Frame:
