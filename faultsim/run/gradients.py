@@ -19,6 +19,7 @@ from faultsim.kinds import When
 from faultsim.targets.activations import OutputHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
+from faultsim.targets.operation_hooks import OperationHooks
 from faultsim.targets.passes import PassHooks
 from faultsim.targets.steps import key_of
 from faultsim.workload import Batch, Task, Workload
@@ -103,6 +104,15 @@ class Gradients:
             return seen(name, tensor.clone()) if tensor.requires_grad else tensor
 
         return self._watched(faults, seen, [lambda m: GivenHooks(m, own, when=self._when)])
+
+    def of_operations(self, faults: FaultSet) -> Values:
+        """Every result of a function that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+        """
+        seen = _Seen()
+        return self._watched(faults, seen, [lambda model: OperationHooks(model, seen)])
 
     def of_outputs(self, faults: FaultSet, watch: Watch | None = None) -> Values:
         """Every module output that the loss depends on, by site, with its gradient.

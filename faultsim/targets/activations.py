@@ -17,6 +17,7 @@ from faultsim.kinds import When
 from faultsim.ops import apply_
 from faultsim.ops.words import overlaps
 from faultsim.targets.closed import check_open
+from faultsim.targets.in_place import InPlace
 from faultsim.targets.inputs import Run, Sizes, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
@@ -64,8 +65,7 @@ class OutputHooks(PassHooks):
         self.without: set[str] = set()
         self._seen: Any = WeakTensorKeyDictionary()
         self._given: dict[str, Any] = {}
-        self._theirs: set[int] = set()
-        self._owed: list[tuple[torch.Tensor, int | None, torch.Tensor]] = []
+        self._in_place = InPlace(model)
 
     def register(self) -> None:
         """Places the hooks."""
@@ -90,15 +90,11 @@ class OutputHooks(PassHooks):
     def begin(self, arguments: Any) -> None:
         super().begin(arguments)
         self._seen.clear()
-        self._theirs = {_storage(tensor) for tensor in trees.tensors(arguments)}
+        self._in_place.begin(arguments)
 
     def leave(self) -> None:
-        """Takes back what was struck in the caller's own tensors."""
-        while self._owed:
-            tensor, then, words = self._owed.pop()
-            if version(tensor) == then:
-                with torch.no_grad():
-                    tensor.detach().copy_(words)
+        """Takes back what was struck in tensors that outlive the pass."""
+        self._in_place.take_back()
 
     def _before_hook(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -127,30 +123,15 @@ class OutputHooks(PassHooks):
             return tensor
         result = self._visit(name, tensor)
         if result is not tensor and tensor in given and self._was_changed(tensor, given[tensor]):
-            result = self._written(tensor, result)
+            result = self._in_place.write(tensor, result)
         self._seen[result] = version(result)
         return result
 
     def _was_changed(self, tensor: torch.Tensor, before: int | None) -> bool:
         """Whether a module changed what it was given; taken for granted where nobody counts."""
         if before is None:
-            return _storage(tensor) not in self._theirs
+            return not self._in_place.is_theirs(tensor)
         return version(tensor) != before
-
-    def _written(self, tensor: torch.Tensor, struck: torch.Tensor) -> torch.Tensor:
-        """The tensor with the struck words in it, where all who hold it find them.
-
-        Under autograd it is given other memory, for the module may have saved its output.
-        """
-        if torch.is_grad_enabled() and tensor.requires_grad and not tensor._is_view():
-            tensor.data = struck.detach()
-            return tensor
-        words = tensor.detach().clone() if _storage(tensor) in self._theirs else None
-        with torch.no_grad():
-            tensor.detach().copy_(struck)  # a view among several may not be written itself
-        if words is not None:
-            self._owed.append((tensor, version(tensor), words))
-        return tensor
 
     def remove(self) -> None:
         """Takes the hooks off; may be called again, after an interrupt or for nothing."""
@@ -169,13 +150,6 @@ def _versions(tree: Any) -> Any:
 
 def _joined(site: str, path: str) -> str:
     return f"{site}:{path}" if path else site
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # sparse and such
-        return 0
 
 
 class Targets(NamedTuple):

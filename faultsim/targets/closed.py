@@ -11,6 +11,16 @@ from faultsim.errors import FaultError
 
 def check_open(model: nn.Module) -> None:
     """Raises FaultError, with the way round, unless the calls of a model's modules can be seen."""
+    check_seen(model)
+    if _is_exported(model):
+        raise FaultError(
+            "activations of an exported program are not seen: its graph calls no modules; pass the "
+            "module before torch.export, or torch.export.unflatten(program)"
+        )
+
+
+def check_seen(model: nn.Module) -> None:
+    """Raises FaultError, with the way round, unless Python runs the model, and runs it itself."""
     kind = type(model).__name__
     if isinstance(model, torch.jit.ScriptModule):
         raise FaultError(
@@ -27,11 +37,6 @@ def check_open(model: nn.Module) -> None:
             raise FaultError(
                 f"{name or kind} is lazy and not initialised: run a batch through the model first"
             )
-    if _is_exported(model):
-        raise FaultError(
-            "activations of an exported program are not seen: its graph calls no modules; pass the "
-            "module before torch.export, or torch.export.unflatten(program)"
-        )
 
 
 def check_not_compiled(name: str, module: nn.Module) -> None:
