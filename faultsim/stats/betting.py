@@ -38,10 +38,6 @@ class Bets(NamedTuple):
     least: float
     most: float
 
-    def none(self) -> Bets:
-        """Nothing staked, on the same outcomes."""
-        return self._replace(up=0.0, down=0.0)
-
 
 def bets_for(aim: float, mean: float, variance: float, least: float, most: float) -> Bets:
     """Bets that tell means apart which differ by ``aim``, if outcomes are as expected.

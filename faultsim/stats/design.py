@@ -8,13 +8,17 @@ they decide about its variance alone, as long as they rest on the past.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from faultsim.stats.betting import Bets, bets_for
 from faultsim.stats.tail import Floats
+
+Rows = npt.NDArray[np.bool_]
 
 DEFENCE = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 """Shares of trials that are spread as the population is, whatever is expected."""
@@ -28,12 +32,14 @@ class Design:
     """Of one block of trials.
 
     Attributes:
+        weights: (strata,) shares of the population.
         chances: (strata,) of drawing each.
         hits: (strata,) the score of a trial with the outcome.
         misses: (strata,) the score of one without.
         expected: (strata,) the rates that it was made for.
     """
 
+    weights: Floats
     chances: Floats
     hits: Floats
     misses: Floats
@@ -58,14 +64,32 @@ class Design:
         """Of the scores, as expected."""
         return self.spread(self.expected)
 
-    def bets(self, aim: float) -> Bets:
-        """On the scores, to exclude means at a distance of ``aim``."""
-        return bets_for(aim, self.mean, self.variance, self.misses.min(), self.hits.max())
+    def bets(self, aim: float | None) -> Bets:
+        """On the scores, to exclude means at a distance of ``aim``; of None, nothing is staked."""
+        ends = float(self.misses.min()), float(self.hits.max())
+        if aim is None:
+            return Bets(0.0, 0.0, *ends)
+        return bets_for(aim, self.mean, self.variance, *ends)
+
+    def within(self, rows: Rows) -> Design:
+        """Of the trials that fall into some of the strata, for the rate of these alone."""
+        weights, chances = self.weights[rows], self.chances[rows]
+        return _design(weights / weights.sum(), self.expected[rows], chances / chances.sum())
+
+    def aim(self, trials: float, enough: float) -> float:
+        """The distance that so many trials are about enough to exclude."""
+        reach = self._reach
+        root = math.sqrt(reach**2 + 8 * self.variance * trials / enough)
+        return enough * (reach + root) / (2 * trials)
 
     def trials(self, aim: float, enough: float) -> float:
         """About how many it takes to exclude them: until capital has grown by e^``enough``."""
-        reach = max(float(self.hits.max()) - self.mean, self.mean - float(self.misses.min()))
-        return enough * (2 * self.variance / aim**2 + reach / aim)
+        return enough * (2 * self.variance / aim**2 + self._reach / aim)
+
+    @property
+    def _reach(self) -> float:
+        """How far a score may lie from what is expected."""
+        return max(float(self.hits.max()) - self.mean, self.mean - float(self.misses.min()))
 
 
 def best_design(weights: Floats, expected: Floats, aim: float, enough: float) -> Design:
@@ -88,4 +112,4 @@ def _design(weights: Floats, expected: Floats, chances: Floats) -> Design:
     guess = np.where(expected < DUST, 0.0, expected)
     scale, level = weights / chances, float(weights @ guess)
     hits, misses = level + scale * (1 - guess), level - scale * guess
-    return Design(chances, hits, misses, expected)
+    return Design(weights, chances, hits, misses, expected)

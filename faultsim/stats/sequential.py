@@ -1,7 +1,7 @@
 """A rate estimated trial by trial until it is known as precisely as was asked.
 
 One game of bets (``stats.betting``) on importance-weighted outcomes (``stats.design``); where to
-draw next is learnt from what has been seen, block by block, at trial numbers that never depend on it.
+draw next is learnt from what has been seen, block by block, at fixed trial numbers.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from faultsim.errors import ConfigError
-from faultsim.stats.betting import Betting, anytime_share
-from faultsim.stats.design import Design, best_design
+from faultsim.stats.betting import Bets, Betting, anytime_share
+from faultsim.stats.design import Design, Rows, best_design
 from faultsim.stats.estimate import Estimate
 from faultsim.stats.tail import Floats
+
+Ints = npt.NDArray[np.int64]
 
 FIRST, GROWTH = 32, 1.06
 """Trials of the first block, and what all are multiplied by from one look to the next."""
@@ -28,6 +30,9 @@ PRIOR = 0.02
 
 FAITH = 2.0
 """How many trials the expectation of a stratum weighs, before it is seen."""
+
+FORESIGHT = 2
+"""Bets on a part of the strata are made as if it were to have this many times its trials by now."""
 
 BETTING = "betting on importance-weighted trials"
 SHARE = "anytime-valid share"
@@ -70,18 +75,59 @@ class Goal:
 
 
 class _Block(NamedTuple):
-    """Trials drawn by one design, and the sum of their scores."""
+    """Trials drawn by one design: how many in each stratum had the outcome, and had not."""
 
     design: Design
-    trials: int
-    total: float
+    hits: Ints
+    misses: Ints
+
+    @property
+    def counts(self) -> Ints:
+        return np.concatenate([self.hits, self.misses])
+
+    @property
+    def scores(self) -> Floats:
+        return np.concatenate([self.design.hits, self.design.misses])
+
+    def within(self, rows: Rows) -> _Block:
+        """The part that fell into some of the strata."""
+        return _Block(self.design.within(rows), self.hits[rows], self.misses[rows])
+
+    def play(self, game: Betting, bets: Bets) -> None:
+        counts = self.counts
+        game.add(bets, self.scores[counts > 0], counts[counts > 0])
+
+
+def _mean(blocks: Sequence[_Block], rates: Floats) -> float:
+    """The mean score, each block weighted by the precision that it has if strata have such rates.
+
+    The interval does not rest on it, so that the weights may look at everything.
+    """
+    total = weight = 0.0
+    for block in blocks:
+        precision = 1 / max(block.design.spread(rates), 1e-12)
+        total += precision * float(block.scores @ block.counts)
+        weight += precision * float(block.counts.sum())
+    return total / weight
+
+
+def _estimate(blocks: Sequence[_Block], rates: Floats, game: Betting) -> Estimate:
+    value, trials = _mean(blocks, rates), sum(int(block.counts.sum()) for block in blocks)
+    return Estimate(min(max(value, game.low), game.high), game.low, game.high, trials, BETTING)
 
 
 class SequentialRate:
     """Learns the rate of a population of strata.
 
-    Ask for a :attr:`design`, draw trials by its chances, :meth:`add` what came of them; until
+    Draw a block of trials by the chances of :attr:`design`, :meth:`add` what came of them; until
     :attr:`reached`, or as long as one likes: the interval holds at any moment.
+
+    Attributes:
+        weights: (strata,) shares of the population.
+        trials: (strata,) how many fell into each.
+        events: (strata,) how many of them had the outcome.
+        design: Of the next block.
+        estimate: The rate, with its interval.
     """
 
     def __init__(
@@ -108,6 +154,7 @@ class SequentialRate:
         self._prior = np.clip(np.broadcast_to(np.asarray(prior, float), sizes.shape), 1e-6, 0.999)
         self._game = Betting(goal.confidence)
         self._blocks: list[_Block] = []
+        self.estimate = Estimate(math.nan, 0.0, 1.0, 0, UNSEEN)
         self.design = self._next()
 
     @property
@@ -124,6 +171,10 @@ class SequentialRate:
         found: Floats = (self.events + FAITH * alike) / (self.trials + FAITH)
         return found
 
+    def _know(self) -> None:
+        self.estimate = _estimate(self._blocks, self.expected, self._game)
+        self.design = self._next()
+
     def _next(self) -> Design:
         expected = self.expected
         self._aim = max(self.goal.at(float(self.weights @ expected)), 1e-9)
@@ -136,44 +187,38 @@ class SequentialRate:
             strata: (n,) where each fell.
             events: (n,) whether it had the outcome.
         """
-        # Nothing is bet on the first block, of which nothing is known.
         where, happened = np.asarray(strata, int), np.asarray(events, bool)
-        size, design = len(self.weights), self.design
-        hits = np.bincount(where[happened], minlength=size)
-        tried = np.bincount(where, minlength=size)
-        scores = np.concatenate([design.hits, design.misses])
-        counts = np.concatenate([hits, tried - hits])
-        seen = counts > 0
-        bets = design.bets(self._aim) if self._blocks else design.bets(self._aim).none()
-        self._game.add(bets, scores[seen], counts[seen])
-        self._blocks.append(_Block(design, len(where), float(scores @ counts)))
-        self.trials, self.events = self.trials + tried, self.events + hits
-        self.design = self._next()
+        hits = np.bincount(where[happened], minlength=len(self.weights))
+        misses = np.bincount(where[~happened], minlength=len(self.weights))
+        block = _Block(self.design, hits, misses)
+        # Nothing is bet on the first block: nothing is known of it.
+        block.play(self._game, self.design.bets(self._aim if self._blocks else None))
+        self._blocks.append(block)
+        self.trials, self.events = self.trials + hits + misses, self.events + hits
+        self._know()
 
-    @property
-    def value(self) -> float:
-        """The rate: the mean score, each block weighted by the precision that its design had."""
-        expected = self.expected
-        if not self._blocks:
-            return float(self.weights @ expected)
-        each = [1 / max(block.design.spread(expected), 1e-12) for block in self._blocks]
-        total = sum(weight * block.total for weight, block in zip(each, self._blocks, strict=True))
-        trials = sum(
-            weight * block.trials for weight, block in zip(each, self._blocks, strict=True)
-        )
-        return min(max(total / trials, self._game.low), self._game.high)
+    def within(self, rows: Rows) -> Estimate:
+        """The rate of some of the strata together, its interval valid whenever one stops.
 
-    @property
-    def estimate(self) -> Estimate:
-        """The rate and its interval."""
-        return Estimate(self.value, self._game.low, self._game.high, self.n, BETTING)
+        Args:
+            rows: (strata,) which.
+        """
+        game, found, seen = Betting(self.goal.confidence), list[_Block](), 0
+        for block in (block.within(rows) for block in self._blocks):
+            if block.counts.any():
+                aim = block.design.aim(FORESIGHT * seen, game.enough) if seen else None
+                block.play(game, block.design.bets(aim))
+                found.append(block)
+                seen += int(block.counts.sum())
+        if not found:
+            return Estimate(math.nan, 0.0, 1.0, 0, UNSEEN)
+        return _estimate(found, self.expected[rows], game)
 
     @property
     def reached(self) -> bool:
         """Whether the interval reaches no farther than was asked."""
-        value = self.value
-        half = max(value - self._game.low, self._game.high - value)
-        return half <= self.goal.at(value)
+        value, low, high = self.estimate.value, self._game.low, self._game.high
+        return max(value - low, high - value) <= self.goal.at(value)
 
     def own(self) -> list[Estimate]:
         """Of each stratum its rate, and an interval that holds for it, not for all at once."""

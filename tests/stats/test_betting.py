@@ -57,7 +57,7 @@ def test_what_was_excluded_stays_so():
 
 def test_nothing_staked_excludes_nothing():
     game = Betting(0.95)
-    game.add(bets_for(0.1, 0.5, 0.25, 0.0, 1.0).none(), [1.0], [1000])
+    game.add(Bets(0.0, 0.0, 0.0, 1.0), [1.0], [1000])
     assert (game.low, game.high) == (0, 1)
 
 
