@@ -33,7 +33,7 @@ class Context:
     space: FaultSpace
     model: nn.Module
     search: Callable[[], Search]
-    samples: int = 0
+    samples: int
 
 
 @dataclass(frozen=True)
