@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faultsim.config import CampaignConfig
-from faultsim.run.trial import plain
+from faultsim.run.trial import Cell, plain
 from faultsim.schedule import Learnt
 from faultsim.stats import Estimate
 
 
-def estimate_record(config: CampaignConfig, learnt: Learnt) -> dict[str, Any]:
+def estimate_record(
+    config: CampaignConfig, learnt: Learnt, parts: Sequence[tuple[Cell, Estimate]]
+) -> dict[str, Any]:
     """The estimate, what was asked, each bit and layer, and the strata in the model's order.
 
     Args:
         config: The settings.
         learnt: From all trials.
+        parts: Each bit and layer, with its rate.
     """
     rate = learnt.rate
     strata = zip(learnt.strata, rate.weights.tolist(), rate.own(), strict=True)
@@ -27,7 +30,7 @@ def estimate_record(config: CampaignConfig, learnt: Learnt) -> dict[str, Any]:
         "margin": config.margin,
         "relative": config.relative,
         "reached": rate.reached,
-        "parts": [{"cell": dict(cell), **_plain(part)} for cell, part in learnt.parts()],
+        "parts": [{"cell": dict(cell), **_plain(part)} for cell, part in parts],
         "strata": [
             {"cell": dict(cell), "share": share, **_plain(own)} for cell, share, own in strata
         ],

@@ -198,7 +198,7 @@ def _campaign(
         experiment.check_intact()
         if plan.learnt is not None:
             found = _estimated(experiment, directory, golden, clean, plan.learnt)
-            told = {"estimate": estimate_record(config, plan.learnt)}
+            told = {"estimate": estimate_record(config, plan.learnt, found.parts)}
             journal.finish(_summary(found) | told)
             return found
         result = _result(config, experiment, directory, golden, clean, lines, worst)
