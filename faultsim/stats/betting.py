@@ -99,10 +99,10 @@ class Betting:
 
     def _lowest(self) -> float:
         """Capital falls as the mean that is tested grows: what it excludes ends at one place."""
-        return _kept(lambda mean: self.capital_up(mean) - self.enough, self.low, 1.0)
+        return _kept(lambda mean: self.capital_up(mean) - self.enough, self.low, self.high)
 
     def _highest(self) -> float:
-        return _kept(lambda mean: self.capital_down(mean) - self.enough, self.high, 0.0)
+        return _kept(lambda mean: self.capital_down(mean) - self.enough, self.high, self.low)
 
 
 def anytime_share(events: int, n: int, confidence: float) -> tuple[float, float]:
@@ -132,4 +132,4 @@ def _kept(excess: Callable[[float], float], outer: float, inner: float) -> float
         return inner
     from scipy.optimize import brentq
 
-    return float(brentq(excess, outer, inner, xtol=1e-13, rtol=1e-12))
+    return float(brentq(excess, outer, inner, xtol=1e-10, rtol=1e-10))

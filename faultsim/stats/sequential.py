@@ -81,6 +81,14 @@ class _Block(NamedTuple):
     hits: Ints
     misses: Ints
 
+    total: float
+    trials: int
+
+    @classmethod
+    def of(cls, design: Design, hits: Ints, misses: Ints) -> _Block:
+        total = float(design.hits @ hits + design.misses @ misses)
+        return cls(design, hits, misses, total, int(hits.sum() + misses.sum()))
+
     @property
     def counts(self) -> Ints:
         return np.concatenate([self.hits, self.misses])
@@ -91,11 +99,12 @@ class _Block(NamedTuple):
 
     def within(self, rows: Rows) -> _Block:
         """The part that fell into some of the strata."""
-        return _Block(self.design.within(rows), self.hits[rows], self.misses[rows])
+        return _Block.of(self.design.within(rows), self.hits[rows], self.misses[rows])
 
     def play(self, game: Betting, bets: Bets) -> None:
         counts = self.counts
-        game.add(bets, self.scores[counts > 0], counts[counts > 0])
+        scores, which = np.unique(self.scores[counts > 0], return_inverse=True)
+        game.add(bets, scores, np.bincount(which, counts[counts > 0]))
 
 
 def _mean(blocks: Sequence[_Block], rates: Floats) -> float:
@@ -103,16 +112,20 @@ def _mean(blocks: Sequence[_Block], rates: Floats) -> float:
 
     The interval does not rest on it, so that the weights may look at everything.
     """
-    total = weight = 0.0
-    for block in blocks:
-        precision = 1 / max(block.design.spread(rates), 1e-12)
-        total += precision * float(block.scores @ block.counts)
-        weight += precision * float(block.counts.sum())
-    return total / weight
+    designs = [block.design for block in blocks]
+    chances, hits, misses = (
+        np.stack([getattr(design, name) for design in designs])
+        for name in ("chances", "hits", "misses")
+    )
+    means = (chances * (rates * hits + (1 - rates) * misses)).sum(1, keepdims=True)
+    squares = rates * (hits - means) ** 2 + (1 - rates) * (misses - means) ** 2
+    precision = 1 / np.maximum((chances * squares).sum(1), 1e-12)
+    totals = [block.total for block in blocks]
+    return float(precision @ totals / (precision @ [block.trials for block in blocks]))
 
 
 def _estimate(blocks: Sequence[_Block], rates: Floats, game: Betting) -> Estimate:
-    value, trials = _mean(blocks, rates), sum(int(block.counts.sum()) for block in blocks)
+    value, trials = _mean(blocks, rates), sum(block.trials for block in blocks)
     return Estimate(min(max(value, game.low), game.high), game.low, game.high, trials, BETTING)
 
 
@@ -190,7 +203,7 @@ class SequentialRate:
         where, happened = np.asarray(strata, int), np.asarray(events, bool)
         hits = np.bincount(where[happened], minlength=len(self.weights))
         misses = np.bincount(where[~happened], minlength=len(self.weights))
-        block = _Block(self.design, hits, misses)
+        block = _Block.of(self.design, hits, misses)
         # Nothing is bet on the first block: nothing is known of it.
         block.play(self._game, self.design.bets(self._aim if self._blocks else None))
         self._blocks.append(block)
@@ -205,11 +218,11 @@ class SequentialRate:
         """
         game, found, seen = Betting(self.goal.confidence), list[_Block](), 0
         for block in (block.within(rows) for block in self._blocks):
-            if block.counts.any():
+            if block.trials:
                 aim = block.design.aim(FORESIGHT * seen, game.enough) if seen else None
                 block.play(game, block.design.bets(aim))
                 found.append(block)
-                seen += int(block.counts.sum())
+                seen += block.trials
         if not found:
             return Estimate(math.nan, 0.0, 1.0, 0, UNSEEN)
         return _estimate(found, self.expected[rows], game)
