@@ -52,6 +52,40 @@ class CellRecord(Record):
             raise ValueError("one of accuracy and objective is needed")
 
 
+class PartRecord(Record):
+    """A part of the space and its own rate, which is NaN where no trial fell."""
+
+    cell: Cell
+    value: Number
+    low: Share
+    high: Share
+    n: Count
+    method: str
+
+
+class StratumRecord(PartRecord):
+    """A stratum, with its share of the space."""
+
+    share: Share
+
+
+class EstimatedRecord(Record):
+    """The rate that a campaign went on for until it was known, and what was asked."""
+
+    rate: str
+    value: Share
+    low: Share
+    high: Share
+    n: Count
+    method: str
+    confidence: Share
+    margin: Share | None
+    relative: Share | None
+    reached: bool
+    parts: list[PartRecord]
+    strata: list[StratumRecord]
+
+
 class Damaging(Record):
     """A trial that did much harm, with its faults in words."""
 
@@ -71,3 +105,4 @@ class Summary(Record):
     directions: dict[str, str] = field(default_factory=dict)
     clean: OutcomeRecord | None = None
     damaging: list[Damaging] = field(default_factory=list)
+    estimate: EstimatedRecord | None = None

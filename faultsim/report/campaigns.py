@@ -134,7 +134,12 @@ class RecordedCampaign:
 
     @cached_property
     def cells(self) -> list[CellSummary]:
-        """Rates of each condition, computed from the journal, ended or not."""
+        """Rates of each condition, computed from the journal, ended or not.
+
+        None of a campaign that estimates a rate: its trials are not drawn alike.
+        """
+        if self.mode == "estimate":
+            return []
         loss = self.clean.acc - self.golden.acc if self.clean else 0.0
         objective = self.objective.name
         ranges = self.manifest.get("ranges")
