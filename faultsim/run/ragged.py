@@ -15,6 +15,7 @@ from faultsim.targets.activations import OutputHooks, showing
 from faultsim.targets.inputs import Sizes, sizes_of
 from faultsim.targets.model_inputs import map_inputs
 from faultsim.targets.module_inputs import GivenHooks
+from faultsim.targets.operation_hooks import OperationHooks
 from faultsim.targets.passes import PassHooks
 from faultsim.targets.samples import fold_of, sample_shape
 from faultsim.targets.untouched import untouched
@@ -28,6 +29,7 @@ Shape = tuple[int, ...]
 HOOKS: dict[str, Callable[..., PassHooks]] = {
     "activations": OutputHooks,
     "module-inputs": GivenHooks,
+    "operations": OperationHooks,
 }
 
 

@@ -26,7 +26,7 @@ class Convolution(nn.Module):
         self.conv, self.act = nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(inplace=True)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.act(self.conv(images)).mean((2, 3))
+        return self.act(self.conv(images) + 0.5).mean((2, 3))
 
 
 class OfLists(Convolution):
@@ -51,7 +51,7 @@ def space_of(work: Workload, target: str, bits: str = "all") -> FaultSpace:
     return common_shapes(work, batches, found, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("target", ["activations", "inputs", "module-inputs"])
+@pytest.mark.parametrize("target", ["activations", "inputs", "module-inputs", "operations"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_campaigns_run_with_replay_and_without_alike(tmp_path, target, listed):
     journals = []
