@@ -1,4 +1,4 @@
-"""The figure of where errors travel: means over samples and trials, by the depth that was struck."""
+"""The figure of where errors travel: means over samples and trials, by the depth struck."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAMPLES = 10
 
 @pytest.fixture
 def observed(tmp_path, line, write_campaign):
-    """Four trials: the stem twice, the second raised after the body; the last layer; a raw parameter."""
+    """The stem twice, the second raised after the body; the last layer; a raw parameter."""
 
     def go(**settings):
         struck = ("stem.weight", "stem.weight", "last.weight", "free")
