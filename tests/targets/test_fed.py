@@ -8,7 +8,8 @@ from torch import nn
 
 from faultsim import CampaignConfig, FaultSpace, Workload, run_campaign, tasks
 
-X, MASK, LABELS = torch.rand(4, 6), torch.ones(4, 6, dtype=torch.int64), torch.arange(4) % 3
+X = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
+MASK, LABELS = torch.ones(4, 6, dtype=torch.int64), torch.arange(4) % 3
 
 
 class Masked(nn.Module):
