@@ -18,9 +18,9 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.reals import Reals
-from faultsim.targets.activations import OutputHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.targets.passes import PassHooks
 from faultsim.targets.steps import key_of
 from faultsim.workload import Batch, Task, Workload

@@ -13,7 +13,6 @@ from faultsim.faults import Site
 from faultsim.formats import FORMATS
 from faultsim.ops.words import overlaps
 from faultsim.targets.activations import (
-    OutputHooks,
     Targets,
     TensorFaults,
     output_words,
@@ -24,6 +23,7 @@ from faultsim.targets.fed import UNFED, Alter, Fed
 from faultsim.targets.given import EACH, Visit, joined, map_arguments
 from faultsim.targets.inputs import Arguments, Run, Samples, Sizes, arguments_of
 from faultsim.targets.layouts import NONE, Found, Layout, Seen, Shape, golden_pass, read_batch
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.targets.passes import PASS, PassHooks
 from faultsim.targets.steps import one_sample
 from faultsim.trees import copy_of

@@ -14,10 +14,8 @@ from faultsim import trees
 from faultsim.formats import FORMATS
 from faultsim.kinds import When
 from faultsim.targets.activations import (
-    OutputHooks,
     Targets,
     TensorFaults,
-    Visit,
     no_sites,
     output_words,
     showing,
@@ -26,6 +24,7 @@ from faultsim.targets.closed import check_open
 from faultsim.targets.given import joined, map_arguments
 from faultsim.targets.inputs import Arguments, Run, arguments_of
 from faultsim.targets.layouts import Seen, Shape, differs, find_layouts, golden_pass
+from faultsim.targets.output_hooks import OutputHooks, Visit
 from faultsim.targets.passes import PassHooks, version
 from faultsim.targets.steps import Sites, Words, key_of
 from faultsim.targets.transient import module_of
