@@ -45,6 +45,7 @@ class CellRecord(Record):
     objective: ObjectiveRecord | None = None
     events: dict[str, EstimateRecord] = field(default_factory=dict)
     metrics: dict[str, EstimateRecord] = field(default_factory=dict)
+    left_out: dict[str, Count] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses what tells neither of accuracy nor of another objective."""

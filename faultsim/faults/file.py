@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from faultsim.errors import FaultError, FormatError, shown
-from faultsim.faults.fault import Fault, Site
+from faultsim.faults.fault import Fault
+from faultsim.faults.site import Site
 from faultsim.files import Record, Whole, decode
 from faultsim.formats import mask_of, signed
 from faultsim.kinds import Kind

@@ -13,7 +13,7 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.objective import Objective
 from faultsim.campaign.observed import Observed
 from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.faults.fault import Site
+from faultsim.faults.site import Site
 from faultsim.formats import bits_of
 from faultsim.run.trial import Outcome
 

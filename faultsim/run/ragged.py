@@ -11,11 +11,12 @@ import torch
 from faultsim.errors import InjectionError
 from faultsim.faults import Site
 from faultsim.space import FaultSpace
-from faultsim.targets.activations import OutputHooks, showing
+from faultsim.targets.activations import showing
 from faultsim.targets.inputs import Sizes, sizes_of
 from faultsim.targets.model_inputs import map_inputs
 from faultsim.targets.module_inputs import GivenHooks
 from faultsim.targets.operation_hooks import OperationHooks
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.targets.passes import PassHooks
 from faultsim.targets.samples import fold_of, sample_shape
 from faultsim.targets.untouched import untouched

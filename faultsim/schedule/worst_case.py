@@ -14,6 +14,7 @@ from typing import NamedTuple
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.kinds import Kind
+from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.gradients import Gradients, Values
 from faultsim.run.search import Search
 from faultsim.run.trial import Outcome, Trial
@@ -71,10 +72,11 @@ def worst_case(context: Context) -> Plan:
 
 def _check_ranked(space: FaultSpace) -> None:
     """Names what the search cannot rank; raises ConfigError if that is everything."""
-    others = {site.name: site.dtype for site in space.sites if site.format.dtype not in RANKED}
+    known = {s.name: (*RANKED, *BYTES) if s.kind == "weights" else RANKED for s in space.sites}
+    others = {s.name: s.dtype for s in space.sites if s.format.dtype not in known[s.name]}
     if len(others) == len(space.sites):
         name, dtype = next(iter(others.items()))
-        ranked = ", ".join(str(dtype).removeprefix("torch.") for dtype in RANKED)
+        ranked = ", ".join(str(dtype).removeprefix("torch.") for dtype in known[name])
         raise ConfigError(
             f"worst-case ranks words of {ranked} by gradient, and there are none: {name} is {dtype}"
         )

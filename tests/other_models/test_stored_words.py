@@ -34,7 +34,7 @@ SPARSE = torch.eye(3).to_sparse(), lambda y, kept: torch.sparse.mm(kept, y.T).T
 COMPRESSED = torch.eye(3).to_sparse_csr(), lambda y, kept: (kept @ y.T).T
 BOOLEAN = torch.tensor([True, False, True]), torch.mul
 INTEGER = torch.arange(3), lambda y, kept: y.index_select(1, kept)
-COMPLEX = torch.randn(3, dtype=torch.complex64), lambda y, kept: (y * kept).abs()
+COMPLEX = torch.tensor([1 + 2j, 2 - 1j, 0.5j]), lambda y, kept: (y * kept).abs()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from faultsim import CampaignConfig, FaultSet, FaultSpace, inject
 from faultsim.data import Dataset, Split
 from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError, FaultError, InjectionError
-from faultsim.faults.fault import Fault, Site
+from faultsim.faults.fault import Fault
+from faultsim.faults.site import Site
 from faultsim.models import medmamba
 from faultsim.ops import SelectiveScan, StateFault, selective_scan
 from faultsim.run.experiment import Experiment
