@@ -65,7 +65,9 @@ class FaultSpace:
             model: Any module; nothing in it is changed.
             targets: ``"weights"`` (parameters and floating buffers), ``"activations"`` (the
                 outputs of modules whose hooks fire for ``inputs``), ``"states"`` (the hidden
-                states of the scans that ``inputs`` reach, at every time step), or several.
+                states of the scans that ``inputs`` reach, at every time step), ``"operations"``
+                (results of functions between modules), another of
+                :data:`faultsim.kinds.KINDS`, or several.
             bits: Bits to strike: a field (``sign``, ``exponent``, ``mantissa``, ``all``), a bit
                 or a range (``"23-30"``), or a mix of those.
             include: Name patterns to keep (shell wildcards; a module's name takes all below it).

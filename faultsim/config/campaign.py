@@ -26,7 +26,8 @@ class CampaignConfig(Evaluation, AnySubject):
     mode: Mode = "worst-case"
     """How faults are chosen."""
     target: Kind = "weights"
-    """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
+    """What is struck: parameters and buffers, outputs of modules, hidden states of scans, what the
+    model or its modules are given, or results of functions between modules."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""

@@ -28,7 +28,8 @@ class Site:
     Attributes:
         name: Qualified name as ``named_parameters()`` or ``named_modules()`` spell it. Outputs of
             a module append ``@1`` for its second call in one forward pass, and ``:path`` for an
-            element of a nested output or a part of a scan.
+            element of a nested output or a part of a scan. Results of functions are
+            ``module:function@number``.
         kind: ``"weights"`` (parameters and buffers), ``"activations"``, or ``"states"``, the
             hidden states of a selective scan.
         dtype: Name of the dtype, ``"float32"``.

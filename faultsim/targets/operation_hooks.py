@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from faultsim import trees
 from faultsim.targets.in_place import InPlace, storage_of
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
+from faultsim.targets.transient import module_of
 
 Visit = Callable[[str, torch.Tensor], torch.Tensor]
 
@@ -47,10 +48,12 @@ class OperationHooks(PassHooks):
         Args:
             model: The root; call numbers restart whenever it runs.
             visit: Returns the tensor to hand on: the one given, or its replacement.
-            only: Names of the modules to look into; None for all.
+            only: Names of the sites to visit; None for all.
         """
         super().__init__(model)
-        self._visit, self._only = visit, only
+        self._visit = visit
+        self._calls_seen = None if only is None else {_call_of(site) for site in only}
+        self._modules = None if only is None else {module_of(site) for site in only}
         self._in_place = InPlace(model)
         self._mode = _Mode(self._called)
         self._frame: _Frame | None = None
@@ -65,10 +68,10 @@ class OperationHooks(PassHooks):
             if name and self._looks_into(name, module):
                 self.wrap(module, "forward", partial(self._inside, name))
             self.wrap(module, "_call_impl", self._outside)
-        self.enter(self._only or ())
+        self.enter(self._modules or ())
 
     def _looks_into(self, name: str, module: nn.Module) -> bool:
-        return not is_leaf(module) if self._only is None else name in self._only
+        return not is_leaf(module) if self._modules is None else name in self._modules
 
     def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Runs a method; a pass is seen from within."""
@@ -105,12 +108,14 @@ class OperationHooks(PassHooks):
         frame, name = self._frame, operation(function)
         if frame is None or name is None:
             return function(*args, **kwargs)
+        site = frame.numbered(name)
+        if self._calls_seen is not None and site not in self._calls_seen:
+            return function(*args, **kwargs)
         given = list(trees.tensors((args, kwargs)))
         if not given:
             return function(*args, **kwargs)
         versions = list(map(version, given))
         result = function(*args, **kwargs)
-        site = frame.numbered(name)
         self._given, self._versions = given, versions
         written = given[0] if result is None and name == "setitem" else result
         unseen = torch._C.DisableTorchFunction()  # what is done here is not the model's doing
@@ -193,6 +198,12 @@ class _Frame:
 def is_leaf(module: nn.Module) -> bool:
     """Whether a module is looked at from outside only."""
     return f"{type(module).__module__}.".startswith(LEAVES) and not any(module.children())
+
+
+def _call_of(site: str) -> str:
+    """The name of a site without the path inside of a nested result."""
+    call, _, rest = site.rpartition("@")
+    return f"{call}@{rest.partition('.')[0]}"
 
 
 def operation(function: Any) -> str | None:

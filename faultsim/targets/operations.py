@@ -89,4 +89,4 @@ class OperationFaults(TensorFaults):
     kind = "operations"
 
     def _hooks_on(self, model: nn.Module) -> PassHooks:
-        return OperationHooks(model, self._visit, self._modules())
+        return OperationHooks(model, self._visit, set(self._faults))

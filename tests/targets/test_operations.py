@@ -285,6 +285,21 @@ def test_what_hooks_and_other_faults_do_is_no_operation():
     assert torch.equal(faulty, expected)
 
 
+def test_an_element_of_a_nested_result_is_a_site():
+    class Top(nn.Module):
+        def forward(self, x):
+            values, places = x.topk(2)
+            return values, places
+
+    model = Top().eval()
+    space = space_of(model, X)
+    assert names_of(space) == ["(root):topk@1.0", "(root):topk@1.1"]
+    values, places = run(model, FaultSet.of([Fault(space.sites[0], 1, SIGN, sample=2)]), X)
+    expected = X.topk(2)
+    assert torch.equal(places, expected[1])
+    assert torch.equal(values, flipped(expected[0].clone(), 1, SIGN, [2]))
+
+
 def test_a_model_that_raises_leaves_nothing_behind():
     class Raises(nn.Module):
         def forward(self, x):
