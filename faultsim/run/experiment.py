@@ -181,8 +181,8 @@ class Experiment:
     @cached_property
     def singles(self) -> SinglePasses:
         """Trials of one sample of the split that results come from."""
-        batches = self.golden(REPORTED).batches  # perturbed ones under attack
-        return SinglePasses(self.workload, batches, self.device, self._when)
+        golden = self.golden(REPORTED)  # on perturbed samples under attack
+        return SinglePasses(self.workload, golden, self.device, self._when)
 
     @property
     def _adapts(self) -> bool:

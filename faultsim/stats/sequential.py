@@ -233,6 +233,11 @@ class SequentialRate:
         value, low, high = self.estimate.value, self._game.low, self._game.high
         return max(value - low, high - value) <= self.goal.at(value)
 
+    @property
+    def needed(self) -> int:
+        """About how many trials there will have been in the end, if strata are as expected."""
+        return math.ceil(self.design.trials(self._aim, self._game.enough))
+
     def own(self) -> list[Estimate]:
         """Of each stratum its rate, and an interval that holds for it, not for all at once."""
         found = zip(self.events.tolist(), self.trials.tolist(), strict=True)

@@ -176,3 +176,36 @@ def test_the_model_is_as_it_was(tmp_path):
     before = [p.clone() for p in work.model.parameters()]
     run_campaign(CampaignConfig(**MARGIN, max_trials=40, out=str(tmp_path / "c")), work)
     assert all(torch.equal(a, b) for a, b in zip(before, work.model.parameters(), strict=True))
+
+
+def test_a_batch_that_was_cut_wrongly_is_told(tmp_path):
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+            return self.head(rows + places)  # of the four places there is one for each column
+
+    torch.manual_seed(0)
+    batch = ((torch.randn(4, 4), 5 * torch.arange(4.0)), torch.arange(4) % 3)
+    config = CampaignConfig(**MARGIN, max_trials=20, out=str(tmp_path / "c"))
+    with pytest.raises(ConfigError, match="batches of one sample"):
+        run_campaign(config, Workload(Placed().eval(), [batch], tasks.Classification()))
+
+
+def test_tokens_by_keyword_and_perturbed_images_are_cut_too(tmp_path, model, dataset):
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+        def forward(self, *, ids: torch.Tensor) -> torch.Tensor:
+            return self.head(self.embed(ids).mean(1))
+
+    batch = {"ids": torch.arange(20).reshape(4, 5) % 9, "labels": torch.arange(4) % 3}
+    config = {**MARGIN, "max_trials": 40}
+    work = Workload(Reader().eval(), [batch], tasks.Classification())
+    assert run_campaign(CampaignConfig(**config, out=str(tmp_path / "a")), work).estimate.n == 40
+    noisy = CampaignConfig(**config, perturb="fgsm:eps=1/255", out=str(tmp_path / "b"))
+    assert run_campaign(noisy, model=model, data=dataset).estimate.n == 40
