@@ -67,10 +67,11 @@ def onnx() -> tuple[nn.Module, Any]:
     model, data = made()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "resnet18.onnx"
+        options: Any = {"dynamo": False, "training": KEPT, "opset_version": 13}
+        axes = {"x": {0: "n"}}
         torch.onnx.export(
-            model, (images(32),), str(path), dynamo=False, training=KEPT, input_names=["x"], opset_version=13,
-            dynamic_axes={"x": {0: "n"}},
-        )  # fmt: skip
+            model, (images(32),), str(path), input_names=["x"], dynamic_axes=axes, **options
+        )
         return load_onnx(path), data
 
 

@@ -41,8 +41,9 @@ def raft() -> tuple[nn.Module, Any]:
 
 def flow(model: nn.Module, batches: Any) -> Workload:
     task = tasks.Regression(absolute=1, unit="pixels", read=lambda flows: flows[-1])
-    twice = lambda model, batch: model(*batch[0], num_flow_updates=2)
-    return Workload(model, batches, task, twice, search=batches)
+    return Workload(
+        model, batches, task, lambda m, pair: m(*pair[0], num_flow_updates=2), search=batches
+    )
 
 
 ARCHITECTURES = [
