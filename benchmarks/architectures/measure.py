@@ -34,6 +34,8 @@ FLIPS, TRIALS = (1, 8), 2
 """Of the campaigns whose journals are compared."""
 PAIRS, SECONDS = 7, 3.0
 """Trials that are timed, and when timing ends before."""
+WORDS = 8
+"""The least that a worst-case search has to choose from."""
 
 Found = dict[str, Any]
 
@@ -141,11 +143,11 @@ class Bench:
         }
 
     def _searches(self, target: str) -> bool:
-        """Whether a worst-case search comes to its end, in three sites of different depth."""
-        sites = self._space(target).sites
-        reals = [site for site in sites if site.format.is_float] or sites
-        few = named(reals[:: max(1, len(reals) // 2)])
-        return self.runs(mode="worst-case", target=target, include=few)
+        """Whether a worst-case search comes to its end, among the signs of one small tensor."""
+        sites = [site for site in self._space(target).sites if site.format.is_float]
+        enough = [site for site in sites if site.words >= WORDS] or self._space(target).sites
+        small = named([min(enough, key=lambda site: site.words)])
+        return self.runs(mode="worst-case", target=target, include=small, bits="sign")
 
     def relative_time(self, target: str) -> float:
         """CPU time of a trial with replay over one without: the median over equal faults."""

@@ -25,7 +25,8 @@ are random, configurations, images and batches small: of the columns, size chang
 - **time**: CPU time of a trial with replay over one without, of faults in weights / in activations:
   the median over equal faults drawn at random, the two run in turn.
 - **modes**: random in weights and in activations, layer-wise, bit-wise, exhaustive, inputs and
-  module-inputs as targets, worst-case in weights and in activations: how many of them ran.
+  module-inputs as targets, worst-case in weights and in activations (these but for random
+  in the smallest tensor): how many of them ran.
 """
 
 HEADER = (
