@@ -4,6 +4,7 @@
 # make floor      the tests again, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
 # make bench      kernels against the limits of memory, and the cost of a trial
+# make architectures  published models through every mode: docs/architectures.md
 # make bench-peers  other fault injectors beside this one, in an environment of their own
 # make sanitize   the native code under AddressSanitizer and UBSan
 # make clean      remove what was built
@@ -18,7 +19,7 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test models floor check bench bench-peers sanitize clean
+.PHONY: campaign test models floor check bench architectures bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
@@ -40,6 +41,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+# Packages that are not there leave their rows out, and the page says which.
+architectures: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.architectures $(ARGS)
 
 # --no-deps, for one of them asks for torchvision, which would replace torch.
 bench-peers:
