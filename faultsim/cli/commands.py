@@ -57,6 +57,8 @@ class Inspect(AnySubject):
     """Name patterns of tensors to leave out."""
     integers: bool = False
     """List integer buffers too."""
+    replay: bool = False
+    """List where trials may begin, what that saves, and why not elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from faultsim.targets.transient import module_of
 NEVER = 1 << 62
 """Later than any tick."""
 
+WHOLE = 0
+"""The cut before which nothing runs."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -80,11 +83,19 @@ class Calls:
             == [replace(call, bytes=0) for call in other.calls]
         )
 
+    def saved(self, cut: int) -> float:
+        """The share of the pass's time that a run from ``cut`` on need not spend again."""
+        whole = self.seconds[-1] - self.seconds[0]
+        skipped = (call for call in self.calls if call.skipped(cut))
+        spent = sum(self.seconds[call.exit] - self.seconds[call.enter] for call in skipped)
+        return spent / whole if whole else 0.0
+
     def reach(self, faults: FaultSet) -> int:
         """The tick before which none of the faults can have an effect; 0 where that is unknown."""
-        return min(map(self._reach, faults.sites), default=NEVER)
+        return min(map(self.reach_of, faults.sites), default=NEVER)
 
-    def _reach(self, site: Site) -> int:
+    def reach_of(self, site: Site) -> int:
+        """The same for any fault of a site."""
         if site.kind == "weights":
             return self.first_reads.get(site.name, 0)
         if site.name in self.operations and site.name.startswith(f"{module_of(site.name)}:"):
