@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -101,22 +102,27 @@ def test_outputs_of_any_structure(campaign, rows, make, target):
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "task", "targets"),
+    ("model", "shape", "make", "targets"),
     [
-        (nn.Conv2d(1, 3, 1), (4, 1, 5, 5), tasks.Segmentation(), torch.zeros(4, 5, 5).long()),
-        (nn.Conv1d(2, 3, 3), (4, 2, 9), tasks.Regression(absolute=0.1), torch.rand(4, 3, 7)),
-        (nn.Conv3d(1, 2, 2), (4, 1, 3, 3, 3), tasks.Regression(absolute=0.1), None),
-        (nn.Linear(7, 2), (4, 7), tasks.Regression(relative=0.1), torch.rand(4, 2)),
+        (nn.Conv2d(1, 3, 1), (4, 1, 5, 5), tasks.Segmentation, torch.zeros(4, 5, 5).long()),
+        (
+            nn.Conv1d(2, 3, 3),
+            (4, 2, 9),
+            partial(tasks.Regression, absolute=0.1),
+            torch.rand(4, 3, 7),
+        ),
+        (nn.Conv3d(1, 2, 2), (4, 1, 3, 3, 3), partial(tasks.Regression, absolute=0.1), None),
+        (nn.Linear(7, 2), (4, 7), partial(tasks.Regression, relative=0.1), torch.rand(4, 2)),
     ],
     ids=["pixels", "one dimension", "three dimensions", "table"],
 )
-def test_samples_and_targets_of_any_shape(campaign, model, shape, task, targets):
-    if isinstance(task, tasks.Segmentation):
+def test_samples_and_targets_of_any_shape(campaign, model, shape, make, targets):
+    if make is tasks.Segmentation:
         pytest.importorskip("torchmetrics.segmentation", exc_type=ImportError)
     x = torch.rand(shape)
     batch = x if targets is None else (x, targets)
     for target in TARGETS:
-        assert campaign(Workload(model, [batch], task), target=target).golden.n == 4
+        assert campaign(Workload(model, [batch], make()), target=target).golden.n == 4
 
 
 @pytest.mark.parametrize("labels", [CLASSES % 2, (CLASSES % 2).float(), (CLASSES % 2)[:, None]])
