@@ -101,6 +101,9 @@ def test_outputs_of_any_structure(campaign, rows, make, target):
         assert campaign(Workload(Returns(make), [rows], task), target=target).golden.n == 6
 
 
+NEAR = partial(tasks.Regression, absolute=0.1)
+
+
 @pytest.mark.parametrize(
     ("model", "shape", "make", "targets"),
     [
