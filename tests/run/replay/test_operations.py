@@ -59,6 +59,6 @@ def test_a_pass_is_watched_only_for_faults_in_operations():
     model = Net().eval()
     prefix = Prefix(model, X, len(X))
     prefix.record(X)
-    calls = prefix._calls
+    calls = prefix.calls
     prefix.prepare(FaultSpace(model).sample(1, seed=0), X)
-    assert prefix._calls is calls
+    assert prefix.calls is calls
