@@ -26,7 +26,12 @@ are random, configurations, images and batches small: of the columns, size chang
   the median over equal faults drawn at random, the two run in turn.
 - **modes**: random in weights and in activations, layer-wise, bit-wise, exhaustive, inputs and
   module-inputs as targets, worst-case in weights and in activations (these but for random
-  in the smallest tensor): how many of them ran.
+  in the smallest tensor; a few rows were recorded when the searches were wider): how many of them
+  ran.
+
+Parameters of quantised modules that are kept beside the packed words (biases) are in neither the
+total nor the share. What is listed in `benchmarks/architectures/` and has no row here is not
+measured yet: `python -m benchmarks.architectures --missing`.
 """
 
 HEADER = (
