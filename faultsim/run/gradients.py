@@ -170,7 +170,7 @@ class Gradients:
             loss = self._workload.task.loss(self._workload.run(inputs), self._batch)
         if not loss.requires_grad:
             raise ConfigError(
-                f"the loss of {self._workload.name} has no gradient: worst-case needs a forward "
+                "the loss of the task has no gradient: worst-case needs a forward "
                 "pass that records one"
             )
         return loss
