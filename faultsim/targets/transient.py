@@ -164,6 +164,7 @@ _WHAT = {
     "states": "scan of such a size",
     "inputs": "pass with such an input",
     "module-inputs": "module with such an input",
+    "operations": "operation",
 }
 
 
