@@ -86,10 +86,14 @@ class Journal:
 
     def adopt(self, number: int, trial: Trial) -> Line | None:
         """Records as trial ``number`` what is known of it from before there were more trials."""
-        known = self._earlier.get(_key(dict(trial.cell), trial.faults.records()))
+        known = self._earlier.get(_key_of(trial))
         if known is None:
             return None
         return self.append(msgspec.to_builtins(known) | {"trial": number})
+
+    def lacks(self, number: int, trial: Trial) -> bool:
+        """Whether nothing is known of trial ``number``, so that it has to be run."""
+        return number >= len(self.recorded) and _key_of(trial) not in self._earlier
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes ``summary.json``, whole or not at all."""
@@ -161,11 +165,11 @@ class Journal:
         if path.exists():
             with path.open("rb") as file:
                 for line in read_lines(file, Line, path, JournalError):
-                    self._earlier[_key(line.cell, line.faults)] = line
+                    self._earlier[_key(line.cell, line.faults, line.sample)] = line
 
     def _grow(self, manifest: Mapping[str, Any]) -> None:
         """Begins the journal anew; what is recorded is put aside first, and told last."""
-        self._earlier |= {_key(line.cell, line.faults): line for line in self.recorded}
+        self._earlier |= {_key(line.cell, line.faults, line.sample): line for line in self.recorded}
         with replacing(self.directory / EARLIER, JournalError) as draft, draft.open("wb") as file:
             file.writelines(msgspec.json.encode(line) + b"\n" for line in self._earlier.values())
             os.fsync(file)
@@ -175,6 +179,10 @@ class Journal:
         write_json(self.directory / MANIFEST, manifest)
 
 
-def _key(cell: Any, faults: Any) -> bytes:
+def _key_of(trial: Trial) -> bytes:
+    return _key(dict(trial.cell), trial.faults.records(), trial.sample)
+
+
+def _key(cell: Any, faults: Any, sample: int | None) -> bytes:
     """Of a trial: equal faults in equal conditions have equal outcomes."""
-    return msgspec.json.encode((cell, faults))
+    return msgspec.json.encode((cell, faults, sample))

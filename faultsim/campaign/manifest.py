@@ -200,12 +200,16 @@ def manifest_of(
         },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
-        **({} if golden.of_images else _judged(experiment.workload.task)),
+        **_objective(config, golden, experiment.workload.task),
         "planned": planned,
         "versions": versions(),
     }
 
 
-def _judged(task: Task) -> dict[str, Any]:
+def _objective(config: CampaignConfig, golden: Outcome, task: Task) -> dict[str, Any]:
+    if config.granularity == "inference":
+        return {"objective": ""}  # one sample has no figures
+    if golden.of_images:
+        return {}
     ranges = {name: list(ends) for name, ends in ranges_of(task).items()}
     return {"objective": task.objective, **({"ranges": ranges} if ranges else {})}

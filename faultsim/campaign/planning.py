@@ -98,12 +98,13 @@ def _forecast(config: CampaignConfig, experiment: Experiment) -> Forecast:
 
 def _timed(plan: Plan, experiment: Experiment) -> Iterator[float]:
     """Seconds of each trial."""
-    trial = next(plan.trials, None)
-    while trial is not None:
-        start = time.perf_counter()
-        outcome = experiment.run(trial)
-        yield time.perf_counter() - start
+    together = next(plan.trials, None)
+    while together is not None:
+        outcomes, start = [], time.perf_counter()
+        for outcome in experiment.outcomes(together):
+            outcomes.append(outcome)
+        yield from [(time.perf_counter() - start) / len(outcomes)] * len(outcomes)
         try:
-            trial = plan.trials.send(outcome)
+            together = plan.trials.send(outcomes)
         except StopIteration:
             return

@@ -31,7 +31,7 @@ from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
 from faultsim.run.trial import Cell, Outcome, Trial
-from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, Trials
+from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, Trials, inferences
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
@@ -182,7 +182,7 @@ def _campaign(
             0,
             plan.total,
             experiment.lost,
-            objective=objective_of(experiment.workload, golden),
+            objective=objective_of(config, experiment.workload, golden),
         )
         progress(start)
         lines: list[Line] = []
@@ -197,7 +197,7 @@ def _campaign(
             progress(replace(so_far, trial=trial, outcome=outcome, estimate=known))
         experiment.check_intact()
         if plan.learnt is not None:
-            found = _estimated(experiment, directory, golden, clean, plan.learnt)
+            found = _estimated(config, experiment, directory, golden, clean, plan.learnt)
             told = {"estimate": estimate_record(config, plan.learnt, found.parts)}
             journal.finish(_summary(found) | told)
             return found
@@ -214,15 +214,19 @@ def _plan(
     space: FaultSpace,
     trials: Iterable[Given] | None,
 ) -> Plan:
-    if trials is not None:
-        return given(trials, config.trials)
     samples = experiment.golden(REPORTED).size
-    context = Context(config, space, experiment.workload.model, experiment.search, samples)
-    return SCHEDULES[config.mode](context)
+    if trials is not None:
+        plan = given(trials, config.trials)
+    else:
+        context = Context(config, space, experiment.workload.model, experiment.search, samples)
+        plan = SCHEDULES[config.mode](context)
+    return plan if config.granularity == "dataset" else inferences(plan, samples, config.seed)
 
 
-def objective_of(workload: Workload, golden: Outcome) -> Objective:
-    """The figure that counts."""
+def objective_of(config: CampaignConfig, workload: Workload, golden: Outcome) -> Objective:
+    """The figure that counts; of trials of one sample, whether it is unharmed."""
+    if config.granularity == "inference":
+        return Objective("", workload.unit)
     return Objective(None if golden.of_images else workload.task.objective, workload.unit)
 
 
@@ -236,7 +240,7 @@ def _result(
     worst: Mapping[str, FaultSet],
 ) -> CampaignResult:
     workload = experiment.workload
-    objective = objective_of(workload, golden)
+    objective = objective_of(config, workload, golden)
     cells = summarise(
         lines,
         sampled=config.mode != "exhaustive",
@@ -254,6 +258,7 @@ def _result(
 
 
 def _estimated(
+    config: CampaignConfig,
     experiment: Experiment,
     directory: Path,
     golden: Outcome,
@@ -268,7 +273,7 @@ def _estimated(
         {},
         workload.data.directions if isinstance(workload, ImageWorkload) else {},
         clean,
-        objective_of(workload, golden),
+        objective_of(config, workload, golden),
         rate.estimate,
         learnt.parts(),
         rate.reached,
@@ -279,22 +284,15 @@ def _run(
     trials: Trials, experiment: Experiment, journal: Journal, seed: int
 ) -> Iterator[tuple[Line, Trial, Outcome]]:
     """Every trial, its journal line and what came of it; what is recorded is not run again."""
-    recorded = iter(journal.recorded)
-    number, trial = 0, next(trials, None)
-    while trial is not None:
-        line = next(recorded, None) or journal.adopt(number, trial)
-        if line is None:
-            line = journal.append(trial_line(number, seed, trial, experiment.run(trial)))
-        elif not _is_record_of(line, trial):
-            raise JournalError(
-                f"trial {number} in {journal.directory} has other faults than this run chose; "
-                "it was recorded on another platform or version: start another campaign"
-            )
-        outcome = line.outcome
-        yield line, trial, outcome
-        number += 1
+    number, together = 0, next(trials, None)
+    while together is not None:
+        told = []
+        for line, trial in _lines(together, number, experiment, journal, seed):
+            told.append(line.outcome)
+            yield line, trial, told[-1]
+        number += len(told)
         try:
-            trial = trials.send(outcome)
+            together = trials.send(told)
         except StopIteration:
             break
     if number < len(journal.recorded):
@@ -302,6 +300,26 @@ def _run(
             f"{journal.directory / TRIALS} has {len(journal.recorded)} trials, and the campaign "
             f"ends after {number}: the others are not its own"
         )
+
+
+def _lines(
+    trials: Sequence[Trial], first: int, experiment: Experiment, journal: Journal, seed: int
+) -> Iterator[tuple[Line, Trial]]:
+    """Of trials that do not depend on one another, each with its journal line, as it is written."""
+    numbered = list(enumerate(trials, first))
+    fresh = experiment.outcomes([trial for n, trial in numbered if journal.lacks(n, trial)])
+    for number, trial in numbered:
+        line = next(iter(journal.recorded[number : number + 1]), None)
+        if line is None:
+            line = journal.adopt(number, trial)
+        if line is None:
+            line = journal.append(trial_line(number, seed, trial, next(fresh)))
+        elif not _is_record_of(line, trial):
+            raise JournalError(
+                f"trial {number} in {journal.directory} has other faults than this run chose; "
+                "it was recorded on another platform or version: start another campaign"
+            )
+        yield line, trial
 
 
 def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[str, Any]:

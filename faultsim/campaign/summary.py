@@ -121,15 +121,18 @@ def _summary(
     searched = str(cell.get("curve", "")).startswith("worst-case")
     images = [outcome.n for outcome in outcomes]
     count = len(outcomes)
-    estimates = {
-        name: image_rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES
-    }
+    estimates = {name: _rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES}
     estimates["any_sdc"] = clopper_pearson(sum(o.sdc > 0 for o in outcomes), count)
     estimates["any_due"] = clopper_pearson(sum(o.due > 0 for o in outcomes), count)
     counts = "acc" if objective is None else objective
     told = [o.score(counts) for o in outcomes]
     scores = [score for score in told if math.isfinite(score)]
-    estimates["accuracy"] = _mean(scores, ranges.get(counts)) if scores else NEVER_FINITE
+    if counts == "":
+        estimates["accuracy"] = _rate([o.benign + o.masked for o in outcomes], images)
+    elif scores:
+        estimates["accuracy"] = _mean(scores, ranges.get(counts))
+    else:
+        estimates["accuracy"] = NEVER_FINITE
     estimates |= _events(outcomes)
     if objective is None:
         estimates |= _diagnosis(outcomes) | _interplay(outcomes, attack_loss)
@@ -157,6 +160,13 @@ def _summary(
     )
 
 
+def _rate(events: Sequence[float], images: Sequence[int]) -> Estimate:
+    """The share of samples; where each trial had one, a proportion."""
+    if max(images) > 1 or len(images) == 1:
+        return image_rate(events, images)
+    return clopper_pearson(int(sum(events)), len(images))
+
+
 def _mean(values: list[float], ends: Sequence[float] | None) -> Estimate:
     """No interval holds the mean of what may be arbitrarily large, and rarely is."""
     if ends is None:
@@ -177,7 +187,7 @@ def _events(outcomes: list[Line]) -> dict[str, Estimate]:
     told = [outcome for outcome in outcomes if outcome.events]
     images = [outcome.n for outcome in told]
     names = dict.fromkeys(name for outcome in told for name in outcome.events or ())
-    return {EVENT + n: image_rate([o.figure(n) or 0 for o in told], images) for n in names}
+    return {EVENT + n: _rate([o.figure(n) or 0 for o in told], images) for n in names}
 
 
 def _metrics(outcomes: list[Line], ranges: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultsim.config.estimate import check_estimate
+from faultsim.config.granularity import check_granularity
 from faultsim.config.subject import AnySubject, Evaluation
 from faultsim.config.values import Bits, Count, Rate, Share
 from faultsim.errors import ConfigError
@@ -28,6 +29,9 @@ class CampaignConfig(Evaluation, AnySubject):
     target: Kind = "weights"
     """What is struck: parameters and buffers, outputs of modules, hidden states of scans, what the
     model or its modules are given, or results of functions between modules."""
+    granularity: Literal["dataset", "inference"] = "dataset"
+    """What a trial is: a fault set on all samples, or on one that is drawn; the rates have the same
+    mean. Many trials of one sample share a pass."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""
@@ -92,6 +96,7 @@ class CampaignConfig(Evaluation, AnySubject):
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
         check_estimate(self)
+        check_granularity(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

@@ -23,7 +23,7 @@ NAMES = ("run", "panel", "series")
 ACCURACY_DROP, HARMED = "accuracy drop", "SDC or DUE"
 """What harm is measured by: of classifiers, and of other tasks."""
 
-HOW = ("target", "op", "direction", "perturb", "attack_model")
+HOW = ("target", "op", "direction", "perturb", "attack_model", "granularity")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class RecordedCampaign:
     def subject(self) -> tuple[str, ...]:
         """What was struck and how: the same for campaigns of several modes, bits and seeds."""
         digests = (self.manifest[part]["digest"] for part in ("model", "data"))
-        return (*digests, *(str(self.config.get(name)) for name in HOW))
+        how = {"granularity": "dataset", **self.config}  # which older ones had
+        return (*digests, *(str(how.get(name)) for name in HOW))
 
     @cached_property
     def golden(self) -> Outcome:
@@ -85,7 +86,8 @@ class RecordedCampaign:
     def objective(self) -> Objective:
         """The figure that counts."""
         unit = "samples" if self.manifest["data"].get("samples") else "images"
-        name = None if self.golden.of_images else self.manifest.get("objective") or ""
+        told = self.manifest.get("objective")
+        name = None if told is None and self.golden.of_images else told or ""
         return Objective(name, unit)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from faultsim.kinds import When
 from faultsim.models import model_digest
 from faultsim.models.loading import evaluating
 from faultsim.run.attack import Attack
+from faultsim.run.carried.trials import InferenceTrials
 from faultsim.run.engine import WholePass, make_engine
 from faultsim.run.golden import Golden, golden_run
 from faultsim.run.gradients import Gradients
@@ -165,7 +166,7 @@ class Experiment:
             FaultSimError: The faults do not fit the model, or one never fired.
         """
         if trial.sample is not None:
-            return self.singles.run(trial.faults, trial.sample)
+            return next(self.outcomes([trial]))
         runner, searching = self._main(trial.split), not trial.reports
         golden = runner.golden.first(trial.images)
         if not self._adapts:
@@ -177,6 +178,29 @@ class Experiment:
             return outcome
         alone = self._alone(trial)
         return replace(outcome, metrics={**outcome.metrics, "clean_acc": alone.acc})
+
+    def outcomes(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+        """What becomes of each of some trials; those of one sample share passes.
+
+        Args:
+            trials: None depends on another's outcome.
+
+        Raises:
+            FaultSimError: As :meth:`run`.
+        """
+        for trial in trials:
+            if trial.sample is None:
+                yield self.run(trial)
+            elif trial.alone:
+                yield self.singles.run(trial.faults, trial.sample)
+        pairs = [(t.faults, t.sample) for t in trials if t.sample is not None and not t.alone]
+        yield from self.inferences.run(pairs) if pairs else ()
+
+    @cached_property
+    def inferences(self) -> InferenceTrials:
+        """Trials of one sample in its batch, of the split that results come from."""
+        golden = self.golden(REPORTED)
+        return InferenceTrials(self.workload, golden, self.device, self._when)
 
     @cached_property
     def singles(self) -> SinglePasses:

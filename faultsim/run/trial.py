@@ -47,7 +47,8 @@ class Trial:
         cell: The condition the trial belongs to.
         split: ``test`` for results, ``val`` while searching.
         images: How many of the split's samples, from the first; None for all.
-        sample: The only one, alone in its pass and judged without scores; None for no such.
+        sample: The only one, judged without scores; None for no such.
+        alone: Whether that sample is alone in its pass, rather than in its batch.
     """
 
     faults: FaultSet
@@ -55,6 +56,7 @@ class Trial:
     split: str = REPORTED
     images: int | None = None
     sample: int | None = None
+    alone: bool = False
 
     @property
     def reports(self) -> bool:

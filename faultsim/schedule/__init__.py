@@ -9,6 +9,7 @@ from faultsim.schedule.context import Context, Learnt, Plan, Trials
 from faultsim.schedule.estimate import estimate
 from faultsim.schedule.exhaustive import exhaustive
 from faultsim.schedule.from_file import from_file
+from faultsim.schedule.inference import inferences
 from faultsim.schedule.layer_wise import layer_wise
 from faultsim.schedule.random import random
 from faultsim.schedule.worst_case import worst_case
@@ -23,4 +24,4 @@ SCHEDULES: dict[str, Callable[[Context], Plan]] = {
     "from-file": from_file,
 }
 
-__all__ = ["SCHEDULES", "Context", "Learnt", "Plan", "Trials"]
+__all__ = ["SCHEDULES", "Context", "Learnt", "Plan", "Trials", "inferences"]

@@ -1,4 +1,7 @@
-"""What a schedule knows, and what it is: a generator of trials that receives their outcomes."""
+"""What a schedule knows, and what it is: a generator of trials that receives their outcomes.
+
+It yields trials that do not depend on one another together, and receives as many outcomes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from faultsim.run.trial import Cell, Outcome, Trial
 from faultsim.space import FaultSpace
 from faultsim.stats import Estimate, SequentialRate
 
-Trials = Generator[Trial, Outcome, None]
+Trials = Generator[Sequence[Trial], Sequence[Outcome], None]
 
 
 @dataclass(frozen=True)

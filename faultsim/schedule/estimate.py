@@ -45,11 +45,9 @@ def _generate(
     context: Context, strata: Sequence[Stratum], rate: SequentialRate, most: int
 ) -> Trials:
     for first, last in _blocks(most):
-        where, happened = _places(context, rate, first, last), []
-        for trial, place in enumerate(where, first):
-            outcome = yield _drawn(context, strata[place], trial)
-            happened.append(counted(outcome, context.config.rate) > 0)
-        rate.add(where, happened)
+        where = _places(context, rate, first, last)
+        outcomes = yield [_drawn(context, strata[p], trial) for trial, p in enumerate(where, first)]
+        rate.add(where, [counted(outcome, context.config.rate) > 0 for outcome in outcomes])
         if rate.reached:
             return
 
@@ -77,7 +75,7 @@ def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
     config = context.config
     faults = stratum.space.sample(1, seed=config.seed, trial=trial, op=config.op)
     drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
-    return Trial(faults, stratum.labels, sample=int(drawn))
+    return Trial(faults, stratum.labels, sample=int(drawn), alone=True)
 
 
 def counted(outcome: Outcome, rate: str) -> int:

@@ -28,4 +28,4 @@ def exhaustive(context: Context) -> Plan:
 def _generate(space: FaultSpace, op: str) -> Trials:
     for position in range(len(space)):
         faults = space.locate([position], op)
-        yield Trial(faults, {"tensor": faults.sites[0].name})
+        yield [Trial(faults, {"tensor": faults.sites[0].name})]

@@ -51,4 +51,4 @@ def _trial(number: int, one: Given) -> Trial:
 
 def _each(trials: Sequence[Trial]) -> Trials:
     for number in range(len(trials)):  # a list itself takes no outcomes
-        yield trials[number]
+        yield [trials[number]]

@@ -48,8 +48,9 @@ def _generate(
         if rate is not None:
             for trial in range(trials):
                 faults = draw_bit_errors(context, space, rate, trial)
-                yield Trial(faults, {**labels, "ber": rate})
+                yield [Trial(faults, {**labels, "ber": rate})]
             continue
         for flips in context.config.flips:
             for trial in range(trials):
-                yield Trial(draw_flips(context, space, flips, trial), {**labels, "flips": flips})
+                faults = draw_flips(context, space, flips, trial)
+                yield [Trial(faults, {**labels, "flips": flips})]

@@ -8,7 +8,7 @@ which the search never sees, reports. After Rakin et al., "Bit-Flip Attack", ICC
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 from faultsim.errors import ConfigError
@@ -104,7 +104,7 @@ def _generate(
     for flips in context.config.flips:
         for trial in range(trials):
             faults = draw_flips(context, context.space, flips, trial)
-            yield Trial(faults, {"curve": RANDOM, "flips": flips})
+            yield [Trial(faults, {"curve": RANDOM, "flips": flips})]
 
 
 def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> Trials:
@@ -125,12 +125,12 @@ def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> 
             else:
                 ended = True
         if step in context.config.flips and len(best.faults):
-            yield Trial(best.faults, {"curve": curve, "flips": step})
+            yield [Trial(best.faults, {"curve": curve, "flips": step})]
 
 
 def _best(
     context: Context, search: Search, curve: str, step: int, candidates: list[FaultSet]
-) -> Generator[Trial, Outcome, Found | None]:
+) -> Generator[Sequence[Trial], Sequence[Outcome], Found | None]:
     """The most harmful candidate: all are tried on a few images, the best of them on all.
 
     None if every one of them makes an output non-finite, and that is not allowed.
@@ -138,14 +138,14 @@ def _best(
     cell = {"curve": curve, "flips": step, "split": "val"}
     probed = []
     for faults in candidates:
-        outcome = yield Trial(faults, cell | {"search": "probe"}, "val", PROBE)
+        (outcome,) = yield [Trial(faults, cell | {"search": "probe"}, "val", PROBE)]
         probed.append((_harm(context, search, outcome), faults))
     probed.sort(key=lambda pair: pair[0])  # stable: ties stay in rank order
     verified = []
     for harm, faults in probed[:VERIFIED]:
         if harm.refused:
             continue
-        outcome = yield Trial(faults, cell | {"search": "verify"}, "val")
+        (outcome,) = yield [Trial(faults, cell | {"search": "verify"}, "val")]
         verified.append((_harm(context, search, outcome), faults))
     allowed = [pair for pair in verified if not pair[0].refused]
     if not allowed:

@@ -45,11 +45,12 @@ def drive(context: Rig) -> list[Trial]:
     trials, answer = [], None
     while True:
         try:
-            trials.append(plan.trials.send(answer))
+            together = plan.trials.send(answer)
         except StopIteration:
             assert len(trials) <= plan.total
             return trials
-        answer = context.experiment.run(trials[-1])
+        trials += together
+        answer = list(context.experiment.outcomes(together))
 
 
 def cells(trials: list[Trial]) -> Counter[str]:
