@@ -94,7 +94,7 @@ class Prefix:
         self.lost: dict[str, str] = {}
         self.refuted: dict[int, str] = {}
         self.calls = Calls((), {}, (0.0,))
-        self._skipped: dict[int, dict[str, list[int]]] = {WHOLE: {}}
+        self._skipped: dict[int, dict[str, list[int | None]]] = {WHOLE: {}}
         if self.modules:
             self._watch(inputs, size, total)
         if not self.cuts:
@@ -117,13 +117,13 @@ class Prefix:
             self.cuts = cuts
             self.cuts = self._exact(golden, sample)
 
-    def _positions(self, cut: int) -> dict[str, list[int]]:
-        """By module, the calls that a run from ``cut`` on skips."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+    def _positions(self, cut: int) -> dict[str, list[int | None]]:
+        """By module, its calls that a run from ``cut`` on meets; None for those it runs again."""
+        found: defaultdict[str, list[int | None]] = defaultdict(list)
         for position, call in enumerate(self.calls.calls):
-            if call.skipped(cut):
-                found[call.module].append(position)
-        return dict(found)
+            if call.met(cut):
+                found[call.module].append(position if call.skipped(cut) else None)
+        return {name: calls for name, calls in found.items() if any(c is not None for c in calls)}
 
     def _exact(self, golden: Any, sample: Any) -> list[int]:
         """The cuts from which a golden run gives the golden output.
@@ -216,8 +216,7 @@ class Prefix:
 
     def copy(self, kept: Kept, cut: int) -> Kept:
         """A copy of what a run from ``cut`` on is handed."""
-        positions = [position for calls in self._skipped[cut].values() for position in calls]
-        needed = [at for at in positions if self.calls.calls[at].needed(cut)]
+        needed = [at for at, call in enumerate(self.calls.calls) if call.needed(cut)]
         outputs = {at: kept.copy(at) for at in needed if at in kept.outputs}
         return Kept(kept.shapes, None, outputs, kept.absent, kept.output)
 
@@ -248,7 +247,7 @@ class Prefix:
         skipped = self._skipped[cut]
 
         def around(name: str, forward: Forward) -> Forward:
-            left: Iterator[int] = iter(skipped[name])
+            left: Iterator[int | None] = iter(skipped[name])
 
             def replayed(*args: Any, **kwargs: Any) -> Any:
                 position = next(left, None)
