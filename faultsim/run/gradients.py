@@ -22,6 +22,8 @@ from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.task import name_of
 
 Watch = Callable[[nn.Module], PassHooks]
+Visit = Callable[[str, torch.Tensor], torch.Tensor]
+Seer = Callable[[nn.Module, Visit], PassHooks]
 
 
 class Gradients:
@@ -55,7 +57,7 @@ class Gradients:
         return {name: grad.nan_to_num() for name, grad in found.items()}
 
     def of_outputs(
-        self, faults: FaultSet, watch: Watch | None = None
+        self, faults: FaultSet, watch: Watch | None = None, seen_by: Seer = OutputHooks
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """Every module output that the loss depends on, by site, with its gradient.
 
@@ -66,6 +68,7 @@ class Gradients:
             faults: Armed meanwhile.
             watch: Called once they are armed, to see what else modules are given; what it returns
                 is removed at the end.
+            seen_by: Hooks that show other tensors than outputs, such as those of a cache.
         """
         model, outputs = self._workload.model, dict[str, torch.Tensor]()
         edges: dict[str, GradientEdge] = {}
@@ -78,7 +81,7 @@ class Gradients:
             return tensor
 
         with _differentiable(leaves), Injector(model, faults):
-            seen = OutputHooks(model, visit)
+            seen = seen_by(model, visit)
             hooks: list[PassHooks] = [seen]
             hooks += [] if watch is None else [watch(model)]
             try:

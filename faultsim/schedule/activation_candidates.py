@@ -1,4 +1,4 @@
-"""Candidates of the worst-case search in the outputs of modules."""
+"""Candidates of the worst-case search in what a pass computes or is given."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import torch
 
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import rank_bits
-from faultsim.run.gradients import Gradients
+from faultsim.run.gradients import Gradients, Seer
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
+from faultsim.targets.activations import OutputHooks
+from faultsim.targets.cache import CacheHooks
 from faultsim.targets.samples import ANY, samples_first
 from faultsim.targets.steps import key_of
+
+SEEN_BY: dict[str, Seer] = {"activations": OutputHooks, "kv-cache": CacheHooks}
+"""The hooks that show what is ranked of each kind."""
 
 
 def activation_candidates(
@@ -30,7 +35,7 @@ def activation_candidates(
         committed: Faults that the next one joins; armed meanwhile.
         gradients: Of the loss.
     """
-    outputs = gradients.of_outputs(committed)
+    outputs = gradients.of_outputs(committed, seen_by=SEEN_BY[context.config.target])
     taken = {(fault.tensor, fault.index, fault.step) for fault in committed}
     everywhere: list[Scored] = []
     best: list[Scored] = []

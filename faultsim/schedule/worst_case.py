@@ -15,7 +15,7 @@ from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.run.search import Search
 from faultsim.run.trial import Outcome, Trial
-from faultsim.schedule.activation_candidates import activation_candidates
+from faultsim.schedule.activation_candidates import SEEN_BY, activation_candidates
 from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_flips
@@ -147,7 +147,7 @@ def _candidates(
     context: Context, search: Search, space: FaultSpace, committed: FaultSet
 ) -> list[FaultSet]:
     """The committed faults, joined by one more each."""
-    if context.config.target == "activations":
+    if context.config.target in SEEN_BY:
         singles = activation_candidates(context, space, committed, search.gradients)
     elif context.config.target == "states":
         singles = state_candidates(context, space, committed, search.gradients)

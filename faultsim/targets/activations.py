@@ -10,16 +10,14 @@ from torch import nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from faultsim import trees
-from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import OPS, Site
+from faultsim.errors import InjectionError
+from faultsim.faults import Site
 from faultsim.formats import FORMATS
-from faultsim.ops import apply_
 from faultsim.ops.words import overlaps
 from faultsim.targets.closed import check_open
 from faultsim.targets.inputs import Run, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
-from faultsim.targets.samples import strikes
 from faultsim.targets.steps import Sites, Words, key_of
 from faultsim.targets.transient import TransientFaults, module_of
 from faultsim.targets.words import words_of
@@ -273,25 +271,12 @@ class ActivationFaults(TransientFaults):
     def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         if name not in self._faults:
             return tensor
-        site, faults = self._faults[name]
-        now = self._now(site, faults)
-        if not len(now):
+        if not len(self._now(*self._faults[name])):
             return tensor
         struck = tensor.resolve_conj().resolve_neg() if tensor.is_complex() else tensor
         struck = struck.clone()
         words = words_of(struck)
         if isinstance(words, str):
             raise InjectionError(f"{name} cannot be struck: {words}")
-        if words.dtype != site.format.dtype:
-            raise FaultError(f"{name} puts out {words.dtype}, but its faults are for {site.dtype}")
-        shape = tuple(words.shape)
-        rows, index = strikes(site, faults[now], shape, self.offset, self._hooks.sizes)
-        rows = now[rows]
-        for number, op in enumerate(OPS):
-            chosen = faults.op[rows] == number
-            if chosen.any():
-                part = faults[rows[chosen]]
-                operand = part.operand if op == "replace" else part.mask
-                apply_(words, index[chosen], op, operand)
-        self._mark(name, rows)
+        self._struck(name, words)
         return struck

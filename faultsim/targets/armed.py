@@ -10,11 +10,12 @@ from faultsim.errors import InjectionError
 from faultsim.faults import FaultSet
 from faultsim.ops import Patch
 from faultsim.targets.activations import ActivationFaults
+from faultsim.targets.cache import CacheFaults
 from faultsim.targets.states import StateFaults
 from faultsim.targets.transient import TransientFaults
 from faultsim.targets.weights import hold
 
-TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults)
+TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults, CacheFaults)
 
 
 class Armed:

@@ -9,11 +9,16 @@ from torch import nn
 from faultsim.faults import Site
 from faultsim.kinds import Kind
 from faultsim.targets.activations import Targets, activation_sites
+from faultsim.targets.cache import ARGUMENTS, cache_sites
 from faultsim.targets.inputs import Run
 from faultsim.targets.states import state_sites
 from faultsim.targets.tensors import weights_of
 
-WITHOUT = {"states": "the model has no hidden states: none of its modules is SelectiveScan"}
+WITHOUT = {
+    "states": "the model has no hidden states: none of its modules is SelectiveScan",
+    "kv-cache": "no forward pass is given a cache that an earlier one has left: none of the "
+    f"arguments {', '.join(ARGUMENTS)} holds tensors",
+}
 """What is said of a model in which there are none of a kind, where that takes a reason."""
 
 
@@ -36,6 +41,8 @@ def find_sites(
         return _weight_sites(model, integers)
     if kind == "activations":
         return activation_sites(model, inputs, run)
+    if kind == "kv-cache":
+        return cache_sites(model, inputs, run)
     return Targets(*state_sites(model, inputs, run))
 
 

@@ -17,6 +17,7 @@ from faultsim.targets.hooks import ForwardHooks
 from faultsim.targets.inputs import Sizes, sizes_of
 
 ROOT = "(root)"
+UNTOLD = Sizes(None, frozenset())
 NONE, PART, PASS = range(3)
 """What is running: nothing; a part of the model, or another of its methods; its forward."""
 
@@ -40,7 +41,7 @@ class PassHooks(ForwardHooks):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
-        self.sizes = Sizes(None, frozenset())
+        self.sizes = UNTOLD
         self.raised = False
         self.passes = self.outermost = self.steps = 0
         self.ended: Callable[[], None] = lambda: None
@@ -78,8 +79,11 @@ class PassHooks(ForwardHooks):
     def begin(self, arguments: Any) -> None:
         """A pass begins."""
         self._calls.clear()
-        self.sizes = sizes_of(arguments)
         self.passes += 1
+
+    def new_run(self) -> None:
+        """The next batch is run."""
+        self.steps = 0
 
     def leave(self) -> None:
         """A pass ends, or is left by an exception."""
@@ -92,6 +96,8 @@ class PassHooks(ForwardHooks):
         self.steps += kind == PASS
         if outer == NONE:
             self.outermost = self.passes + 1
+        if outer == NONE or self.sizes == UNTOLD:  # beams, say, are many to a sample of generate
+            self.sizes = sizes_of((args, kwargs))
         try:
             self.begin((args, kwargs))
             result = function(*args, **kwargs)

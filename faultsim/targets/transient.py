@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import Fault, FaultSet, Site
+from faultsim.faults import OPS, Fault, FaultSet, Site
+from faultsim.ops import apply_
 from faultsim.targets.closed import check_not_compiled
 from faultsim.targets.passes import ROOT, PassHooks, with_those_above
+from faultsim.targets.samples import strikes
 
 Ints = npt.NDArray[np.int64]
 
@@ -75,7 +78,8 @@ class TransientFaults:
             if not raised and self._counted > counted:
                 self._check_run(before, samples, counted)
         finally:
-            self._longest, self._hooks.steps = self._most_steps(), 0
+            self._longest = self._most_steps()
+            self._hooks.new_run()
 
     def _most_steps(self) -> int:
         """How many forward passes the longest run had."""
@@ -103,6 +107,28 @@ class TransientFaults:
         at = np.full(len(part), min(step or 0, site.steps - 1))
         every = (part.step < 0) & site.has(part.index, at)
         return np.flatnonzero(every | ((part.step == step) & (part.step >= 0)))
+
+    def _aimed(self, name: str, words: torch.Tensor) -> tuple[Ints, Ints]:
+        """Which faults strike the words of a site in this pass, and where, row-major."""
+        site, faults = self._faults[name]
+        if words.dtype != site.format.dtype:
+            raise FaultError(f"{name} puts out {words.dtype}, but its faults are for {site.dtype}")
+        now = self._now(site, faults)
+        shape = tuple(words.shape)
+        rows, index = strikes(site, faults[now], shape, self.offset, self._hooks.sizes)
+        return now[rows], index
+
+    def _struck(self, name: str, words: torch.Tensor) -> None:
+        """Strikes the words of a site in this pass."""
+        faults = self._faults[name][1]
+        rows, index = self._aimed(name, words)
+        for number, op in enumerate(OPS):
+            chosen = faults.op[rows] == number
+            if chosen.any():
+                part = faults[rows[chosen]]
+                operand = part.operand if op == "replace" else part.mask
+                apply_(words, index[chosen], op, operand)
+        self._mark(name, rows)
 
     def _due(self, site: Site, part: FaultSet) -> npt.NDArray[np.bool_]:
         """Which faults this pass must meet; of several, those without a step may be met in any."""
@@ -146,7 +172,11 @@ class TransientFaults:
         self._hooks.remove()
 
 
-_WHAT = {"activations": "module with such an output", "states": "scan of such a size"}
+_WHAT = {
+    "activations": "module with such an output",
+    "states": "scan of such a size",
+    "kv-cache": "pass with such a cache",
+}
 
 
 def module_of(site: str) -> str:
