@@ -3,6 +3,7 @@
 # make floor      the tests again, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
 # make bench      kernels against the limits of memory, and the cost of a trial
+# make bench-peers  other fault injectors beside this one, in an environment of their own
 # make sanitize   the native code under AddressSanitizer and UBSan
 # make clean      remove what was built
 #
@@ -16,7 +17,7 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test floor check bench sanitize clean
+.PHONY: campaign test floor check bench bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
@@ -35,6 +36,12 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+# --no-deps, for one of them asks for torchvision, which would replace torch.
+bench-peers:
+	$(MAKE) $(VENV)-peers/.installed VENV=$(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --no-deps pytorchfi==0.6.0 mrfi==2.1.0 PyYAML
+	$(VENV)-peers/bin/python -m benchmarks.peers
 
 sanitize: $(PROBE)
 	$(PROBE)

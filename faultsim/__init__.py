@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from faultsim.injector import Injector as Injector
     from faultsim.injector import inject as inject
     from faultsim.models import load_model as load_model
+    from faultsim.run.observer import observe as observe
     from faultsim.space import FaultSpace as FaultSpace
     from faultsim.workload import Batch as Batch
     from faultsim.workload import Task as Task
@@ -47,6 +48,7 @@ _HOMES = {
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
+    "observe": "faultsim.run.observer",
     "run_campaign": "faultsim.campaign",
 }
 

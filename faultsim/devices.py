@@ -53,6 +53,18 @@ def _without_fused_layers() -> Iterator[None]:
 
 
 @contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Draws torch's random numbers from a seed meanwhile; after, they go on as if nothing had been.
+
+    What a factory makes of them, a model without a checkpoint say, is then the same each time, and
+    a campaign can be resumed.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def use_threads(n: int) -> Iterator[None]:
     """Runs torch on ``n`` threads meanwhile; 0 leaves them as they are."""
     before = torch.get_num_threads()

@@ -6,21 +6,22 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from faultsim.errors import InjectionError
+from faultsim.errors import FaultError, InjectionError, shown
 from faultsim.faults import Fault, FaultSet
 from faultsim.faults.columns import listed_faults
+from faultsim.kinds import When
 from faultsim.space import FaultSpace
 from faultsim.targets.armed import Armed
 
 Faults = FaultSet | Fault | Iterable[Fault]
 
 
-def inject(model: nn.Module, faults: Faults) -> Injector:
+def inject(model: nn.Module, faults: Faults, *, when: When = "after") -> Injector:
     """A context in which ``model`` carries ``faults``.
 
     Weights are corrupted in place in the model's own storage; activations and the hidden states
@@ -38,11 +39,19 @@ def inject(model: nn.Module, faults: Faults) -> Injector:
         model: The module whose tensors the faults name.
         faults: As ``FaultSpace.sample`` or ``FaultSet.from_json`` make them; or a fault or several,
             which may name their weights: ``Fault("fc.weight", (3, 17), bit=30)``.
+        when: Whether faults in what a module returns or is given strike ``"after"`` the user's own
+            hooks there, which then never see them, or ``"before"``: a protection in a hook, as a
+            clamp, sees the fault. It is of the hooks that are there on arming, of one module
+            or of all. Elsewhere no hook comes between: weights are struck at rest, states inside
+            the scan, the model's output as its ``forward`` returns.
 
     Returns:
         An :class:`Injector`, to be used in a ``with`` statement.
+
+    Raises:
+        FaultError: Another ``when``.
     """
-    return Injector(model, faults)
+    return Injector(model, faults, when=when)
 
 
 class Injector:
@@ -58,9 +67,12 @@ class Injector:
         faults: The faults.
     """
 
-    def __init__(self, model: nn.Module, faults: Faults) -> None:
+    def __init__(self, model: nn.Module, faults: Faults, *, when: When = "after") -> None:
+        if when not in get_args(When):
+            raise FaultError(f"faults strike after or before the user's hooks, not {shown(when)}")
         self.model = model
         self.faults = _placed(model, faults)
+        self._when = when
         self._armed: Armed | None = None
         self._stack: list[Armed] = []  # of the model, once armed
 
@@ -74,7 +86,8 @@ class Injector:
         """
         if self._armed in self._stack:
             raise InjectionError("this injector is armed already; disarm it first")
-        armed, self._stack = Armed(self.model, self.faults), _ARMED.setdefault(self.model, [])
+        armed = Armed(self.model, self.faults, self._when)
+        self._stack = _ARMED.setdefault(self.model, [])
         try:
             _push(self._stack, armed)
             self._armed = armed
@@ -105,6 +118,23 @@ class Injector:
         if self._armed is not None:
             for faults in self._armed.transient:
                 faults.offset += samples
+
+    def feed(self, inputs: Any) -> Any:
+        """The inputs of a batch with the armed faults in inputs, in copies of what is struck.
+
+        For a batch that goes through the model on a way of its own (``model.generate``, the
+        ``forward`` of a workload). From the first call on, faults in inputs strike here alone, and
+        no longer what the model's ``forward`` is given.
+
+        Args:
+            inputs: As the fault space was given them.
+
+        Raises:
+            InjectionError: A fault in every sample that this batch lacks.
+        """
+        for faults in self._armed.transient if self._armed else ():
+            inputs = faults.feed(inputs)
+        return inputs
 
     def __enter__(self) -> Injector:
         self.arm()

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+_LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
+
 
 def map_tensors(
     tree: Any, visit: Callable[[str, torch.Tensor], torch.Tensor], path: str = ""
@@ -28,7 +30,7 @@ def map_tensors(
     new = {key: map_tensors(item, visit, f"{prefix}{key}") for key, item in parts.items()}
     if all(new[key] is item for key, item in parts.items()):
         return tree
-    return _rebuild(tree, new)
+    return rebuild(tree, new)
 
 
 def items(tree: Any) -> dict[Any, Any]:
@@ -43,7 +45,8 @@ def items(tree: Any) -> dict[Any, Any]:
     return {}
 
 
-def _rebuild(tree: Any, parts: dict[Any, Any]) -> Any:
+def rebuild(tree: Any, parts: dict[Any, Any]) -> Any:
+    """A container of the same type that holds something else, by key or position."""
     kind: Any = type(tree)
     if dataclasses.is_dataclass(tree):  # before mappings: some model outputs are both
         return dataclasses.replace(tree, **{str(key): item for key, item in parts.items()})  # type: ignore[type-var]
@@ -61,3 +64,19 @@ def tensors(tree: Any) -> Iterator[torch.Tensor]:
     else:
         for item in items(tree).values():
             yield from tensors(item)
+
+
+def copy_of(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy of the same strides and alignment."""
+    if not tensor.numel() or tensor.layout != torch.strided or tensor.is_nested:
+        return tensor.clone()
+    before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
+    start = tensor.storage_offset() - before
+    memory = tensor.as_strided((before + span(tensor),), (1,), start).clone()
+    return memory.as_strided(tensor.shape, tensor.stride(), before)
+
+
+def span(tensor: torch.Tensor) -> int:
+    """Words from the first to the last, those between that are not the tensor's included."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0

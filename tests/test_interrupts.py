@@ -110,7 +110,7 @@ def scanner() -> tuple[nn.Module, torch.Tensor]:
 
 
 def faults_of(model: nn.Module, x: torch.Tensor) -> FaultSet:
-    kinds = ("weights", "activations", "states")
+    kinds = ("weights", "activations", "states", "inputs", "module-inputs")
     spaces = [FaultSpace(model, kind, inputs=x, bits="sign") for kind in kinds]
     return FaultSet.join([space.sample(2, seed=0) for space in spaces])
 
@@ -142,7 +142,7 @@ def test_whatever_is_interrupted_the_model_is_as_before(scanner, grid):
 def test_an_interrupted_look_for_sites_leaves_no_hooks(scanner):
     model, x = scanner
     before = state(model)
-    for kind in ("activations", "states"):
+    for kind in ("activations", "states", "inputs", "module-inputs"):
         tried = list(places(lambda kind=kind: FaultSpace(model, kind, inputs=x)))
         assert tried
         for place, time in tried:

@@ -18,10 +18,15 @@ class EstimateRecord(Record):
     method: str
 
 
-class ObjectiveRecord(EstimateRecord):
+class ObjectiveRecord(Record):
     """The figure that counts of a task that is no classification; "" is of unharmed samples."""
 
     name: str
+    value: Number
+    low: float | None
+    high: float | None
+    n: Count
+    method: str
     lowest: Number
 
 

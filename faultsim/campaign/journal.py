@@ -13,7 +13,7 @@ import msgspec
 
 from faultsim.campaign.directory import EARLIER, MANIFEST, SUMMARY, TRIALS
 from faultsim.campaign.lines import Line, trials_in
-from faultsim.campaign.manifest import check_same, grows, read_manifest
+from faultsim.campaign.manifest import check_same, grows, read_manifest, with_defaults
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import parse, read_lines, replacing, write_json
 from faultsim.files.writing import lock
@@ -137,7 +137,9 @@ class Journal:
         now = {**manifest, "config": {**manifest["config"]}}
         if growing:
             now["config"]["trials"] = was.config["trials"]
-        check_same(self.directory, msgspec.to_builtins(was), now, COMPARED)
+        recorded = msgspec.to_builtins(was)
+        recorded["config"] = with_defaults(was.config)
+        check_same(self.directory, recorded, now, COMPARED)
         end = self._read()
         was.check_number(self.directory / TRIALS, len(self.recorded))
         self._read_earlier()

@@ -120,10 +120,11 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
 
     def figure(self, name: str) -> float | None:
         """A figure or the count of an event; None where it is undefined."""
+        events = self.events or {}
         if self.metrics is UNSET:
-            found = getattr(self, name, None)
+            found = getattr(self, name, events.get(name))
         else:
-            found = self.metrics.get(name, (self.events or {}).get(name))
+            found = self.metrics.get(name, events.get(name))
         return float(found) if isinstance(found, str) else found
 
     def score(self, objective: str) -> float:
@@ -143,12 +144,15 @@ def _outcome(record: OutcomeRecord | Line) -> Outcome:
 
 
 def _check_figures(record: OutcomeRecord | Line) -> None:
-    """Raises ValueError unless the counts add up and there are figures, or events and metrics."""
+    """Raises ValueError unless the counts add up and there are figures, or events and metrics.
+
+    Events may stand beside figures; lines of earlier campaigns have none.
+    """
     if record.due + record.sdc + record.benign + record.masked != record.n:
         raise ValueError("due, sdc, benign and masked do not add up to n")
     lacking = [name for name in FIGURES if getattr(record, name) is UNSET]
-    if (record.metrics is UNSET) != (record.events is UNSET):
-        raise ValueError("events and metrics go together")
+    if record.metrics is not UNSET and record.events is UNSET:
+        raise ValueError("metrics without events")
     if record.metrics is UNSET and lacking:
         raise ValueError(f"missing required field {lacking[0]}")
 

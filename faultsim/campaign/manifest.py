@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,17 @@ from faultsim.campaign.lines import OutcomeRecord
 from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
-from faultsim.files import Count, Record, read_json
+from faultsim.files import Count, Number, Record, read_json
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
 from faultsim.space import FaultSpace
+from faultsim.workload.task import Task, ranges_of
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 MANIFEST = "manifest.json"
+TRANSIENT = ("out", "resume", "replay")
+"""Settings that no outcome depends on."""
+
 EXTENSIBLE = ("random", "layer-wise", "bit-wise")
 """Modes whose trials are independent of one another, so that there can be more of them."""
 
@@ -59,6 +63,9 @@ class Manifest(Record):
         versions: Of faultsim and what it stands on.
         clean: The golden run on the images as they are, where others are perturbed.
         planned: How many trials there are to be, or at most; None where it was not recorded.
+        objective: Of a task that is no classification, the figure that counts; "" for none.
+        observed: Outputs that are observed, in the order of the pass, and their numbers of samples.
+        ranges: Least and greatest possible value of the figures of such a task that have them.
     """
 
     config: dict[str, Any]
@@ -70,6 +77,9 @@ class Manifest(Record):
     live: list[str] = field(default_factory=list)
     clean: OutcomeRecord | None = None
     planned: Count | None = None
+    objective: str | None = None
+    observed: dict[str, Count] = field(default_factory=dict)
+    ranges: dict[str, tuple[Number, Number]] = field(default_factory=dict)
 
     @property
     def settings(self) -> CampaignConfig:
@@ -116,6 +126,12 @@ def grows(was: Manifest, now: Mapping[str, Any]) -> bool:
     """Whether a campaign is asked for more trials than it was begun with, and can have them."""
     more = was.planned is not None and now["planned"] > was.planned
     return more and now["config"]["mode"] in EXTENSIBLE and "trials" in was.config
+
+
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings, and those that there were none of when they were recorded."""
+    known = {f.name: f.default for f in fields(CampaignConfig) if f.name not in TRANSIENT}
+    return {**json.loads(json.dumps(known)), **config}
 
 
 def check_same(
@@ -168,7 +184,7 @@ def manifest_of(
     settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
     if experiment.attack:
         settings["perturb"] = str(experiment.attack.perturbation)
-    for transient in ("out", "resume", "replay"):
+    for transient in TRANSIENT:
         del settings[transient]
     splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     return {
@@ -184,6 +200,12 @@ def manifest_of(
         },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
+        **({} if golden.of_images else _judged(experiment.workload.task)),
         "planned": planned,
         "versions": versions(),
     }
+
+
+def _judged(task: Task) -> dict[str, Any]:
+    ranges = {name: list(ends) for name, ends in ranges_of(task).items()}
+    return {"objective": task.objective, **({"ranges": ranges} if ranges else {})}

@@ -71,6 +71,8 @@ def reproduce(
     """
     found = read_campaign(Path(directory))
     manifest, lines = found.manifest, found.lines
+    if not lines:
+        raise JournalError(f"{directory} has no trial yet")
     if not 0 <= trial < len(lines):
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
     _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
@@ -94,6 +96,8 @@ def reproduce(
 
 def _check_code(directory: str | Path, config: CampaignConfig, live: list[str]) -> None:
     named = {"model": config.model, "data": config.data}
+    if config.workload is not None:
+        named = {"workload": config.workload}
     used = () if "work" in live else [path for name, path in named.items() if name not in live]
     code = foreign_code(*used)
     if code is not None:

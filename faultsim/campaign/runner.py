@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from faultsim.campaign.directory import TRIALS, fresh_directory
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
+from faultsim.campaign.objective import ACCURACY, Objective
+from faultsim.campaign.observed import observing
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.config import CampaignConfig
@@ -22,13 +25,16 @@ from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError, shown
 from faultsim.faults import FaultSet
+from faultsim.models.onnx import SUFFIX
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
+from faultsim.run.observations import TrialObserver
 from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule import SCHEDULES, Context, Plan, Trials
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
 from faultsim.workload import Workload
+from faultsim.workload.task import ranges_of
 
 CHOSEN = "given"
 """Stands for the fault file in the record of a campaign whose trials were given."""
@@ -49,6 +55,7 @@ class Progress:
         lost: What could have been faster, and why it is not.
         trial: The trial just finished, None at the start.
         outcome: Its outcome.
+        objective: The figure that counts.
     """
 
     directory: Path
@@ -61,6 +68,7 @@ class Progress:
     lost: Mapping[str, str] = field(default_factory=dict)
     trial: Trial | None = None
     outcome: Outcome | None = None
+    objective: Objective = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class CampaignResult:
         worst: For worst-case: each curve's faults, in the order committed, with values.
         directions: Of binary sets: what ``missed`` and ``false_alarms`` are, by names of classes.
         clean: Of campaigns that perturb images: the golden run on the images as they are.
+        objective: The figure that counts: mean and lowest of each cell are its.
     """
 
     directory: Path
@@ -82,6 +91,7 @@ class CampaignResult:
     worst: Mapping[str, list[str]]
     directions: Mapping[str, str]
     clean: Outcome | None = None
+    objective: Objective = ACCURACY
 
 
 def run_campaign(
@@ -115,6 +125,8 @@ def run_campaign(
     live = {"work": work, "model": model, "data": data, "trials": trials}
     if work is not None and (model is not None or data is not None):
         raise ConfigError("a workload has its own model and data: give either it or those")
+    if work is not None and config.workload is not None:
+        raise ConfigError("the settings name a workload, and one is given: leave one of them out")
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     with reproducibly(config.threads):
@@ -139,7 +151,13 @@ def _campaign(
     manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total)
     name = directory_name(config, experiment.workload, live)
     directory = Path(config.out) if config.out else fresh_directory(name)
-    with Journal(directory, manifest, resume=config.resume) as journal:
+    observer = TrialObserver(experiment) if config.observe else None
+    if observer is not None:
+        manifest["observed"] = observer.samples
+    with (
+        Journal(directory, manifest, resume=config.resume) as journal,
+        observing(journal, observer) as observe,
+    ):
         start = Progress(
             directory,
             golden,
@@ -149,21 +167,22 @@ def _campaign(
             0,
             plan.total,
             experiment.lost,
+            objective=objective_of(experiment.workload, golden),
         )
         progress(start)
         lines: list[Line] = []
         worst: dict[str, FaultSet] = {}
         for line, trial, outcome in _run(plan.trials, experiment, journal, config.seed):
             lines.append(line)
+            observe(line.trial, trial)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
             so_far = replace(start, done=len(lines), lost=experiment.lost)
             progress(replace(so_far, trial=trial, outcome=outcome))
         experiment.check_intact()
         result = _result(config, experiment, directory, golden, clean, lines, worst)
-        objective = objective_of(experiment)
-        score = golden.score("acc" if objective is None else objective)
-        harm = damaging(lines, score, experiment.workload.model, space.sites, objective)
+        score, counts = golden.score(result.objective.key), result.objective.name
+        harm = damaging(lines, score, experiment.workload.model, space.sites, counts)
         journal.finish(_summary(result) | {"damaging": harm})
     return result
 
@@ -180,10 +199,9 @@ def _plan(
     return SCHEDULES[config.mode](context)
 
 
-def objective_of(experiment: Experiment) -> str | None:
-    """The figure that counts of a task; None of classification, whose accuracy does."""
-    of_images = experiment.baseline().of_images
-    return None if of_images else experiment.workload.task.objective
+def objective_of(workload: Workload, golden: Outcome) -> Objective:
+    """The figure that counts."""
+    return Objective(None if golden.of_images else workload.task.objective, workload.unit)
 
 
 def _result(
@@ -195,20 +213,22 @@ def _result(
     lines: list[Line],
     worst: Mapping[str, FaultSet],
 ) -> CampaignResult:
+    workload = experiment.workload
+    objective = objective_of(workload, golden)
     cells = summarise(
         lines,
         sampled=config.mode != "exhaustive",
         attack_loss=clean.acc - golden.acc if clean else 0.0,
-        objective=objective_of(experiment),
+        objective=objective.name,
+        ranges=ranges_of(workload.task),
     )
-    workload = experiment.workload
     flips = {
         curve: [str(fault) for fault in faults.describe(workload.model)]
         for curve, faults in worst.items()
         if curve.startswith("worst-case")
     }
     directions = workload.data.directions if isinstance(workload, ImageWorkload) else {}
-    return CampaignResult(directory, golden, cells, flips, directions, clean)
+    return CampaignResult(directory, golden, cells, flips, directions, clean, objective)
 
 
 def _run(
@@ -277,12 +297,13 @@ def directory_name(config: CampaignConfig, workload: Workload, live: Sequence[st
         live: What was given as an object.
     """
     mode = "given" if "trials" in live else config.mode
-    if "work" in live:
+    if "work" in live or config.workload is not None:
         return f"{mode}-{_plain(workload.name)}"
-    model = type(workload.model).__name__ if "model" in live else config.model
+    named = Path(config.model).stem if config.model.endswith(SUFFIX) else config.model
+    model = type(workload.model).__name__ if "model" in live else named
     data = workload.name if "data" in live else Path(config.data).stem
     return f"{mode}-{_plain(model)}-{_plain(data)}"
 
 
 def _plain(name: str) -> str:
-    return name.replace(":", ".").replace("/", "-")
+    return re.sub(r"[^\w.+-]+", "-", name.replace(":", ".")).strip("-.") or "unnamed"

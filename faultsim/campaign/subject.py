@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from faultsim.config import CampaignConfig, Evaluation, Subject
+from faultsim.config import AnySubject, CampaignConfig, Evaluation, Subject
 from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
@@ -14,6 +15,7 @@ from faultsim.devices import choose_device
 from faultsim.errors import ConfigError, FaultError
 from faultsim.kinds import KINDS
 from faultsim.models import load_model
+from faultsim.models.checkpoint import load_checkpoint
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
@@ -21,7 +23,11 @@ from faultsim.run.steps import common_steps
 from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
+from faultsim.workload.loading import load_workload
 from faultsim.workload.workload import REPORTED, SEARCHED
+
+OFFERED = ("data_root", "size", "batch_size")
+"""Settings that the factory of a workload may ask for, by the names of its parameters."""
 
 LIVE = "data"
 """Name of data that were given as objects without one."""
@@ -44,10 +50,20 @@ def _model(config: Subject, data: Dataset) -> nn.Module:
         in_channels=data.in_channels,
         checkpoint=config.checkpoint,
         data=data.name,
+        image_size=data.image_size,
     )
 
 
-def make_workload(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
+def make_workload(config: AnySubject, model: nn.Module | None = None, data: Any = None) -> Workload:
+    """The workload that the settings name, or else what :func:`make_classifier` makes."""
+    if config.workload is None:
+        return make_classifier(config, model, data)
+    if model is not None or data is not None:
+        raise ConfigError("the workload of the settings has its own model and data")
+    return _from_factory(config, config.workload)
+
+
+def make_classifier(config: Subject, model: nn.Module | None = None, data: Any = None) -> Workload:
     """A classifier and its data, each given or as the settings name it.
 
     Args:
@@ -66,6 +82,15 @@ def make_workload(config: Subject, model: nn.Module | None = None, data: Any = N
     return ImageWorkload(_model(config, known), known)
 
 
+def _from_factory(config: AnySubject, path: str) -> Workload:
+    """A workload, whose model is given the checkpoint of the settings."""
+    options = {name: getattr(config, name) for name in OFFERED if hasattr(config, name)}
+    workload = load_workload(path, options)
+    if config.checkpoint is not None:
+        load_checkpoint(workload.model, Path(config.checkpoint))
+    return workload
+
+
 def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
     """The workload of a campaign or an evaluation, on its device.
 
@@ -80,6 +105,7 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
+        when=config.when if isinstance(config, CampaignConfig) else "after",
     )
 
 
@@ -88,7 +114,7 @@ def _attack(config: Evaluation, workload: Workload) -> Attack | None:
         return None
     side = images_of(workload).test.images.shape[-1]
     perturbation = Perturbation.parse(config.perturb, side)
-    return Attack(perturbation, config.seed, config.attack_model == "faulty")
+    return Attack(perturbation, config.seed, config.attack_model == "faulty", config.when)
 
 
 def images_of(workload: Workload) -> Dataset:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from faultsim.campaign.lines import Line
-from faultsim.run.trial import DIAGNOSIS, DIRECTIONS
-from faultsim.stats import Estimate, bootstrap_mean, image_rate, wilson
+from faultsim.errors import ConfigError
+from faultsim.run.trial import DIAGNOSIS, DIRECTIONS, plain
+from faultsim.stats import Estimate, bounded_mean, clopper_pearson, image_rate
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
 INTERPLAY = ("faults_alone", "excess")
 EVENT, METRIC = "e:", "m:"
+SHARE = (0.0, 1.0)
+NEVER_FINITE = Estimate(math.nan, None, None, 0, "never finite")
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class CellSummary:
         rates: Share of images with each outcome.
         any_sdc: Share of trials with at least one silent data corruption.
         any_due: Share of trials with at least one detected error.
-        accuracy: Mean over trials; of other tasks than classification, of their objective.
-        lowest: The worst of a trial.
+        accuracy: Mean over trials; of other tasks than classification, of their objective, over
+            the trials where it is finite.
+        lowest: The worst of those; NaN where there are none.
         diagnosis: Of binary sets: mean ``sensitivity`` and ``specificity`` over trials, where they
             are defined, and the share of images in each direction of silent corruption,
             ``missed`` and ``false_alarms``.
@@ -36,8 +40,8 @@ class CellSummary:
             images as they are, and ``excess``, by how much the loss of accuracy under both
             exceeds the sum of the losses under each.
         objective: Of other tasks, what ``accuracy`` is the mean of; "" of unharmed samples.
-        events: Of other tasks, the share of samples to which each happened.
-        metrics: Of other tasks, the mean of each figure over trials, where it is defined.
+        events: The share of samples to which each happened that the task names.
+        metrics: Of other tasks, the mean of each figure over the trials in which it is finite.
     """
 
     cell: Mapping[str, Any]
@@ -68,8 +72,10 @@ class CellSummary:
                 "accuracy": self.accuracy.to_json(),
                 "lowest": self.lowest,
                 **of_images,
+                **({"events": _json(self.events)} if self.events else {}),
             }
-        score = {"name": self.objective, **self.accuracy.to_json(), "lowest": self.lowest}
+        score = {"name": self.objective, **self.accuracy.to_json(), "lowest": plain(self.lowest)}
+        score["value"] = plain(self.accuracy.value)
         others = {"events": _json(self.events), "metrics": _json(self.metrics)}
         return {**known, "objective": score, **others}
 
@@ -80,6 +86,7 @@ def summarise(
     sampled: bool = True,
     attack_loss: float = 0.0,
     objective: str | None = None,
+    ranges: Mapping[str, Sequence[float]] | None = None,
 ) -> list[CellSummary]:
     """The cells of a journal in the order they began; search trials are left out.
 
@@ -88,16 +95,22 @@ def summarise(
         sampled: False where all possible faults were tried: rates then carry no interval.
         attack_loss: Accuracy that the perturbation alone takes from the golden model.
         objective: Of a task that is no classification, the figure that counts; "" for none.
+        ranges: Least and greatest possible value of figures that have such.
     """
     cells: dict[str, list[Line]] = {}
     for line in lines:
         if not line.searching:
             cells.setdefault(json.dumps(line.cell), []).append(line)
-    return [_summary(group, sampled, attack_loss, objective) for group in cells.values()]
+    known = {"acc": SHARE, "": SHARE, **(ranges or {})}
+    return [_summary(group, sampled, attack_loss, objective, known) for group in cells.values()]
 
 
 def _summary(
-    outcomes: list[Line], sampled: bool, attack_loss: float, objective: str | None
+    outcomes: list[Line],
+    sampled: bool,
+    attack_loss: float,
+    objective: str | None,
+    ranges: Mapping[str, Sequence[float]],
 ) -> CellSummary:
     cell = outcomes[0].cell
     searched = str(cell.get("curve", "")).startswith("worst-case")
@@ -106,15 +119,17 @@ def _summary(
     estimates = {
         name: image_rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES
     }
-    estimates["any_sdc"] = wilson(sum(o.sdc > 0 for o in outcomes), count)
-    estimates["any_due"] = wilson(sum(o.due > 0 for o in outcomes), count)
-    told = [o.score("acc" if objective is None else objective) for o in outcomes]
-    scores = [score for score in told if math.isfinite(score)] or [0.0]
-    estimates["accuracy"] = bootstrap_mean(scores)
+    estimates["any_sdc"] = clopper_pearson(sum(o.sdc > 0 for o in outcomes), count)
+    estimates["any_due"] = clopper_pearson(sum(o.due > 0 for o in outcomes), count)
+    counts = "acc" if objective is None else objective
+    told = [o.score(counts) for o in outcomes]
+    scores = [score for score in told if math.isfinite(score)]
+    estimates["accuracy"] = _mean(scores, ranges.get(counts)) if scores else NEVER_FINITE
+    estimates |= _events(outcomes)
     if objective is None:
         estimates |= _diagnosis(outcomes) | _interplay(outcomes, attack_loss)
     else:
-        estimates |= _events(outcomes) | _metrics(outcomes)
+        estimates |= _metrics(outcomes, ranges)
     if searched or not sampled:
         method = "searched" if searched else "exhaustive"
         estimates = {
@@ -127,7 +142,7 @@ def _summary(
         any_sdc=estimates["any_sdc"],
         any_due=estimates["any_due"],
         accuracy=estimates["accuracy"],
-        lowest=min(scores),
+        lowest=min(scores, default=math.nan),
         diagnosis={name: estimates[name] for name in DIAGNOSIS if name in estimates},
         interplay={name: estimates[name] for name in INTERPLAY if name in estimates},
         objective=objective,
@@ -136,24 +151,37 @@ def _summary(
     )
 
 
+def _mean(values: list[float], ends: Sequence[float] | None) -> Estimate:
+    """No interval holds the mean of what may be arbitrarily large, and rarely is."""
+    if ends is None:
+        return Estimate(sum(values) / len(values), None, None, len(values), "no range known")
+    try:
+        return bounded_mean(values, ends[0], ends[1])
+    except ConfigError:  # a task that is wrong of its figures costs no campaign
+        return Estimate(sum(values) / len(values), None, None, len(values), "range left")
+
+
 def _under(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     found = {name.removeprefix(prefix): e for name, e in estimates.items() if name[:2] == prefix}
     return found
 
 
 def _events(outcomes: list[Line]) -> dict[str, Estimate]:
-    images = [outcome.n for outcome in outcomes]
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.events or ())
-    return {EVENT + n: image_rate([o.figure(n) or 0 for o in outcomes], images) for n in names}
+    """Over the trials that tell of events: those recorded by an earlier version may not."""
+    told = [outcome for outcome in outcomes if outcome.events]
+    images = [outcome.n for outcome in told]
+    names = dict.fromkeys(name for outcome in told for name in outcome.events or ())
+    return {EVENT + n: image_rate([o.figure(n) or 0 for o in told], images) for n in names}
 
 
-def _metrics(outcomes: list[Line]) -> dict[str, Estimate]:
-    """Of those that are defined, and finite, in all trials."""
+def _metrics(outcomes: list[Line], ranges: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:
+    """Each over the trials in which it is defined and finite, where there are such."""
     found = {}
-    for name in outcomes[0].metrics or ():
-        values = [v for o in outcomes if (v := o.figure(name)) is not None]
-        if len(values) == len(outcomes) and all(map(math.isfinite, values)):
-            found[METRIC + name] = bootstrap_mean(values)
+    for name in dict.fromkeys(name for outcome in outcomes for name in outcome.metrics or ()):
+        told = (outcome.figure(name) for outcome in outcomes)
+        values = [value for value in told if value is not None and math.isfinite(value)]
+        if values:
+            found[METRIC + name] = _mean(values, ranges.get(name))
     return found
 
 
@@ -169,8 +197,8 @@ def _interplay(outcomes: list[Line], attack_loss: float) -> dict[str, Estimate]:
         return {}
     excess = [f - o.score("acc") - attack_loss for f, o in zip(alone, outcomes, strict=True)]
     return {
-        "faults_alone": bootstrap_mean(alone),
-        "excess": bootstrap_mean(excess),
+        "faults_alone": bounded_mean(alone),
+        "excess": bounded_mean(excess, -1 - attack_loss, 1 - attack_loss),
     }
 
 
@@ -183,5 +211,5 @@ def _diagnosis(outcomes: list[Line]) -> dict[str, Estimate]:
         values = [o.figure(name) for o in outcomes]
         defined = [value for value in values if value is not None]
         if len(defined) == len(values):
-            found[name] = image_rate(defined, images) if counts else bootstrap_mean(defined)
+            found[name] = image_rate(defined, images) if counts else bounded_mean(defined)
     return found

@@ -31,7 +31,8 @@ def run(command: Campaign) -> int:
                 nonlocal directory
                 if directory is None:
                     directory = progress.directory
-                    for line in golden_lines(progress.golden, progress.clean, config.perturb):
+                    known = (progress.golden, progress.clean, config.perturb, progress.objective)
+                    for line in golden_lines(*known):
                         console.print(line, soft_wrap=True)
                     for line in skipped_lines(progress.skipped):
                         console.print(line, soft_wrap=True)

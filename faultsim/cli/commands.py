@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from faultsim.config import CampaignConfig, PerturbConfig, StudyConfig, Subject, TrainConfig
+from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.settings import Settings
 from faultsim.config.values import Bits
 from faultsim.kinds import Kind
@@ -22,7 +22,7 @@ class Campaign(CampaignConfig):
 
 
 @dataclass(frozen=True)
-class Inspect(Subject):
+class Inspect(AnySubject):
     """List the tensors faults can strike: their dtypes, bits and share of the fault space."""
 
     target: Kind = "weights"
@@ -56,8 +56,8 @@ class Train(TrainConfig):
 class Reproduce(Settings):
     """Run one recorded trial again and say whether its outcome is the same.
 
-    A campaign whose model or data is package.module:factory is run by calling that code; the
-    directory names it, so without --trust-code it is refused.
+    A campaign whose model, data or workload is package.module:factory is run by calling that code;
+    the directory names it, so without --trust-code it is refused.
     """
 
     directory: Positional[str]

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from faultsim.cli.commands import Inspect
 from faultsim.cli.skipped import skipped_lines
+from faultsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from faultsim.workload import Workload
+
+SEEN = 4
+"""Samples that go through the model, where a batch can be cut."""
 
 
 def run(command: Inspect) -> int:
     """Prints one row a tensor."""
-    from faultsim.campaign.subject import load_subject
+    from faultsim.campaign.subject import make_workload
     from faultsim.space import FaultSpace
 
-    model, data = load_subject(command)
+    work = make_workload(command)
     space = FaultSpace(
-        model,
+        work.model,
         command.target,
         command.bits,
         command.include or None,
         command.exclude or None,
-        inputs=data.test.images[:1] if command.target != "weights" else None,
+        inputs=_first(work) if command.target != "weights" else None,
+        run=work.run,
         integers=command.integers,
     )
-    table = Table(
-        title=f"{escape(command.model)}: {len(space):,} bits in {len(space.sites)} tensors"
-    )
+    name = command.model if command.workload is None else command.workload
+    table = Table(title=f"{escape(name)}: {len(space):,} bits in {len(space.sites)} tensors")
     table.add_column("tensor", overflow="fold")
     for heading in ("dtype", "shape", "bits", "share"):
         table.add_column(heading, justify="right")
@@ -43,3 +52,11 @@ def run(command: Inspect) -> int:
     for line in skipped_lines(space.skipped):
         console.print(line, soft_wrap=True)
     return 0
+
+
+def _first(work: Workload) -> Any:
+    """The inputs of a first, small batch."""
+    batches = work.read("test", SEEN, SEEN)
+    if not batches:
+        raise ConfigError(f"{work.name} has no test {work.unit}")
+    return batches[0].inputs

@@ -43,7 +43,9 @@ class CampaignBar:
             return
         doing = "injecting" if progress.trial.reports else "searching"
         self._show(doing, progress.done, progress.total, "trials")
-        self._bar.update(self._task, note=f"accuracy {progress.outcome.acc:.1%}")
+        objective = progress.objective
+        value = objective.text(progress.outcome.score(objective.key), digits=1)
+        self._bar.update(self._task, note=escape(f"{objective.title} {value}"))
 
     def begin(self, setting: str, done: int, total: int) -> None:
         """Shows the perturbation that is tried."""

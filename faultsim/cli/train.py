@@ -35,7 +35,7 @@ def run(command: Train) -> int:
     with use_threads(config.threads):
         data = load_data(config.data, config.data_root, config.size)
         torch.manual_seed(config.seed)  # the initial weights
-        model = build(config.model, data.num_classes, data.in_channels)
+        model = build(config.model, data.num_classes, data.in_channels, data.image_size)
         state = path.with_suffix(".state.pt")
         best = _train(model, data, config, state, console)
         _finish(model, data, config, best, console)

@@ -3,13 +3,14 @@
 from faultsim.config.campaign import ATTACKS, CampaignConfig, Mode
 from faultsim.config.perturb import PerturbConfig
 from faultsim.config.study import StudyConfig
-from faultsim.config.subject import Evaluation, Subject
+from faultsim.config.subject import AnySubject, Evaluation, Subject
 from faultsim.config.tables import checked_settings
 from faultsim.config.train import TrainConfig
 from faultsim.config.values import fitting
 
 __all__ = [
     "ATTACKS",
+    "AnySubject",
     "CampaignConfig",
     "Evaluation",
     "Mode",

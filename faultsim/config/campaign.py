@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from faultsim.config.subject import Evaluation
+from faultsim.config.subject import AnySubject, Evaluation
 from faultsim.config.values import Bits, Count, Rate
 from faultsim.errors import ConfigError
-from faultsim.kinds import Kind
+from faultsim.kinds import Kind, When
 
 Mode = Literal["random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file"]
 
@@ -17,13 +17,16 @@ ATTACKS = ("fgsm", "pgd")
 
 
 @dataclass(frozen=True)
-class CampaignConfig(Evaluation):
+class CampaignConfig(Evaluation, AnySubject):
     """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
 
     mode: Mode = "worst-case"
     """How faults are chosen."""
     target: Kind = "weights"
     """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
+    when: When = "after"
+    """Strike what modules return or are given after your own hooks there, or before, so that a
+    protection in a hook sees the fault."""
     flips: tuple[Count, ...] = (1, 2, 4)
     """Bits struck in a trial; each number is a cell of its own."""
     trials: Count | None = None
@@ -54,6 +57,8 @@ class CampaignConfig(Evaluation):
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
+    observe: bool = False
+    """Record how far the output of each module strays, trial by trial; two more passes of all."""
     out: str | None = None
     """Campaign directory; a new one under runs/ unless given."""
     resume: bool = False

@@ -32,38 +32,54 @@ def import_factory(path: str) -> Callable[..., Any]:
     return factory
 
 
-def call_factory(path: str, options: Mapping[str, Any]) -> Any:
+def call_factory(
+    path: str, options: Mapping[str, Any], synonyms: Mapping[str, str] | None = None
+) -> Any:
     """Calls the factory with those of ``options`` that its signature takes.
 
     One that takes any (``**kwargs``) is given them all, and those that it then refuses by name are
     left out.
 
+    Args:
+        path: ``package.module:name``.
+        options: What it may be given, by name.
+        synonyms: Of an option, the name that it has elsewhere; tried where the first is unknown.
+
     Raises:
         ConfigError: It cannot be imported, or fails.
     """
-    factory = import_factory(path)
+    factory, others = import_factory(path), synonyms or {}
     try:
         parameters = inspect.signature(factory).parameters.values()
     except ValueError:  # some built-ins have no signature
         parameters = {}.values()
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     names = {p.name for p in parameters}
-    taken = {key: value for key, value in options.items() if takes_any or key in names}
+    taken = {}
+    for option, value in options.items():
+        name = option if option in names else others.get(option, option)
+        if name in names or takes_any:
+            taken[name if name in names else option] = value
     try:
-        return _call(factory, taken, sure=names)
+        return _call(factory, taken, names, others)
     except Exception as error:
         raise ConfigError(f"{path} failed: {type(error).__name__}: {error}") from error
 
 
-def _call(factory: Callable[..., Any], options: dict[str, Any], sure: set[str]) -> Any:
+def _call(
+    factory: Callable[..., Any], options: dict[str, Any], sure: set[str], others: Mapping[str, str]
+) -> Any:
     try:
         return factory(**options)
     except TypeError as error:
         found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if found is None or found[1] in sure or found[1] not in options:
             raise
-        rest = {name: value for name, value in options.items() if name != found[1]}
-    return _call(factory, rest, sure)
+        refused = found[1]
+    rest = {name: value for name, value in options.items() if name != refused}
+    if refused in others:
+        rest[others[refused]] = options[refused]
+    return _call(factory, rest, sure, others)
 
 
 def foreign_code(*paths: str) -> str | None:

@@ -19,7 +19,7 @@ class StudyConfig(Settings):
     settings: str | None = None
     """TOML file of what is done; by default a small version for digits, else the real one."""
     model: str = "medmamba-n"
-    """medmamba-n, -t, -s, -b, or package.module:factory."""
+    """medmamba-n, -t, -s, -b, package.module:factory, or an .onnx file."""
     checkpoint: str | None = None
     """As in a campaign; {data} in it stands for the name of the data set."""
     data_root: str | None = None

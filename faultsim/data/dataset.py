@@ -130,6 +130,12 @@ class Dataset:
         return self.test.images.shape[1]
 
     @property
+    def image_size(self) -> int | None:
+        """Side of the images; None where they are not square."""
+        height, width = self.test.images.shape[2:]
+        return height if height == width else None
+
+    @property
     def multi_label(self) -> bool:
         return self.task == MULTI_LABEL
 

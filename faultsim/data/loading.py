@@ -15,6 +15,7 @@ from faultsim.data.dataset import SPLITS, Dataset, Split, count_classes, labels_
 from faultsim.data.digits import load_digits
 from faultsim.data.folder import load_folder
 from faultsim.data.medmnist import NAMES, load_medmnist, load_medmnist_file
+from faultsim.devices import seeded
 from faultsim.errors import ConfigError
 from faultsim.workload.failures import cause
 
@@ -44,7 +45,8 @@ def load_data(spec: str, root: str | Path | None = None, size: int | None = None
     if spec.endswith(".npz") or "/" in spec:
         return load_medmnist_file(Path(spec))
     if ":" in spec:
-        return dataset_of(call_factory(spec, {}), spec)
+        with seeded():
+            return dataset_of(call_factory(spec, {}), spec)
     return load_medmnist(spec, root)  # which names the sets there are
 
 

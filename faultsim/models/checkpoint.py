@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from faultsim.errors import ConfigError
+from faultsim.models.folder import files_in, read_pretrained
 
 State = Mapping[str, torch.Tensor]
 
-WRAPPERS = ("model_state_dict", "state_dict", "model")
+WRAPPERS = ("model_state_dict", "state_dict", "model_state", "model", "network", "net", "weights")
 """Under which training scripts keep the weights, beside an epoch or an optimiser."""
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning put before every name."""
+AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "params_ema")
+"""The same for their running averages, which serve where the weights themselves are not stored."""
+
+DEEPEST = 3
+"""So many mappings one inside the other are opened."""
+
+COUNTERS = ("n_averaged",)
+"""What torch's AveragedModel keeps beside the model."""
 
 
 def load_checkpoint(model: nn.Module, path: Path) -> None:
@@ -28,7 +36,9 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
         ConfigError: The file cannot be read, or does not fit: names, shapes, kinds of numbers.
     """
     own = model.state_dict()
-    state = _named_as(own, read_checkpoint(path), path)
+    pretrained = path.is_dir() and hasattr(model, "from_pretrained")
+    state = read_pretrained(model, path) if pretrained else read_checkpoint(path)
+    state = _named_as(own, state, path)
     _check_names(own, state, path)
     for name in own:
         if name in state and not is_lazy(own[name]):
@@ -39,9 +49,15 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
 def read_checkpoint(path: Path) -> State:
     """The tensors of a ``.safetensors`` or ``torch.save`` file; no code in it runs.
 
+    Args:
+        path: The file, or a folder as transformers and its like save one.
+
     Raises:
         ConfigError: The file is missing or holds something else.
     """
+    if path.is_dir():
+        parts = [read_checkpoint(file) for file in files_in(path)]
+        return {name: tensor for part in parts for name, tensor in part.items()}
     if not path.is_file():
         raise ConfigError(f"no checkpoint at {path}")
     try:
@@ -54,16 +70,28 @@ def read_checkpoint(path: Path) -> State:
         raise ConfigError(
             f"{path} cannot be read as a checkpoint: {error}".split("\n")[0]
         ) from None
-    for key in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    state = _unwrapped(state, path) if isinstance(state, dict) else None
+    if state is None or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise ConfigError(f"{path} holds no mapping of names to tensors")
     return state
 
 
+def _unwrapped(state: dict[Any, Any], path: Path) -> dict[Any, Any]:
+    """What is inside the mappings that training scripts put around the weights."""
+    for _ in range(DEEPEST):
+        held = [k for k in (*WRAPPERS, *AVERAGES) if isinstance(state.get(k), dict)]
+        if not held:
+            break
+        if held[0] in AVERAGES:
+            _say(path, f"the weights are those of {held[0]}")
+        elif held[-1] in AVERAGES:
+            _say(path, f"the weights are those of {held[0]}, not the average in {held[-1]}")
+        state = state[held[0]]
+    return state
+
+
 def _named_as(own: State, state: State, path: Path) -> State:
-    """The state under the model's names, where all of one side have a known prefix more."""
+    """The state under the model's names, where all of one side have the same prefix more."""
     if set(own) & set(state):
         return state
     for prefix, short in _shortened(state):
@@ -77,19 +105,23 @@ def _named_as(own: State, state: State, path: Path) -> State:
     return state
 
 
-def _shortened(state: State) -> list[tuple[str, State]]:
-    """The state without one known prefix, without two, and so on."""
-    found: list[tuple[str, State]] = []
+def _shortened(state: State) -> Iterator[tuple[str, State]]:
+    """The state without the first part that all its names share, without two, and so on.
+
+    Such parts are ``module.`` of DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` or
+    whatever a LightningModule calls the network.
+    """
+    state = {name: tensor for name, tensor in state.items() if name not in COUNTERS}
     taken = ""
-    while prefix := next((p for p in PREFIXES if _all_begin(state, p)), ""):
+    while (prefix := _shared_part(state)) is not None:
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
         taken += prefix
-        found.append((taken, state))
-    return found
+        yield taken, state
 
 
-def _all_begin(state: State, prefix: str) -> bool:
-    return bool(state) and all(str(name).startswith(prefix) for name in state)
+def _shared_part(names: Iterable[Any]) -> str | None:
+    parts = {str(name).partition(".")[:2] for name in names}
+    return "".join(*parts) if len(parts) == 1 and "." in next(iter(parts)) else None
 
 
 def _say(path: Path, what: str) -> None:

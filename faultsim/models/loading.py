@@ -7,11 +7,16 @@ from pathlib import Path
 from torch import nn
 
 from faultsim.config.importing import call_factory
+from faultsim.devices import seeded
 from faultsim.errors import ConfigError
 from faultsim.models.checkpoint import load_checkpoint
 from faultsim.models.medmamba import VARIANTS, medmamba
+from faultsim.models.onnx import SUFFIX, load_onnx
 
 SHIPPED = Path(__file__).parent / "checkpoints"
+
+SYNONYMS = {"in_channels": "in_chans", "image_size": "img_size"}
+"""What timm calls them."""
 
 
 def load_model(
@@ -21,24 +26,29 @@ def load_model(
     in_channels: int,
     checkpoint: str | Path | None = None,
     data: str | None = None,
+    image_size: int | None = None,
 ) -> nn.Module:
     """A model in eval mode, with trained weights.
 
     Args:
-        spec: ``medmamba-n``, ``-t``, ``-s``, ``-b``, or ``package.module:factory``. A factory gets
-            those of ``num_classes`` and ``in_channels`` that it takes, and returns an
-            ``nn.Module`` that maps images in [0, 1] to logits.
+        spec: ``medmamba-n``, ``-t``, ``-s``, ``-b``; the path of an ``.onnx`` file; or
+            ``package.module:factory``. A factory gets those of ``num_classes``, ``in_channels``
+            and ``image_size`` that it takes (also as ``in_chans`` and ``img_size``), and returns
+            an ``nn.Module`` that maps images in [0, 1] to logits.
         num_classes: Number of logits.
         in_channels: Channels of the images.
-        checkpoint: A ``.safetensors`` file, or a ``torch.save`` file of tensors only; loaded
-            strictly. None: the weights a factory made, or the checkpoint shipped for ``data``.
+        checkpoint: A ``.safetensors`` file, a ``torch.save`` file of tensors only, or a folder of
+            transformers; loaded strictly. None: the weights of the ONNX file, those a factory
+            made, or the checkpoint shipped for ``data``.
         data: Name of the data, by which shipped checkpoints are found.
+        image_size: Side of the images, where they are square.
 
     Raises:
         ConfigError: An unknown name, no checkpoint, or one that does not fit the model.
     """
-    model = build(spec, num_classes, in_channels)
-    if checkpoint is None and ":" not in spec:
+    with seeded():
+        model = build(spec, num_classes, in_channels, image_size)
+    if checkpoint is None and ":" not in spec and not spec.endswith(SUFFIX):
         checkpoint = _shipped(spec, data)
     if checkpoint is not None:
         load_checkpoint(model, Path(checkpoint))
@@ -53,21 +63,29 @@ def evaluating(model: nn.Module) -> nn.Module:
         return model
 
 
-def build(spec: str, num_classes: int, in_channels: int) -> nn.Module:
-    """A built-in model with fresh weights, or what a factory made.
+def build(
+    spec: str, num_classes: int, in_channels: int, image_size: int | None = None
+) -> nn.Module:
+    """A built-in model with fresh weights, what a factory made, or what is in an ONNX file.
 
     Raises:
-        ConfigError: An unknown name, or a factory that fails or makes something else.
+        ConfigError: An unknown name, a factory that fails or makes something else, or a file that
+            cannot be used.
     """
+    if spec.endswith(SUFFIX):
+        return load_onnx(Path(spec))
     if ":" in spec:
-        made = call_factory(spec, {"num_classes": num_classes, "in_channels": in_channels})
+        options = {"num_classes": num_classes, "in_channels": in_channels}
+        if image_size is not None:
+            options["image_size"] = image_size
+        made = call_factory(spec, options, SYNONYMS)
         if not isinstance(made, nn.Module):
             raise ConfigError(f"{spec} returned {type(made).__name__}, not an nn.Module")
         return made
     names = [f"medmamba-{variant}" for variant in VARIANTS]
     if spec not in names:
         raise ConfigError(
-            f"unknown model {spec!r}: use {', '.join(names)} or package.module:factory"
+            f"unknown model {spec!r}: use {', '.join(names)}, package.module:factory or a file.onnx"
         )
     return medmamba(spec[-1], num_classes=num_classes, in_channels=in_channels)
 

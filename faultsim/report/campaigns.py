@@ -10,12 +10,18 @@ from typing import Any
 
 from faultsim.campaign.findings import Summary
 from faultsim.campaign.lines import Line
+from faultsim.campaign.objective import Objective
+from faultsim.campaign.observed import Observed
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.fault import Site
 from faultsim.formats import bits_of
+from faultsim.run.trial import Outcome
 
 NAMES = ("run", "panel", "series")
 """The columns that say of which campaign a row is and where it is drawn."""
+
+ACCURACY_DROP, HARMED = "accuracy drop", "SDC or DUE"
+"""What harm is measured by: of classifiers, and of other tasks."""
 
 HOW = ("target", "op", "direction", "perturb", "attack_model")
 
@@ -32,6 +38,7 @@ class RecordedCampaign:
         label: What tells it from the others of its report.
         panel: Its data and model, where figures have a panel for each; empty where they do not.
         series: What tells it from the others of its panel.
+        observed: Where the errors of its trials travelled, if that was recorded.
     """
 
     directory: Path
@@ -41,6 +48,7 @@ class RecordedCampaign:
     label: str = ""
     panel: str = ""
     series: str = ""
+    observed: Sequence[Observed] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -62,26 +70,77 @@ class RecordedCampaign:
         digests = (self.manifest[part]["digest"] for part in ("model", "data"))
         return (*digests, *(str(self.config.get(name)) for name in HOW))
 
-    @property
-    def golden(self) -> Mapping[str, Any]:
-        golden: Mapping[str, Any] = self.manifest["golden"]
-        return golden
+    @cached_property
+    def golden(self) -> Outcome:
+        """The model without faults."""
+        return Outcome.from_json(self.manifest["golden"])
+
+    @cached_property
+    def clean(self) -> Outcome | None:
+        """The golden run on the images as they are, where the campaign's are perturbed."""
+        clean = self.manifest.get("clean")
+        return Outcome.from_json(clean) if clean else None
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The figure that counts."""
+        unit = "samples" if self.manifest["data"].get("samples") else "images"
+        name = None if self.golden.of_images else self.manifest.get("objective") or ""
+        return Objective(name, unit)
 
     @property
-    def clean(self) -> Mapping[str, Any] | None:
-        """The golden run on the images as they are, where the campaign's are perturbed."""
-        return self.manifest.get("clean")
+    def task(self) -> str:
+        """What judged the outputs; empty of a classification, whose kind its data say."""
+        return "" if self.objective.name is None else str(self.manifest["data"].get("task", ""))
+
+    @cached_property
+    def worth(self) -> float:
+        """What counts, without faults."""
+        return self.golden.score(self.objective.key)
+
+    def drop(self, line: Line) -> float:
+        """How much of what counts a trial took; not finite where it left nothing that is."""
+        return self.worth - line.score(self.objective.key)
+
+    @property
+    def measure(self) -> str:
+        """What :meth:`harm` is."""
+        return ACCURACY_DROP if self.objective.name is None else HARMED
+
+    def harm(self, line: Line) -> float:
+        """What a trial did, as a share that tasks can be compared by.
+
+        Of a classifier the drop of its accuracy; of another task the share of its samples that are
+        corrupted, silently or with a detected error.
+        """
+        if self.objective.name is None:
+            return self.drop(line)
+        return (line.sdc + line.due) / line.n
+
+    @property
+    def observed_samples(self) -> Mapping[str, int]:
+        """By output that was observed, in the order of the pass, its number of samples."""
+        return self.manifest.get("observed") or {}
 
     @property
     def sampled(self) -> bool:
         """Whether its trials are a sample, of which intervals can be given."""
         return self.mode != "exhaustive"
 
+    @property
+    def most(self) -> float:
+        """The greatest harm that a trial can do: to take all accuracy, or corrupt all samples."""
+        return self.golden.acc if self.objective.name is None else 1.0
+
     @cached_property
     def cells(self) -> list[CellSummary]:
         """Rates of each condition, computed from the journal, ended or not."""
-        loss = self.clean["acc"] - self.golden["acc"] if self.clean else 0.0
-        return summarise(self.lines, sampled=self.sampled, attack_loss=loss)
+        loss = self.clean.acc - self.golden.acc if self.clean else 0.0
+        objective = self.objective.name
+        ranges = self.manifest.get("ranges")
+        return summarise(
+            self.lines, sampled=self.sampled, attack_loss=loss, objective=objective, ranges=ranges
+        )
 
     @cached_property
     def layers(self) -> list[str]:
@@ -113,7 +172,7 @@ class SingleFlip:
         bit: Its position; 0 is the least significant.
         field: The part of the word it belongs to.
         fields: All parts of the word.
-        drop: Golden accuracy less the trial's.
+        harm: As :meth:`RecordedCampaign.harm`.
         line: The journal's.
     """
 
@@ -122,7 +181,7 @@ class SingleFlip:
     bit: int
     field: str
     fields: tuple[str, ...]
-    drop: float
+    harm: float
     line: Line
 
 
@@ -135,8 +194,8 @@ def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
         site, bits = campaign.site(fault.tensor), bits_of(fault.mask)
         if site is not None and len(bits) == 1:
             field, fields = site.format.field(bits[0]), tuple(site.format.fields)
-            drop = campaign.golden["acc"] - line.acc
-            yield SingleFlip(site.layer, site.dtype, bits[0], field, fields, drop, line)
+            harm = campaign.harm(line)
+            yield SingleFlip(site.layer, site.dtype, bits[0], field, fields, harm, line)
 
 
 def most_telling(

@@ -14,6 +14,9 @@ from faultsim.report.command import command_line
 from faultsim.report.perturbations import RecordedPerturbation
 from faultsim.report.sources import Sources
 
+LIVE = {"work": "workload", "trials": "list of fault sets"}
+"""What a manifest calls them, in words."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -54,7 +57,7 @@ def _entry(run: RecordedCampaign | RecordedPerturbation, anchor: str) -> Entry:
         words.settings(run),
         _facts(run.manifest),
         _commands(run),
-        list(run.manifest.get("live", ())),
+        [LIVE.get(name, name) for name in run.manifest.get("live", ())],
         isinstance(run, RecordedPerturbation),
     )
 
@@ -76,7 +79,10 @@ def _commands(run: RecordedCampaign | RecordedPerturbation) -> list[str]:
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
     facts = [(name.replace("_", " "), value) for name, value in manifest["config"].items()]
     facts += [
-        (f"{part} {key}", v) for part in ("model", "data") for key, v in manifest[part].items()
+        (f"{part} {key}", value)
+        for part in ("model", "data")
+        for key, value in manifest[part].items()
+        if value is not None
     ]
     space = manifest.get("space", {})
     facts += [(f"fault space, {key}", v) for key, v in space.items() if key != "sites"]

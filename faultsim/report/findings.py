@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from faultsim.campaign.objective import Objective
 from faultsim.campaign.summary import CellSummary
 from faultsim.report import words
 from faultsim.report.campaigns import RecordedCampaign
@@ -33,11 +34,13 @@ def _searched(run: RecordedCampaign) -> str | None:
     if not cells:
         return None
     worst = min(cells, key=lambda cell: int(cell.cell["flips"]))
-    flips = worst.cell["flips"]
-    told = f"{_count(flips)} found by search {'takes' if flips == 1 else 'take'} test accuracy from"
-    told += f" {run.golden['acc']:.1%} to {worst.accuracy.value:.1%}{_perturbed(run)}"
+    flips, objective = worst.cell["flips"], run.objective
+    told = f"{_count(flips)} found by search {'takes' if flips == 1 else 'take'} test "
+    told += f"{objective.title} from {objective.text(run.worth, 1)} to "
+    told += objective.text(worst.accuracy.value, 1) + _perturbed(run)
     alike = [c for c in run.cells if c.cell == {"curve": "random", "flips": flips}]
-    return told + "".join(f"; as many at random leave {_share(c.accuracy)}" for c in alike) + "."
+    left = (_of(objective, cell.accuracy) for cell in alike)
+    return told + "".join(f"; as many at random leave {text}" for text in left) + "."
 
 
 def _random(run: RecordedCampaign) -> str | None:
@@ -45,12 +48,34 @@ def _random(run: RecordedCampaign) -> str | None:
     if run.mode != "random" or not run.cells:
         return None
     cell = max(run.cells, key=lambda cell: cell.cell.get("flips", 0))
-    told = _perturbed(run)
+    told, objective = _perturbed(run), run.objective
+    if objective.name is not None:
+        return _of_task(run, cell)
     return (
         f"under {_faults(cell)} mean test accuracy is {_share(cell.accuracy)}, "
-        f"from {run.golden['acc']:.1%} without{' faults' + told if told else ''}; "
-        f"{cell.lowest:.1%} in the worst of {cell.trials:,} trials."
+        f"from {objective.text(run.worth, 1)} without{' faults' + told if told else ''}; "
+        f"{objective.text(cell.lowest, 1)} in the worst of {cell.trials:,} trials."
     )
+
+
+def _of_task(run: RecordedCampaign, cell: CellSummary) -> str:
+    """Of a task that is no classification: corrupted samples, its events, then its score."""
+    objective, rates = run.objective, cell.rates
+    told = f"under {_faults(cell)} {_share(rates['sdc'])} of {objective.unit} are corrupted "
+    told += f"silently, {_share(rates['due'])} with a detected error"
+    told += "".join(f"; {name} {_share(rate)}" for name, rate in cell.events.items())
+    if objective.key:
+        told += f"; mean {objective.title} is {_of(objective, cell.accuracy)}, from "
+        told += f"{objective.text(run.worth, 1)} without; {objective.text(cell.lowest, 1)} in the "
+        told += f"worst of {cell.accuracy.n:,} trials in which it is finite"
+    return f"{told}."
+
+
+def _of(objective: Objective, estimate: Estimate) -> str:
+    """A mean of what counts."""
+    if objective.share or estimate.low is None or estimate.high is None:
+        return _share(estimate) if objective.share else objective.text(estimate.value)
+    return f"{objective.text(estimate.value)} [{estimate.low:.4g}, {estimate.high:.4g}]"
 
 
 def _perturbed(run: RecordedCampaign) -> str:

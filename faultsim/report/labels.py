@@ -85,9 +85,9 @@ def _by_settings(runs: Sequence[Run], but: str | None = None) -> list[str]:
 
 
 def model_and_data(run: Run) -> str:
-    """The names of the model and the data."""
+    """The names of the model and the data; of a workload that is not made of these, its own."""
     facts = _facts(run)
-    return f"{facts['model']} on {facts['data']}"
+    return str(facts["data"]) if _is_workload(run) else f"{facts['model']} on {facts['data']}"
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -95,10 +95,17 @@ def _facts(run: Run) -> dict[str, Any]:
     facts = dict(run.manifest["config"])
     if "model" in run.manifest.get("live", ()):
         facts["model"] = f"live model {run.manifest['model']['digest'][:6]}"
+    if _is_workload(run):
+        facts["model"] = None
     facts["data"] = run.manifest["data"]["name"]
     for incidental in ("threads", "device", "batch_size", "data_root", "trials", "flips", "limit"):
         facts[incidental] = facts.pop(incidental, None)  # the last resort
     return facts
+
+
+def _is_workload(run: Run) -> bool:
+    named = run.manifest["config"].get("workload") is not None
+    return named or "work" in run.manifest.get("live", ())
 
 
 def _distinct(facts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> set[tuple[str, ...]]:

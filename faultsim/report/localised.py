@@ -24,13 +24,13 @@ class Localised:
         layer: That was struck.
         component: Of the network, that it belongs to.
         position: Where it stands in the model's order of layers, in thirds.
-        drop: Golden accuracy less the trial's.
+        harm: As :meth:`RecordedCampaign.harm`.
     """
 
     layer: str
     component: str
     position: str
-    drop: float
+    harm: float
 
 
 def localised(run: RecordedCampaign) -> Iterator[Localised]:
@@ -55,8 +55,7 @@ def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:
 
 def _localised(run: RecordedCampaign, line: Line) -> Localised:
     layer = run.layer(line.faults[0].tensor)
-    drop = run.golden["acc"] - line.acc
-    return Localised(layer, component_of(layer), _third(run, layer), drop)
+    return Localised(layer, component_of(layer), _third(run, layer), run.harm(line))
 
 
 def _third(run: RecordedCampaign, layer: str) -> str:

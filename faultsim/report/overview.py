@@ -13,13 +13,15 @@ from faultsim.report.labels import model_and_data
 from faultsim.report.perturbations import MEASURES, RecordedPerturbation
 from faultsim.report.sources import Sources
 from faultsim.report.table import ESTIMATE, Table, estimate
+from faultsim.run.trial import Outcome
 
 MOST_TRIALS = 10  # most damaging ones, of each campaign
 MOST_FAULTS = 3  # shown of a trial
-MAY_GO = ("seed", "state", "images", "model and data")  # they are with the configuration too
+MAY_GO = ("seed", "state", "model and data")  # they are with the configuration too
 GOLDEN = {
     "acc": "accuracy", "auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity",
 }  # fmt: skip
+"""Scores of classifiers, and what people call them; those of other tasks have their own names."""
 
 
 def title(sources: Sources) -> str:
@@ -42,6 +44,7 @@ def subtitle(sources: Sources) -> str:
 
 def campaigns(sources: Sources) -> Table:
     """What was run, a row each; where nothing differs in a column, it is left to the title."""
+    unit = _unit(sources.campaigns)
     rows = [
         {
             "run": run.label,
@@ -52,14 +55,16 @@ def campaigns(sources: Sources) -> Table:
             "trials": len(run.lines),
             "state": "finished" if run.summary is not None else "unfinished",
             "seed": str(run.config["seed"]),
-            "images": run.golden["n"],
+            unit: run.golden.n,
             "model and data": model_and_data(run),
+            "task": run.task or None,
             "perturbed by": run.config.get("perturb"),
         }
         for run in sources.campaigns
     ]
     values = {name: {row[name] for row in rows} for row in rows for name in row}
-    dull = [name for name in MAY_GO if len(rows) > 1 and len(values[name]) == 1]
+    may_go = (*MAY_GO, unit)
+    dull = [name for name in may_go if len(rows) > 1 and len(values[name]) == 1]
     dull += [name for name, found in values.items() if found == {None}]
     return Table(tuple(name for name in values if name not in dull), rows)
 
@@ -70,16 +75,32 @@ def golden(campaigns: Sequence[RecordedCampaign]) -> Table:
     On perturbed images too, where a campaign had such.
     """
     rows: list[dict[str, Any]] = []
+    unit = _unit(campaigns)
     for run in campaigns:
         perturbed = run.config.get("perturb") or "clean"
         for images, outcome in (("clean", run.clean), (perturbed, run.golden)):
             if outcome is not None:
-                row = {"model and data": model_and_data(run), "on": images, "images": outcome["n"]}
-                rows.append(row | {name: outcome.get(key) for key, name in GOLDEN.items()})
+                row = {"model and data": model_and_data(run), "on": images, unit: outcome.n}
+                rows.append(row | _scores(outcome))
     rows = [row for number, row in enumerate(rows) if row not in rows[:number]]
-    shown = [name for name in GOLDEN.values() if any(row[name] is not None for row in rows)]
+    known = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
+    shown = [name for name in known if name not in ("model and data", "on", unit)]
     states = ("on",) if any(row["on"] != "clean" for row in rows) else ()
-    return Table(("model and data", *states, "images", *shown), rows)
+    columns = ("model and data", *states, unit, *shown)
+    return Table(columns, [dict.fromkeys(columns) | row for row in rows])
+
+
+def _unit(campaigns: Sequence[RecordedCampaign]) -> str:
+    """What the samples of all are called."""
+    units = {run.objective.unit for run in campaigns}
+    return units.pop() if len(units) == 1 else "samples"
+
+
+def _scores(outcome: Outcome) -> dict[str, Any]:
+    """Of a golden run, under the names that people know."""
+    if outcome.of_images:
+        return {name: outcome.metrics.get(key) for key, name in GOLDEN.items()}
+    return dict(outcome.metrics)
 
 
 def clean(runs: Sequence[RecordedPerturbation]) -> Table:
@@ -109,18 +130,25 @@ def damaging_sections(
 
 
 def damaging(run: RecordedCampaign, records: Sequence[Damaging]) -> Table:
-    """The trials of the lowest accuracy with their faults, as the summary keeps them."""
+    """The trials that left least of what counts, with their faults, as the summary keeps them."""
+    title = run.objective.title
     rows = [
         {
             "trial": record.trial,
             "condition": condition(record.cell),
-            "accuracy": record.acc,
-            "drop": run.golden["acc"] - record.acc,
+            title: score,
+            "drop": run.worth - score,
             "faults": _shown(record.faults, len(run.lines[record.trial].faults)),
         }
         for record in records[:MOST_TRIALS]
+        if (score := _score(record)) is not None
     ]
-    return Table(("trial", "condition", "accuracy", "drop", "faults"), rows)
+    return Table(("trial", "condition", title, "drop", "faults"), rows)
+
+
+def _score(record: Damaging) -> float | None:
+    found = record.acc if record.score is None else record.score
+    return None if found is None else float(found)
 
 
 def _shown(faults: Sequence[str], struck: int) -> str:

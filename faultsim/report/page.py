@@ -14,6 +14,7 @@ from faultsim.report import overview, words
 from faultsim.report.entries import Entry, entries
 from faultsim.report.figures import perturbation
 from faultsim.report.findings import findings
+from faultsim.report.measures import told
 from faultsim.report.render import Drawn, inline_svg
 from faultsim.report.sources import Sources
 from faultsim.report.table import Table
@@ -60,6 +61,7 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),
         clean=overview.clean(sources.perturbations),
+        told=lambda text: told(text, sources.campaigns),
         unfinished=[run for run in sources.campaigns if run.summary is None],
         struck=struck,
         damaging=damaging,
@@ -83,10 +85,10 @@ def _contents(
 
 def _panel(item: Drawn, listed: Sequence[Entry]) -> Panel:
     shown, perturbed = item.table.values("run"), item.module is perturbation
-    caption = f"{item.module.CAPTION} {words.sampling(item.table)}"
+    caption = f"{item.caption} {words.sampling(item.table)}"
     return Panel(
         name=item.module.NAME,
-        title=item.module.TITLE,
+        title=item.title,
         caption=caption,
         entries=[e for e in listed if e.label in shown and e.perturbation == perturbed],
         svg=Markup(inline_svg(item)),
@@ -103,6 +105,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["text"] = words.text
+    environment.tests["sortable"] = words.sortable
     return environment
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from faultsim.campaign.directory import MANIFEST, TRIALS
 from faultsim.campaign.directory import read_campaign as read_directory
+from faultsim.campaign.observed import read_observed
 from faultsim.report.campaigns import RecordedCampaign
 
 
@@ -23,4 +24,5 @@ def read_campaign(directory: Path) -> RecordedCampaign:
     """
     found = read_directory(directory)
     manifest = msgspec.to_builtins(found.manifest)
-    return RecordedCampaign(directory, manifest, found.lines, found.summary)
+    observed = read_observed(directory, len(found.lines))
+    return RecordedCampaign(directory, manifest, found.lines, found.summary, observed=observed)

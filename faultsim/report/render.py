@@ -13,8 +13,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from faultsim.report.figures import FIGURES, FigureModule, perturbation
+from faultsim.report.measures import told
 from faultsim.report.sources import Sources
-from faultsim.report.style import COLOURS, INK, house_style, styles
+from faultsim.report.style import COLOURS, INK, Styles, house_style, styles
 from faultsim.report.table import Table
 
 UNDATED = {
@@ -29,14 +30,18 @@ class Drawn:
     """A figure of a report with the data behind it.
 
     Attributes:
-        module: That drew it: its name, title and caption.
+        module: That drew it.
         table: Its data; at least one row.
         figure: As Matplotlib has it.
+        title: Of the figure.
+        caption: What it shows.
     """
 
     module: FigureModule
     table: Table
     figure: Figure
+    title: str
+    caption: str
 
 
 def draw_figures(sources: Sources) -> list[Drawn]:
@@ -47,10 +52,17 @@ def draw_figures(sources: Sources) -> list[Drawn]:
     perturbed = styles([run.label for run in sources.perturbations])
     with house_style():
         return [
-            Drawn(m, table, m.draw(table, perturbed if m is perturbation else campaigns))
+            _drawn(m, table, perturbed if m is perturbation else campaigns, sources)
             for m, table in tables
             if table.rows
         ]
+
+
+def _drawn(module: FigureModule, table: Table, styles: Styles, sources: Sources) -> Drawn:
+    shown = table.values("run")
+    runs = [run for run in sources.campaigns if run.label in shown]
+    figure = module.draw(table, styles)
+    return Drawn(module, table, figure, told(module.TITLE, runs), told(module.CAPTION, runs))
 
 
 def save_figures(drawn: Sequence[Drawn], directory: Path, formats: Sequence[str]) -> list[Path]:
@@ -82,7 +94,7 @@ def inline_svg(item: Drawn) -> str:
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{item.module.NAME}-", text)
     text = text.replace("'DejaVu Sans'", "var(--sans)")
     text = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), text)
-    label = escape(f"{item.module.TITLE}. {item.module.CAPTION}")
+    label = escape(f"{item.title}. {item.caption}")
     text = text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     for number, colour in enumerate(COLOURS, start=1):
         text = text.replace(colour.lower(), f"var(--series-{number})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from faultsim.report.table import Table
 
 INK = "#010203"
 """Of text and axes; on the page it becomes the colour of the text around the figure."""
@@ -20,6 +24,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 faint on white, the other the colour of the axes."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")  # one more, so that no pair recurs soon
 LINES = ("-", "--", ":", "-.")
+TICKS = 5  # at most, of numbers that may be long
+MUCH = 1000  # times the least, from which numbers are shown on a logarithmic scale
 
 RC: dict[str, Any] = {
     "figure.facecolor": "none",
@@ -128,6 +134,39 @@ def limits(rows: Sequence[Any]) -> tuple[float, float]:
     high = max([0.01, *(row["value"] if row["high"] is None else row["high"] for row in rows)])
     pad = 0.04 * (high - low)
     return low - pad, high + pad
+
+
+def own_scale(axis: Any, values: Sequence[float]) -> None:
+    """Of numbers in units of their own: logarithmic on both sides of 0 where they differ much."""
+    sizes = [abs(value) for value in values if value and math.isfinite(value)]
+    least, most = min(sizes, default=1.0), max(sizes, default=1.0)
+    spread = most > MUCH * least
+
+    def wide(value: float) -> bool:
+        """Whether a tick has room for its number: on a logarithmic scale, those near 0 have not."""
+        return not spread or not value or abs(value) >= least
+
+    if spread:
+        axis._set_axes_scale("symlog", linthresh=least)
+        axis.get_major_locator().set_params(numticks=TICKS)
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(MaxNLocator(TICKS))
+    axis.set_major_formatter(lambda value, _: f"{value:.6g}" if wide(value) else "")
+
+
+def score_axis(axis: Any, table: Table) -> None:
+    """Of what counts: a part of a whole is seen against the whole.
+
+    Args:
+        axis: Its own.
+        table: With the columns ``percent``, ``golden`` and ``value``, of one objective.
+    """
+    if table.values("percent") == [True]:
+        axis.axes.set_ylim(-0.02, 1.03)
+        percent_axis(axis)
+    else:
+        own_scale(axis, [*table.values("golden"), *table.values("value")])
 
 
 def legend_above(figure: Figure, *panels: Axes, columns: int = 3) -> None:

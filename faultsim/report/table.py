@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faultsim.stats import Estimate, bootstrap_mean
+from faultsim.stats import Estimate, bounded_mean
 
 Row = Mapping[str, Any]
 ESTIMATE = ("value", "low", "high", "n", "interval")
@@ -56,8 +56,14 @@ def estimate(found: Estimate) -> dict[str, Any]:
     }
 
 
-def mean(values: Sequence[float], *, sampled: bool) -> dict[str, Any]:
-    """The mean over trials, with its bootstrap interval where the trials are a sample."""
-    found = bootstrap_mean(values) if sampled else None
+def mean(values: Sequence[float], *, sampled: bool, most: float) -> dict[str, Any]:
+    """The mean loss of a share over trials, with its interval where they are a sample.
+
+    Args:
+        values: One a trial.
+        sampled: Whether they are a sample.
+        most: What there is to lose.
+    """
+    found = bounded_mean(values, most - 1, most) if sampled else None
     exact = Estimate(sum(values) / len(values), None, None, len(values), "exhaustive")
     return estimate(found or exact)

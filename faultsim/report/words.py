@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ def text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not finite"
     if isinstance(value, float) and abs(value) < ROUNDING:
         return "0"
     if isinstance(value, float):
@@ -31,6 +34,12 @@ def text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{key}: {text(item)}" for key, item in value.items())
     return str(value)
+
+
+def sortable(value: Any) -> bool:
+    """Whether a cell has a number that a table can be sorted by."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def faults(run: RecordedCampaign) -> str:
@@ -56,10 +65,11 @@ def settings(run: Run) -> str:
     if isinstance(run, RecordedCampaign):
         bits = "" if run.config["bits"] == "all" else f", bits {run.config['bits']}"
         told += [
-            f"{run.golden['n']:,} test images",
+            f"{run.golden.n:,} test {run.objective.unit}",
             f"{run.mode}, {run.config['op']} in {run.config['target']}{bits}",
         ]
         told += [f"under {images(run)}"] if run.config.get("perturb") else []
+        told += [f"task {task}"] if (task := run.task) else []
     elif "images" in run.manifest["data"]:
         told.append(f"{run.manifest['data']['images']:,} test images")
     if "seed" in run.config:
@@ -70,6 +80,8 @@ def settings(run: Run) -> str:
 def sampling(table: Table) -> str:
     """What n is in a figure, and how its intervals were made."""
     counts = sorted(n for n in table.values("n") if n)
+    if not counts:
+        return ""
     span = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
     rows = [row for row in table.rows if row["n"]]
     made = dict.fromkeys(row["interval"] for row in rows if row["low"] is not None)

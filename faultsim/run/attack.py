@@ -10,6 +10,7 @@ import torch
 from faultsim.data import Split
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
+from faultsim.kinds import When
 from faultsim.perturb import Perturbation, perturb_split
 from faultsim.workload import Batch, Workload
 from faultsim.workload.batch import Rows
@@ -25,11 +26,13 @@ class Attack:
         seed: Of what is random in it.
         adapts: Whether each trial's images are perturbed anew, with its faults armed; else once,
             on the golden model. Only attacks can tell the difference.
+        when: Whether those strike after the user's own hooks, or before.
     """
 
     perturbation: Perturbation
     seed: int = 0
     adapts: bool = False
+    when: When = "after"
 
     def once(
         self, workload: Workload, batches: Sequence[Batch], device: torch.device
@@ -57,7 +60,7 @@ class Attack:
         """The images perturbed while faults are armed; as they are where the model raises."""
         generator = torch.Generator().manual_seed(self.seed)
         changed: list[Batch] = []
-        injector = Injector(workload.model, faults)
+        injector = Injector(workload.model, faults, when=self.when)
         with injector:
             for batch in batches:
                 images, labels, size = batch.to(device)

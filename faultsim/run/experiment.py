@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from faultsim.errors import ConfigError, InjectionError
+from faultsim.kinds import When
 from faultsim.models import model_digest
 from faultsim.models.loading import evaluating
 from faultsim.run.attack import Attack
@@ -47,6 +48,7 @@ class Experiment:
         attack: Attack | None = None,
         replay: bool = True,
         allow_unsound: bool = False,
+        when: When = "after",
     ) -> None:
         """Moves the model to the device; nothing is run yet.
 
@@ -58,6 +60,7 @@ class Experiment:
             attack: What happens to the images, None for nothing.
             replay: Whether a trial runs only what its faults can reach; outcomes are the same.
             allow_unsound: Whether to go on where a golden run is not finite or not repeatable.
+            when: Whether faults strike after the user's own hooks of a module, or before.
 
         Raises:
             ConfigError: A parameter of the model has no value yet.
@@ -67,7 +70,7 @@ class Experiment:
         evaluating(workload.model.to(self.device))
         self.digest = model_digest(workload.model)
         self._batch_size, self._limit, self._replay = batch_size, limit, replay
-        self._allow_unsound = allow_unsound
+        self._allow_unsound, self._when = allow_unsound, when
         self._batches: dict[str, list[Batch]] = {}
         self._clean: dict[str, Runner] = {}
         self._attacked: dict[str, Runner] = {}
@@ -102,7 +105,8 @@ class Experiment:
             if runners is self._attacked and self.attack is not None:
                 clean = self.clean(split)  # first, for its errors
                 batches = self.attack.once(self.workload, clean.batches, self.device)
-            runners[split] = Runner(self.workload, self._run(list(batches)), self.device)
+            golden = self._run(list(batches))
+            runners[split] = Runner(self.workload, golden, self.device, self._when)
         return runners[split]
 
     def _run(self, batches: list[Batch]) -> Golden:
@@ -144,7 +148,8 @@ class Experiment:
         Raises:
             ConfigError: There is none, or the task has no loss.
         """
-        return Gradients(self.workload, self.golden(SEARCHED).batches[0].to(self.device))
+        batch = self.golden(SEARCHED).batches[0].to(self.device)
+        return Gradients(self.workload, batch, self._when)
 
     def search(self) -> Search:
         """What a search may look at; errors as :meth:`gradients`."""
@@ -159,22 +164,33 @@ class Experiment:
         """
         runner, searching = self._main(trial.split), not trial.reports
         golden = runner.golden.first(trial.images)
-        if self.attack is None or not self.attack.adapts:
+        if not self._adapts:
             outputs = runner.outputs(trial.faults, trial.images)
         else:
-            golden, outputs = self._adapted(self.attack, trial)
+            golden, outputs = self._adapted(trial)
         outcome = judge(self.workload.task, golden, outputs, searching=searching)
         if self.attack is None or searching:
             return outcome
         alone = self._alone(trial)
         return replace(outcome, metrics={**outcome.metrics, "clean_acc": alone.acc})
 
-    def _adapted(self, attack: Attack, trial: Trial) -> tuple[Golden, list[Any]]:
-        """The golden run and the outputs on images that were attacked with the faults armed."""
+    @property
+    def _adapts(self) -> bool:
+        return self.attack is not None and self.attack.adapts
+
+    def samples(self, trial: Trial) -> Sequence[Batch]:
+        """What a trial is run on: where attacks look at the faulty model, samples of its own."""
+        if self.attack is None or not self.attack.adapts:
+            return self.golden(trial.split).first(trial.images).batches
         clean = self.clean(trial.split).first(trial.images)
-        batches = attack.anew(self.workload, clean.batches, trial.faults, self.device)
+        return self.attack.anew(self.workload, clean.batches, trial.faults, self.device)
+
+    def _adapted(self, trial: Trial) -> tuple[Golden, list[Any]]:
+        """The golden run and the outputs on images that were attacked with the faults armed."""
+        batches = self.samples(trial)
         golden = golden_run(self.workload, batches, WholePass(self.workload, self.device))
-        return golden, Runner(self.workload, golden, self.device).outputs(trial.faults)
+        runner = Runner(self.workload, golden, self.device, self._when)
+        return golden, runner.outputs(trial.faults)
 
     def _alone(self, trial: Trial) -> Outcome:
         """The faults on images that are not perturbed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from faultsim import trees
 from faultsim.errors import ConfigError, FaultSimError
 from faultsim.run.engine import Engine
+from faultsim.run.trial import Outcome
 from faultsim.workload import Batch, Workload
 from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.outputs import shapes
@@ -24,11 +25,13 @@ class Golden:
         batches: On the CPU.
         outputs: One a batch, on the CPU.
         engine: What ran them, and runs trials.
+        unharmed: The outcomes of a trial that changes no bit, by whether it is part of a search.
     """
 
     batches: Sequence[Batch]
     outputs: Sequence[Any]
     engine: Engine
+    unharmed: dict[bool, Outcome] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -45,7 +48,7 @@ class Golden:
                 batches.append(_cut(batch, output, left))
                 outputs.append(_head(output, batch.size, batches[-1].size))
                 left -= batches[-1].size
-        return replace(self, batches=batches, outputs=outputs)
+        return Golden(batches, outputs, self.engine)
 
 
 def _cut(batch: Batch, output: Any, n: int) -> Batch:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,7 +15,11 @@ from faultsim import trees
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
+from faultsim.kinds import When
 from faultsim.targets.activations import OutputHooks
+from faultsim.targets.cache import CacheHooks
+from faultsim.targets.model_inputs import map_inputs, of_samples
+from faultsim.targets.module_inputs import GivenHooks
 from faultsim.targets.passes import PassHooks
 from faultsim.targets.steps import key_of
 from faultsim.workload import Batch, Task, Workload
@@ -22,19 +27,25 @@ from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.task import name_of
 
 Watch = Callable[[nn.Module], PassHooks]
-Visit = Callable[[str, torch.Tensor], torch.Tensor]
-Seer = Callable[[nn.Module, Visit], PassHooks]
+Value = tuple[torch.Tensor, torch.Tensor]
+"""A tensor, and the gradient of the loss."""
+
+Values = dict[str, Value]
+"""By site."""
+
+Key = TypeVar("Key")
 
 
 class Gradients:
     """Gradients on one batch. What is not finite in them becomes 0 or the largest finite number."""
 
-    def __init__(self, workload: Workload, batch: Batch) -> None:
+    def __init__(self, workload: Workload, batch: Batch, when: When = "after") -> None:
         """Remembers what to run.
 
         Args:
             workload: The model and its task.
             batch: On the model's device.
+            when: Whether faults strike after the user's own hooks of a module, or before.
 
         Raises:
             ConfigError: The task has no loss.
@@ -43,7 +54,7 @@ class Gradients:
             raise ConfigError(
                 f"the task {name_of(workload.task)} has no loss, by whose gradient worst-case ranks"
             )
-        self._workload, self._batch = workload, batch
+        self._workload, self._batch, self._when = workload, batch, when
 
     def of_weights(self, faults: FaultSet) -> dict[str, torch.Tensor]:
         """The gradient of every floating-point parameter that the loss depends on.
@@ -52,13 +63,58 @@ class Gradients:
             faults: Armed meanwhile.
         """
         leaves = _parameters(self._workload.model)
-        with _differentiable(leaves), Injector(self._workload.model, faults):
-            found = self._taken(self._loss(self._batch.inputs), leaves)
+        with _differentiable(leaves), self._armed(faults) as injector:
+            found = self._taken(self._loss(injector.feed(self._batch.inputs)), leaves)
         return {name: grad.nan_to_num() for name, grad in found.items()}
 
-    def of_outputs(
-        self, faults: FaultSet, watch: Watch | None = None, seen_by: Seer = OutputHooks
-    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    def of_inputs(self, faults: FaultSet, names: Collection[str]) -> Values:
+        """Every input that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+            names: Of the sites. Of a list of samples, what all of them have is stacked.
+        """
+        leaves: dict[tuple[str, int], torch.Tensor] = {}
+
+        def leaf(name: str, tensor: torch.Tensor, sample: int | None) -> torch.Tensor:
+            if name not in names or not tensor.is_floating_point():
+                return tensor
+            leaves[name, sample or 0] = own = tensor.detach().requires_grad_()
+            return own
+
+        with self._armed(faults) as injector:
+            inputs = map_inputs(injector.feed(self._batch.inputs), leaf, names)
+            grads = self._taken(self._loss(inputs), leaves)
+        found: defaultdict[str, list[Value]] = defaultdict(list)
+        for key, grad in grads.items():
+            found[key[0]].append((leaves[key].detach(), grad.nan_to_num()))
+        return {n: _stacked(rows) if of_samples(n) else rows[0] for n, rows in found.items()}
+
+    def of_module_inputs(self, faults: FaultSet) -> Values:
+        """Everything that modules are given and the loss depends on, by site, with its gradient.
+
+        That of a value that several modules are given is the share of each.
+
+        Args:
+            faults: Armed meanwhile.
+        """
+        seen = _Seen()
+
+        def own(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            return seen(name, tensor.clone()) if tensor.requires_grad else tensor
+
+        return self._watched(faults, seen, [lambda m: GivenHooks(m, own, when=self._when)])
+
+    def of_caches(self, faults: FaultSet) -> Values:
+        """Everything in caches that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+        """
+        seen = _Seen()
+        return self._watched(faults, seen, [lambda model: CacheHooks(model, seen)])
+
+    def of_outputs(self, faults: FaultSet, watch: Watch | None = None) -> Values:
         """Every module output that the loss depends on, by site, with its gradient.
 
         Those of a later pass of the same run have the names of
@@ -68,30 +124,28 @@ class Gradients:
             faults: Armed meanwhile.
             watch: Called once they are armed, to see what else modules are given; what it returns
                 is removed at the end.
-            seen_by: Hooks that show other tensors than outputs, such as those of a cache.
         """
-        model, outputs = self._workload.model, dict[str, torch.Tensor]()
-        edges: dict[str, GradientEdge] = {}
+        seen = _Seen()
+        outputs = [lambda model: OutputHooks(model, seen, when=self._when)]
+        return self._watched(faults, seen, [*outputs, *([watch] if watch else [])])
+
+    def _watched(self, faults: FaultSet, seen: _Seen, watches: Iterable[Watch]) -> Values:
+        """What was seen in a pass under faults, with the gradients."""
         inputs, leaves = self._with_gradient()
-
-        def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
-            if tensor.requires_grad:  # a module may change it in place later
-                key = key_of(name, seen.step)
-                outputs[key], edges[key] = tensor.detach().clone(), get_gradient_edge(tensor)
-            return tensor
-
-        with _differentiable(leaves), Injector(model, faults):
-            seen = seen_by(model, visit)
-            hooks: list[PassHooks] = [seen]
-            hooks += [] if watch is None else [watch(model)]
+        with _differentiable(leaves), self._armed(faults) as injector:
+            hooks = [watch(self._workload.model) for watch in watches]
+            seen.passes = hooks[0]
             try:
                 for hook in hooks:
                     hook.register()
-                grads = self._taken(self._loss(inputs), edges)
+                grads = self._taken(self._loss(injector.feed(inputs)), seen.edges)
             finally:
                 for hook in hooks:
                     hook.remove()
-        return {name: (outputs[name], grad.nan_to_num()) for name, grad in grads.items()}
+        return {name: (seen.values[name], grad.nan_to_num()) for name, grad in grads.items()}
+
+    def _armed(self, faults: FaultSet) -> Injector:
+        return Injector(self._workload.model, faults, when=self._when)
 
     def _with_gradient(self) -> tuple[Any, dict[str, torch.Tensor]]:
         """The inputs to differentiate by; parameters where no input is a real number."""
@@ -114,8 +168,8 @@ class Gradients:
         return loss
 
     def _taken(
-        self, loss: torch.Tensor, leaves: Mapping[str, torch.Tensor] | Mapping[str, GradientEdge]
-    ) -> dict[str, torch.Tensor]:
+        self, loss: torch.Tensor, leaves: Mapping[Key, torch.Tensor] | Mapping[Key, GradientEdge]
+    ) -> dict[Key, torch.Tensor]:
         if not leaves:
             raise ConfigError(
                 f"worst-case ranks by gradient, but {self._workload.name} has nothing of floating "
@@ -129,6 +183,34 @@ class Gradients:
             raise ConfigError(f"the model has no gradient: {cause(error)}") from error
         pairs = zip(leaves, grads, strict=True)
         return {name: grad for name, grad in pairs if grad is not None}
+
+
+class _Seen:
+    """What a pass computes, and the edges by which its gradients are taken.
+
+    Attributes:
+        passes: Tells which pass of the run it is.
+    """
+
+    passes: PassHooks
+
+    def __init__(self) -> None:
+        self.values: dict[str, torch.Tensor] = {}
+        self.edges: dict[str, GradientEdge] = {}
+
+    def __call__(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.requires_grad:  # a module may change it in place later
+            key = key_of(name, self.passes.step)
+            self.values[key], self.edges[key] = tensor.detach().clone(), get_gradient_edge(tensor)
+        return tensor
+
+
+def _stacked(rows: list[Value]) -> Value:
+    """Those of several samples in one: what all of them have."""
+    sizes = zip(*(value.shape for value, _ in rows), strict=True)
+    least = tuple(slice(min(each)) for each in sizes)
+    values, slopes = zip(*rows, strict=True)
+    return torch.stack([v[least] for v in values]), torch.stack([s[least] for s in slopes])
 
 
 def _parameters(model: nn.Module) -> dict[str, torch.Tensor]:

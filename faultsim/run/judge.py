@@ -12,7 +12,7 @@ from faultsim.run.golden import Golden
 from faultsim.run.trial import Outcome
 from faultsim.workload import Batch, Task
 from faultsim.workload.failures import cause
-from faultsim.workload.outputs import compare, nothing_like
+from faultsim.workload.outputs import compare, identical, nothing_like
 from faultsim.workload.task import name_of
 
 SDC = "sdc"
@@ -36,7 +36,7 @@ class _Judged(NamedTuple):
 def judge(
     task: Task, golden: Golden, outputs: Sequence[Any], *, searching: bool = False
 ) -> Outcome:
-    """Classifies every sample of a trial.
+    """Classifies every sample of a trial; one that changed no bit of its outputs is judged once.
 
     Args:
         task: Says what an output means.
@@ -47,10 +47,18 @@ def judge(
     Raises:
         ConfigError: The task fails.
     """
+    if not all(map(identical, golden.outputs, outputs)):
+        return _judgement(task, golden, outputs, searching)
+    if searching not in golden.unharmed:
+        golden.unharmed[searching] = _judgement(task, golden, golden.outputs, searching)
+    return golden.unharmed[searching]
+
+
+def _judgement(task: Task, golden: Golden, outputs: Sequence[Any], searching: bool) -> Outcome:
     batches = zip(golden.batches, golden.outputs, outputs, strict=True)
     judged = [_judged(task, batch, was, now) for batch, was, now in batches]
     due, same = (torch.cat(parts) for parts in ([j.due for j in judged], [j.same for j in judged]))
-    flags = _joined(judged)
+    flags = _joined(judged) or _unflagged(task, golden, judged)
     sdc = next(iter(flags.values())) & ~due
     events = {name: int((flag & ~due).sum()) for name, flag in flags.items() if name != SDC}
     return Outcome(
@@ -97,9 +105,15 @@ def _events(task: Task, golden: Any, output: Any, batch: Batch) -> Flags:
     return flags
 
 
+def _unflagged(task: Task, golden: Golden, judged: Sequence[_Judged]) -> Flags:
+    """The task's events, where every pass raised: they happened to no sample."""
+    names = _events(task, golden.outputs[0], golden.outputs[0], golden.batches[0])
+    return {name: torch.cat([torch.zeros_like(each.due) for each in judged]) for name in names}
+
+
 def _joined(judged: Sequence[_Judged]) -> Flags:
-    """Flags of all batches; none of those whose pass raised."""
-    names = next((each.flags for each in judged if each.flags), {SDC: None})
+    """Flags of all batches; none of those whose pass raised, nothing if all did."""
+    names = next((each.flags for each in judged if each.flags), {})
     nothing = [torch.zeros_like(each.due) for each in judged]
     return {
         name: torch.cat([j.flags.get(name, no) for j, no in zip(judged, nothing, strict=True)])
@@ -116,8 +130,20 @@ def _scores(
     ]
     scores = getattr(task, "probe", task.scores) if searching else task.scores
     try:
-        return dict(scores(told, golden.batches))
+        return {**scores(told, golden.batches), **_deviations(task, golden, outputs)}
     except FaultSimError:
         raise
     except Exception as error:
         raise ConfigError(f"the task {name_of(task)} fails: {cause(error)}") from error
+
+
+def _deviations(
+    task: Task, golden: Golden, outputs: Sequence[Any]
+) -> dict[str, float | int | None]:
+    """Figures of how far a run is from the golden one, where a task has any."""
+    told = getattr(task, "deviations", None)
+    if told is None:
+        return {}
+    ran = [at for at, output in enumerate(outputs) if not isinstance(output, Raised)]
+    lists = (golden.outputs, outputs, golden.batches)
+    return dict(told(*([each[at] for at in ran] for each in lists)))

@@ -10,6 +10,7 @@ import torch
 from faultsim.errors import FaultSimError
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
+from faultsim.kinds import When
 from faultsim.ops import check_device_flag
 from faultsim.ops.grid import check_device, on_grid
 from faultsim.run.golden import Golden, on_cpu
@@ -27,9 +28,11 @@ class Runner:
         graphs: The trials of a CUDA device; None elsewhere.
     """
 
-    def __init__(self, workload: Workload, golden: Golden, device: torch.device) -> None:
+    def __init__(
+        self, workload: Workload, golden: Golden, device: torch.device, when: When = "after"
+    ) -> None:
         self.golden = golden
-        self._model, self._device = workload.model, device
+        self._model, self._device, self._when = workload.model, device, when
         self.graphs = self._captured()
 
     def _captured(self) -> CapturedTrials | None:
@@ -38,7 +41,7 @@ class Runner:
             return None
         try:
             check_device(place.device)
-            return CapturedTrials(self._model, engine, place.device)
+            return CapturedTrials(self._model, engine, place.device, self._when)
         except FaultSimError:  # each trial is run without, and says what it is
             return None
 
@@ -68,11 +71,12 @@ class Runner:
         self, golden: Golden, faults: FaultSet, given: Sequence[Any], sizes: Sequence[int]
     ) -> list[Any]:
         outputs: list[Any] = []
-        injector = Injector(self._model, faults)
+        injector = Injector(self._model, faults, when=self._when)
         with injector, torch.no_grad():
             for number, (inputs, size) in enumerate(zip(given, sizes, strict=True)):
+                fed = injector.feed(inputs)
                 try:
-                    outputs.append(on_cpu(golden.engine.run(number, inputs, faults)))
+                    outputs.append(on_cpu(golden.engine.run(number, fed, faults)))
                 except NOT_ITS_OWN:
                     raise
                 except Exception:  # a fault that makes the forward pass raise is a detected error

@@ -22,7 +22,7 @@ DIAGNOSIS = ("sensitivity", "specificity", "missed", "false_alarms")
 """Fields of an outcome that only binary sets have."""
 
 DIRECTIONS = ("missed", "false_alarms")
-"""Those of them that are events, counted in images."""
+"""Those of them that are events, counted in images; other events stand beside the fields."""
 
 COUNTS = ("n", "due", "sdc", "benign", "masked", "max_dev")
 
@@ -147,7 +147,10 @@ class Outcome:
         known = {**counts, **metrics, **self.events}
         always = (*COUNTS, *FIGURES)
         shown = [name for name in LINE if name in always or known.get(name) is not None]
-        return {name: known[name] for name in shown} | raised
+        others = {name: n for name, n in self.events.items() if name not in DIRECTIONS}
+        return (
+            {name: known[name] for name in shown} | raised | ({"events": others} if others else {})
+        )
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Outcome:
@@ -157,6 +160,7 @@ class Outcome:
             events, metrics = line["events"], line["metrics"]
         else:
             events = {name: line[name] for name in DIRECTIONS if name in line}
+            events |= line.get("events", {})
             others = (name for name in LINE if name not in (*COUNTS, *DIRECTIONS))
             metrics = {n: line[n] for n in others if n in line or n in FIGURES}
         figures = {name: _number(value) for name, value in metrics.items()}

@@ -9,21 +9,16 @@ import torch
 
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import rank_bits
-from faultsim.run.gradients import Gradients, Seer
+from faultsim.run.gradients import Values
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.targets.activations import OutputHooks
-from faultsim.targets.cache import CacheHooks
 from faultsim.targets.samples import ANY, samples_first
 from faultsim.targets.steps import key_of
 
-SEEN_BY: dict[str, Seer] = {"activations": OutputHooks, "kv-cache": CacheHooks}
-"""The hooks that show what is ranked of each kind."""
-
 
 def activation_candidates(
-    context: Context, space: FaultSpace, committed: FaultSet, gradients: Gradients
+    context: Context, space: FaultSpace, committed: FaultSet, values: Values
 ) -> list[FaultSet]:
     """Single faults by the largest |g · Δ| of any sample in the first search batch.
 
@@ -32,10 +27,9 @@ def activation_candidates(
     Args:
         context: Settings and model.
         space: Bits to choose from.
-        committed: Faults that the next one joins; armed meanwhile.
-        gradients: Of the loss.
+        committed: Faults that the next one joins.
+        values: By site, under those, each with its gradient.
     """
-    outputs = gradients.of_outputs(committed, seen_by=SEEN_BY[context.config.target])
     taken = {(fault.tensor, fault.index, fault.step) for fault in committed}
     everywhere: list[Scored] = []
     best: list[Scored] = []
@@ -43,7 +37,7 @@ def activation_candidates(
         found = [
             row
             for step in range(site.steps) or [None]
-            for row in _ranked(context, site, bits, step, outputs.get(key_of(site.name, step)))
+            for row in _ranked(context, site, bits, step, values.get(key_of(site.name, step)))
             if (site.name, row.index, None if row.step < 0 else row.step) not in taken
         ]
         everywhere += found

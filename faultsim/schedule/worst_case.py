@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.kinds import Kind
+from faultsim.run.gradients import Gradients, Values
 from faultsim.run.search import Search
 from faultsim.run.trial import Outcome, Trial
-from faultsim.schedule.activation_candidates import SEEN_BY, activation_candidates
+from faultsim.schedule.activation_candidates import activation_candidates
 from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_flips
@@ -147,14 +149,26 @@ def _candidates(
     context: Context, search: Search, space: FaultSpace, committed: FaultSet
 ) -> list[FaultSet]:
     """The committed faults, joined by one more each."""
-    if context.config.target in SEEN_BY:
-        singles = activation_candidates(context, space, committed, search.gradients)
-    elif context.config.target == "states":
-        singles = state_candidates(context, space, committed, search.gradients)
+    gradients, target = search.gradients, context.config.target
+    if target == "weights":
+        singles = weight_candidates(context, space, committed, gradients.of_weights(committed))
+    elif target == "states":
+        singles = state_candidates(context, space, committed, gradients)
     else:
-        gradients = search.gradients.of_weights(committed)
-        singles = weight_candidates(context, space, committed, gradients)
+        values = _values(gradients, space, committed, target)
+        singles = activation_candidates(context, space, committed, values)
     return [FaultSet.join([committed, single]) for single in singles]
+
+
+def _values(gradients: Gradients, space: FaultSpace, committed: FaultSet, kind: Kind) -> Values:
+    """What a pass under the committed faults computes or is given, with gradients."""
+    if kind == "inputs":
+        return gradients.of_inputs(committed, {site.name for site in space.sites})
+    if kind == "module-inputs":
+        return gradients.of_module_inputs(committed)
+    if kind == "kv-cache":
+        return gradients.of_caches(committed)
+    return gradients.of_outputs(committed)
 
 
 def _without_top(space: FaultSpace) -> FaultSpace | None:

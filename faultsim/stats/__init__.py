@@ -1,25 +1,19 @@
 """Rates and means with intervals; a leaf that any stage may use."""
 
-from faultsim.stats.intervals import (
-    CONFIDENCE,
-    Estimate,
-    bootstrap_mean,
-    clopper_pearson,
-    image_rate,
-    paired_change,
-    sample_size,
-    stratified,
-    wilson,
-)
+from faultsim.stats.area import Areas, areas
+from faultsim.stats.bounded import bounded_mean, image_rate
+from faultsim.stats.estimate import CONFIDENCE, Estimate
+from faultsim.stats.plan import sample_size
+from faultsim.stats.proportions import clopper_pearson, paired_change
 
 __all__ = [
     "CONFIDENCE",
+    "Areas",
     "Estimate",
-    "bootstrap_mean",
+    "areas",
+    "bounded_mean",
     "clopper_pearson",
     "image_rate",
     "paired_change",
     "sample_size",
-    "stratified",
-    "wilson",
 ]

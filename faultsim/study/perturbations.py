@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from faultsim.campaign.manifest import check_same
-from faultsim.campaign.subject import images_of, make_experiment, make_workload
+from faultsim.campaign.subject import images_of, make_classifier, make_experiment
 from faultsim.campaign.versions import versions
 from faultsim.config import PerturbConfig
 from faultsim.data import Split
@@ -67,7 +67,7 @@ def run_perturbations(
     """
     config = config or PerturbConfig()
     with reproducibly(config.threads):
-        experiment = make_experiment(config, make_workload(config, model, data))
+        experiment = make_experiment(config, make_classifier(config, model, data))
         side = images_of(experiment.workload).test.images.shape[-1]
         wanted = [Perturbation.parse(one, side) for text in config.attack for one in expand(text)]
         path = Path(config.out) / RECORD if config.out else None

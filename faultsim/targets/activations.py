@@ -10,14 +10,17 @@ from torch import nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from faultsim import trees
-from faultsim.errors import InjectionError
-from faultsim.faults import Site
+from faultsim.errors import FaultError, InjectionError
+from faultsim.faults import OPS, Site
 from faultsim.formats import FORMATS
+from faultsim.kinds import When
+from faultsim.ops import apply_
 from faultsim.ops.words import overlaps
 from faultsim.targets.closed import check_open
-from faultsim.targets.inputs import Run, arguments_of
+from faultsim.targets.inputs import Run, Sizes, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
+from faultsim.targets.samples import strikes
 from faultsim.targets.steps import Sites, Words, key_of
 from faultsim.targets.transient import TransientFaults, module_of
 from faultsim.targets.words import words_of
@@ -38,7 +41,13 @@ class OutputHooks(PassHooks):
         without: Sites that held no tensor.
     """
 
-    def __init__(self, model: nn.Module, visit: Visit, only: set[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        visit: Visit,
+        only: set[str] | None = None,
+        when: When = "after",
+    ) -> None:
         """Prepares the hooks; :meth:`register` places them.
 
         Args:
@@ -46,9 +55,11 @@ class OutputHooks(PassHooks):
             visit: Returns the tensor to hand on: the one given, or its replacement. The replacement
                 of a tensor that was changed in place is written into it, for its other holders.
             only: Names of the modules to hook; None for all.
+            when: Whether the other forward hooks of a module come first. The model's own output
+                is seen as its ``forward`` returns, always before the model's hooks.
         """
         super().__init__(model)
-        self._visit, self._only = visit, only
+        self._visit, self._only, self._first = visit, only, when == "before"
         self.ran: set[str] = set()
         self.without: set[str] = set()
         self._seen: Any = WeakTensorKeyDictionary()
@@ -63,7 +74,7 @@ class OutputHooks(PassHooks):
             wanted = self._only is None or name in self._only
             if name and wanted and not isinstance(module, torch.jit.ScriptModule):
                 self.before(module, self._before_hook(name))
-                self.after(module, self._after_hook(name))
+                self.after(module, self._after_hook(name), first=self._first)
 
     def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Runs a method; the model's own output is seen here, where no way leads past."""
@@ -213,21 +224,28 @@ def activation_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> T
     golden_pass(model, batch, hooks, run)
     skipped = sites.skipped
     skipped |= dict.fromkeys(sorted(hooks.without), "it returns no tensor")
-    skipped |= _no_sites(model, hooks.ran, {module_of(name) for name in (*sites.names, *skipped)})
+    known = {module_of(name) for name in (*sites.names, *skipped)}
+    skipped |= no_sites(model, hooks.ran, known, "it returns a tensor that is no value of its own")
     layouts = find_layouts(model, batch, sites.shapes, lambda seen: _watched(model, seen), run)
     sites.place(layouts, hooks.steps)
     return Targets(sites.sites, skipped, sites.whole)
 
 
 def _watched(model: nn.Module, seen: Seen) -> PassHooks:
+    hooks = OutputHooks(model, showing(lambda name, words: seen(key_of(name, hooks.step), words)))
+    return hooks
+
+
+def showing(seen: Seen) -> Visit:
+    """A visit that shows the words of each tensor that has some, and hands it on."""
+
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
         words = output_words(tensor)
         if not isinstance(words, str):
-            seen(key_of(name, hooks.step), words)
+            seen(name, words)
         return tensor
 
-    hooks = OutputHooks(model, visit)
-    return hooks
+    return visit
 
 
 def output_words(tensor: torch.Tensor) -> torch.Tensor | str:
@@ -239,15 +257,21 @@ def output_words(tensor: torch.Tensor) -> torch.Tensor | str:
     return words_of(plain)
 
 
-def _no_sites(model: nn.Module, ran: set[str], known: set[str]) -> dict[str, str]:
-    """Modules without children that might have an output of their own, and why none was seen."""
+def no_sites(model: nn.Module, ran: set[str], known: set[str], why: str) -> dict[str, str]:
+    """Modules without children that might have a value of their own, and why none was seen.
+
+    Args:
+        model: The root.
+        ran: Names of the modules that ran.
+        known: Names of those that have one.
+        why: What is said of the others that ran.
+    """
     found = {}
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             found[name] = "it is scripted: Python does not see it run"
         elif name and name not in known and not any(module.children()) and _can_run(module):
-            same = "it returns a tensor that is no value of its own"
-            found[name] = same if name in ran else "it did not run in the golden pass"
+            found[name] = why if name in ran else "it did not run in the golden pass"
     return found
 
 
@@ -255,28 +279,60 @@ def _can_run(module: nn.Module) -> bool:
     return type(module).forward is not nn.Module.forward
 
 
-class ActivationFaults(TransientFaults):
-    """The activation faults of a set, armed on a model.
+class TensorFaults(TransientFaults):
+    """The faults in tensors that a pass computes or is given, armed on a model.
 
-    Each struck output is cloned first, so that nothing that aliases it (an input, a parameter, a
-    cached value, a tensor saved for backward) ever changes; but what a module changed in place is
-    struck there.
+    Each struck tensor is copied first, so that nothing that aliases it (an input, a parameter, a
+    cached value, a tensor saved for backward) ever changes.
     """
+
+    def _visit(
+        self,
+        name: str,
+        tensor: torch.Tensor,
+        offset: int | None = None,
+        sizes: Sizes | None = None,
+    ) -> torch.Tensor:
+        """The tensor to hand on; ``offset`` and ``sizes`` unless they are those of the pass."""
+        if name not in self._faults:
+            return tensor
+        site, faults = self._faults[name]
+        now = self._now(site, faults)
+        if not len(now):
+            return tensor
+        struck = tensor.resolve_conj().resolve_neg() if tensor.is_complex() else tensor
+        struck = self._copy(struck)
+        words = words_of(struck)
+        if isinstance(words, str):
+            raise InjectionError(f"{name} cannot be struck: {words}")
+        if words.dtype != site.format.dtype:
+            raise FaultError(f"{name} is {words.dtype} here, but its faults are for {site.dtype}")
+        shape = tuple(words.shape)
+        rows, index = strikes(
+            site,
+            faults[now],
+            shape,
+            self.offset if offset is None else offset,
+            self._hooks.sizes if sizes is None else sizes,
+        )
+        rows = now[rows]
+        for number, op in enumerate(OPS):
+            chosen = faults.op[rows] == number
+            if chosen.any():
+                part = faults[rows[chosen]]
+                operand = part.operand if op == "replace" else part.mask
+                apply_(words, index[chosen], op, operand)
+        self._mark(name, rows)
+        return struck
+
+    def _copy(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.clone()
+
+
+class ActivationFaults(TensorFaults):
+    """The activation faults of a set, armed on a model; what was changed in place is struck so."""
 
     kind = "activations"
 
     def _hooks_on(self, model: nn.Module) -> PassHooks:
-        return OutputHooks(model, self._visit, self._modules())
-
-    def _visit(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if name not in self._faults:
-            return tensor
-        if not len(self._now(*self._faults[name])):
-            return tensor
-        struck = tensor.resolve_conj().resolve_neg() if tensor.is_complex() else tensor
-        struck = struck.clone()
-        words = words_of(struck)
-        if isinstance(words, str):
-            raise InjectionError(f"{name} cannot be struck: {words}")
-        self._struck(name, words)
-        return struck
+        return OutputHooks(model, self._visit, self._modules(), self._when)

@@ -8,14 +8,23 @@ from torch import nn
 
 from faultsim.errors import InjectionError
 from faultsim.faults import FaultSet
+from faultsim.kinds import When
 from faultsim.ops import Patch
 from faultsim.targets.activations import ActivationFaults
 from faultsim.targets.cache import CacheFaults
+from faultsim.targets.model_inputs import InputFaults
+from faultsim.targets.module_inputs import ModuleInputFaults
 from faultsim.targets.states import StateFaults
 from faultsim.targets.transient import TransientFaults
 from faultsim.targets.weights import hold
 
-TRANSIENT: tuple[type[TransientFaults], ...] = (ActivationFaults, StateFaults, CacheFaults)
+TRANSIENT: tuple[type[TransientFaults], ...] = (
+    ActivationFaults,
+    StateFaults,
+    InputFaults,
+    ModuleInputFaults,
+    CacheFaults,
+)
 
 
 class Armed:
@@ -31,7 +40,7 @@ class Armed:
         released: Whether they are to be undone as soon as nothing is armed on top of them.
     """
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: FaultSet, when: When = "after") -> None:
         """Looks up what the faults name; nothing is touched.
 
         Raises:
@@ -46,7 +55,7 @@ class Armed:
         self._patch = Patch([holder.tensor for holder in self._holders], weights.table)
         self.transient: list[TransientFaults] = []
         if len(weights) < len(faults):
-            self.transient = _transient(model, faults)
+            self.transient = _transient(model, faults, when)
         self._begun = False
 
     def strike(self) -> None:
@@ -90,7 +99,7 @@ class Armed:
             )
 
 
-def _transient(model: nn.Module, faults: FaultSet) -> list[TransientFaults]:
+def _transient(model: nn.Module, faults: FaultSet, when: When) -> list[TransientFaults]:
     kinds = {faults.sites[number].kind for number in set(faults.site.tolist())} - {"weights"}
     unknown = kinds - {make.kind for make in TRANSIENT}
     if unknown:
@@ -98,4 +107,4 @@ def _transient(model: nn.Module, faults: FaultSet) -> list[TransientFaults]:
             f"nothing strikes sites of kind {min(unknown)!r}: use "
             f"{' or '.join(['weights', *(make.kind for make in TRANSIENT)])}"
         )
-    return [make(model, faults) for make in TRANSIENT if make.kind in kinds]
+    return [make(model, faults, when) for make in TRANSIENT if make.kind in kinds]

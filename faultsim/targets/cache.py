@@ -1,152 +1,205 @@
 """Faults in what a model keeps from one forward pass of a run for the next: its key-value cache.
 
-An upset in memory: the word is struck where it lies, between two passes, so that all later ones
-read it struck. What a cache is, the names of the arguments of the model's ``forward`` say
-(:data:`ARGUMENTS`); in it every tensor counts, be it in tuples, lists, mappings or the attributes
+An upset in memory: the word is struck between two passes, and all later ones read it struck, until
+somebody writes over it or the run ends. What a cache is, the names of the arguments of the model's
+``forward`` say (:data:`ARGUMENTS`); of a model without such names, it is what a pass has returned
+and the next is given. In it every tensor counts, be it in tuples, lists, mappings or the attributes
 of an object (the caches of transformers, whose layers hold ``keys`` and ``values``).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from faultsim import trees
-from faultsim.errors import InjectionError
+from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
-from faultsim.ops import Patch
-from faultsim.ops.slots import Table
-from faultsim.targets.activations import Targets
+from faultsim.kinds import When
+from faultsim.targets import held
+from faultsim.targets.activations import Targets, TensorFaults, Visit, output_words
 from faultsim.targets.closed import check_open
-from faultsim.targets.inputs import Run, arguments_of
+from faultsim.targets.given import joined
+from faultsim.targets.inputs import Arguments, Run, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass
-from faultsim.targets.passes import PASS, PassHooks
+from faultsim.targets.passes import PASS, PassHooks, version
 from faultsim.targets.steps import Sites, Words, key_of
-from faultsim.targets.transient import TransientFaults
-from faultsim.targets.words import words_of
 
-ARGUMENTS = ("past_key_values", "past_key_value", "cache_params", "cache", "past", "state", "hx")
-"""Names by which models are given what they kept."""
+ARGUMENTS = (
+    "cache",
+    "caches",
+    "kv_cache",
+    "past_key_values",
+    "past_key_value",
+    "layer_past",
+    "past",
+    "past_buckets_states",
+    "cache_params",
+    "mems",
+    "state",
+    "states",
+    "hx",
+)
+"""Names by which models are given what they kept; the first argument is none of them."""
 
 CACHE = "(cache)"
-"""What their names in sites are."""
+"""Stands in the names of sites for the cache."""
 
 COUNT = "it is a whole number of many bits, which counts and holds no value"
-DEEPEST = 8
-_OPAQUE = (nn.Module, type, torch.dtype, torch.device, str, bytes)
-
-Visit = Callable[[str, torch.Tensor], Any]
+NO_CACHE = (
+    "no forward pass is given a cache: no argument of that name "
+    "(cache, past_key_values, state, hx, …) holds tensors, and no pass is given what the one "
+    "before it returned; generate with a cache, over several steps"
+)
 
 
 class CacheHooks(PassHooks):
-    """Calls ``visit(site name, tensor)`` for every tensor of a cache before a pass reads it."""
+    """Calls ``visit(site name, tensor)`` for every tensor of the caches that passes are given.
+
+    What ``visit`` returns takes the tensor's place: for all who hold it where it lies in a list, a
+    mapping or an object; else in this pass and whenever the same tensor is given again.
+
+    Attributes:
+        lent: Whether a cache that the first pass of a run is given is its caller's. It goes back
+            as it was then, and the model writes to copies of its tensors.
+    """
 
     def __init__(self, model: nn.Module, visit: Visit) -> None:
         super().__init__(model)
-        self._visit = visit
-        self._signature = inspect.signature(model.forward)
-        self._patches: list[Patch] = []
+        self._visit, self.lent = visit, False
+        self._names = _parameters(model)
+        self._first = next((name for name in self._names[1:] if name in ARGUMENTS), None)
+        self._before: list[held.Before] = []
+        self._returned: list[torch.Tensor] = []
+        self._replaced: Any = WeakTensorKeyDictionary()
 
     def register(self) -> None:
         """Places the hooks."""
         self.enter(())
 
-    def begin(self, arguments: Any) -> None:
-        super().begin(arguments)
-        if self._depth != PASS:
-            return
-        for name, tensor in caches_in(self._signature, *arguments):
-            self._visit(name, tensor)
+    def around(self, kind: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Runs a method; a pass is given its caches as they are by then."""
+        if kind != PASS or self._depth >= kind:
+            return super().around(kind, function, args, kwargs)
 
-    def strike(self, tensor: torch.Tensor, table: Table) -> None:
-        """Strikes a tensor where it lies, until the run ends.
+        def through(*args: Any, **kwargs: Any) -> Any:
+            given = self._visited(Arguments(args, kwargs))
+            result = function(*given.args, **given.kwargs)
+            self._returned = [tensor for _, tensor in held.tensors(result)]
+            return result
 
-        Under autograd it is given other memory, for who read it may have saved it.
-        """
-        saved = torch.is_grad_enabled() and tensor.requires_grad
-        place = tensor.detach().clone() if saved else tensor
-        words = words_of(place)
-        if isinstance(words, str):
-            raise InjectionError(f"a cache cannot be struck: {words}")
-        patch = Patch([words], table)
-        if not saved:
-            self._patches.append(patch)  # first: an interrupt may come between
-        patch.strike()
-        if saved:
-            tensor.data = place
+        return super().around(kind, through, args, kwargs)
+
+    def _visited(self, given: Arguments) -> Arguments:
+        caches, done = self._caches(given), dict[Any, torch.Tensor]()
+
+        def leaf(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            place = _place(tensor)
+            if place not in done:
+                done[place] = self._leaf(name, tensor)
+            return done[place]
+
+        def argument(key: int | str, item: Any) -> Any:
+            if key not in caches:
+                return item
+            if self.lent and self.steps == 1:
+                self._before.append(held.Before(item))
+                item = held.replace(item, self._own)
+            return held.replace(item, leaf, self._path(self._name(key)))
+
+        args = tuple(argument(at, item) for at, item in enumerate(given.args))
+        return Arguments(args, {key: argument(key, item) for key, item in given.kwargs.items()})
+
+    def _caches(self, given: Arguments) -> set[int | str]:
+        """Which arguments are caches: by their names, else by where they come from."""
+        found = [
+            (key, {_storage(tensor) for _, tensor in held.tensors(item)})
+            for key, item in (*enumerate(given.args), *given.kwargs.items())
+        ]
+        named = {key for key, holds in found if holds and self._is_named(self._name(key))}
+        known = set(map(_storage, self._returned)) - {0}
+        return named or {key for key, holds in found if holds & known}
+
+    def _is_named(self, name: str) -> bool:
+        return name in ARGUMENTS and name not in self._names[:1]
+
+    def _name(self, key: int | str) -> str:
+        if isinstance(key, str):
+            return key
+        return self._names[key] if key < len(self._names) else str(key)
+
+    def _path(self, name: str) -> str:
+        """What the sites of an argument begin with; one has no name of its own there."""
+        alone = self._is_named(name) and (name == self._first or name not in self._names)
+        return CACHE if alone else joined(CACHE, name)
+
+    def _own(self, _: str, tensor: torch.Tensor) -> torch.Tensor:
+        own = tensor.clone()
+        self._replaced[tensor] = own, version(tensor)
+        return own
+
+    def _leaf(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        own, then = self._replaced.get(tensor, (tensor, None))
+        if own is not tensor and version(tensor) != then:
+            own = tensor  # somebody wrote over it
+        result = self._visit(name, own)
+        if result is not tensor:
+            self._replaced[tensor] = result, version(tensor)
+        return result
 
     def new_run(self) -> None:
         """The next batch is run."""
         super().new_run()
-        self._restore()
+        self._forget()
 
-    def _restore(self) -> None:
-        """Gives words back that are still as they were struck: they may be the caller's."""
-        while self._patches:
-            self._patches[-1].restore()
-            self._patches.pop()
+    def _forget(self) -> None:
+        while self._before:
+            self._before[-1].restore()  # first: an interrupt may come between
+            self._before.pop()
+        self._replaced.clear()
+        self._returned.clear()
 
     def remove(self) -> None:
         """Takes the hooks off; may be called again, after an interrupt or for nothing."""
         super().remove()
-        self._restore()
+        self._forget()
 
 
-def caches_in(
-    signature: inspect.Signature, args: Any, kwargs: Mapping[str, Any]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors of the caches among the arguments of a ``forward``, by the names of their sites.
-
-    Those of a second cache have the name of the argument too.
-    """
+def _parameters(model: nn.Module) -> list[str]:
+    """The names of the arguments of a model's ``forward`` by position."""
     try:
-        given = {**signature.bind_partial(*args, **kwargs).arguments, **kwargs}
-    except TypeError:  # the model itself will say so
-        return
-    held = [name for name in ARGUMENTS if given.get(name) is not None]
-    seen: set[tuple[int, int]] = set()
-    for number, argument in enumerate(held):
-        prefix = CACHE if not number else f"{CACHE}.{argument}"
-        for path, tensor in stored(given[argument]):
-            place = _place(tensor)
-            if place not in seen:
-                seen.add(place)
-                yield f"{prefix}.{path}" if path else prefix, tensor
+        known = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [at.name for at in known if at.kind in (at.POSITIONAL_ONLY, at.POSITIONAL_OR_KEYWORD)]
 
 
-def stored(cache: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors that a cache holds, with their paths."""
-    if isinstance(cache, torch.Tensor):
-        yield path, cache
-    elif depth < DEEPEST:
-        for key, item in _held(cache).items():
-            yield from stored(item, f"{path}.{key}" if path else str(key), depth + 1)
-
-
-def _held(cache: Any) -> Mapping[Any, Any]:
-    held = trees.items(cache)
-    if held or isinstance(cache, _OPAQUE) or callable(cache):
-        return held
-    return getattr(cache, "__dict__", {})
-
-
-def _place(tensor: torch.Tensor) -> tuple[int, int]:
+def _storage(tensor: torch.Tensor) -> int:
     try:
-        return tensor.untyped_storage().data_ptr(), int(tensor.storage_offset())
+        return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # sparse and such
-        return id(tensor), 0
+        return 0
+
+
+def _place(tensor: torch.Tensor) -> Any:
+    """Equal for tensors of the same words."""
+    storage = _storage(tensor)
+    if not storage:
+        return id(tensor)
+    return storage, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def cache_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Targets:
     """The tensors of the caches that a model is given in the passes of one run.
 
-    A site holds what is stored when a pass begins, at each of the passes: of a cache that grows,
-    more words at each step. What only the first pass is given is there too.
+    ``(cache)`` is the cache, ``(cache).layers.0.keys`` a tensor in it; that of another argument has
+    the argument's name there too. A site holds what is stored when a pass begins, at each of the
+    passes: of a cache that grows, more words at each step. What the caller hands to the first pass
+    is there as well.
 
     Args:
         model: Run as it is, without gradients; it is as before.
@@ -160,16 +213,15 @@ def cache_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Target
     batch = arguments_of(model, inputs, run)
     sites = Sites("kv-cache")
 
-    def visit(name: str, tensor: torch.Tensor) -> None:
-        words = cached_words(tensor)
+    def visit(name: str, words: torch.Tensor | str) -> None:
         if isinstance(words, str):
             sites.skipped[name] = words
         else:
             sites.see(name, hooks.step, Words(FORMATS[words.dtype].name, tuple(words.shape)))
 
-    hooks = CacheHooks(model, visit)
+    hooks = _showing(model, visit)
     golden_pass(model, batch, hooks, run)
-    for name in sites.names:  # empty before the first pass, say
+    for name in sites.names:  # it may be empty before the first pass
         sites.skipped.pop(name, None)
     if sites.names:
         layouts = find_layouts(model, batch, sites.shapes, lambda seen: _watched(model, seen), run)
@@ -178,28 +230,44 @@ def cache_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Target
 
 
 def _watched(model: nn.Module, seen: Seen) -> PassHooks:
-    def visit(name: str, tensor: torch.Tensor) -> None:
-        words = cached_words(tensor)
+    def visit(name: str, words: torch.Tensor | str) -> None:
         if not isinstance(words, str):
             seen(key_of(name, hooks.step), words)
 
-    hooks = CacheHooks(model, visit)
+    hooks = _showing(model, visit)
     return hooks
 
 
-def cached_words(tensor: torch.Tensor) -> torch.Tensor | str:
+def _showing(model: nn.Module, see: Callable[[str, torch.Tensor | str], None]) -> CacheHooks:
+    def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        see(name, _words(tensor))
+        return tensor
+
+    return CacheHooks(model, visit)
+
+
+def _words(tensor: torch.Tensor) -> torch.Tensor | str:
     """The words of a tensor of a cache; why there are none."""
-    words = words_of(tensor)
+    words = output_words(tensor)
     if not isinstance(words, str) and not FORMATS[words.dtype].is_float and words.itemsize > 1:
         return COUNT
     return words
 
 
-class CacheFaults(TransientFaults):
-    """The cache faults of a set, armed on a model: each strikes once, before the pass it names."""
+class CacheFaults(TensorFaults):
+    """The cache faults of a set, armed on a model: each strikes once, before the pass it names.
+
+    They strike copies, which take the place of what they were copied from. A cache that the caller
+    brings along, and that is struck before the first pass, is the caller's again afterwards, as it
+    was.
+    """
 
     kind = "kv-cache"
     _hooks: CacheHooks
+
+    def __init__(self, model: nn.Module, faults: FaultSet, when: When = "after") -> None:
+        super().__init__(model, faults, when)
+        self._hooks.lent = any((part.step == 0).any() for _, part in self._faults.values())
 
     def _hooks_on(self, model: nn.Module) -> PassHooks:
         return CacheHooks(model, self._visit)
@@ -207,14 +275,6 @@ class CacheFaults(TransientFaults):
     def _modules(self) -> set[str]:
         return set()
 
-    def _visit(self, name: str, tensor: torch.Tensor) -> None:
-        if name not in self._faults or not len(self._now(*self._faults[name])):
-            return
-        words = cached_words(tensor)
-        if isinstance(words, str):
-            raise InjectionError(f"{name} cannot be struck: {words}")
-        rows, index = self._aimed(name, words)
-        table = self._faults[name][1].table[:, rows]
-        table[:2] = np.zeros_like(index), index
-        self._hooks.strike(tensor, table)
-        self._mark(name, rows)
+    def feed(self, inputs: Any) -> Any:
+        self._hooks.lent = False  # a workload runs copies
+        return inputs

@@ -9,15 +9,16 @@ from torch import nn
 from faultsim.faults import Site
 from faultsim.kinds import Kind
 from faultsim.targets.activations import Targets, activation_sites
-from faultsim.targets.cache import ARGUMENTS, cache_sites
+from faultsim.targets.cache import NO_CACHE, cache_sites
 from faultsim.targets.inputs import Run
+from faultsim.targets.model_inputs import input_sites
+from faultsim.targets.module_inputs import module_input_sites
 from faultsim.targets.states import state_sites
 from faultsim.targets.tensors import weights_of
 
 WITHOUT = {
     "states": "the model has no hidden states: none of its modules is SelectiveScan",
-    "kv-cache": "no forward pass is given a cache that an earlier one has left: none of the "
-    f"arguments {', '.join(ARGUMENTS)} holds tensors",
+    "kv-cache": NO_CACHE,
 }
 """What is said of a model in which there are none of a kind, where that takes a reason."""
 
@@ -41,6 +42,10 @@ def find_sites(
         return _weight_sites(model, integers)
     if kind == "activations":
         return activation_sites(model, inputs, run)
+    if kind == "inputs":
+        return input_sites(model, inputs, run)
+    if kind == "module-inputs":
+        return module_input_sites(model, inputs, run)
     if kind == "kv-cache":
         return cache_sites(model, inputs, run)
     return Targets(*state_sites(model, inputs, run))

@@ -12,6 +12,7 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.errors import FaultError
+from faultsim.targets import held
 
 MOST_READINGS = 8
 """Choices of the tensors that hold samples along one dimension."""
@@ -25,7 +26,7 @@ class Arguments(NamedTuple):
 
     def copied(self) -> Arguments:
         """The same in memory of its own, which a model may change."""
-        return Arguments(*trees.map_tensors(tuple(self), lambda _, tensor: tensor.detach().clone()))
+        return Arguments(*held.map_copied(tuple(self), lambda _, tensor: tensor.detach().clone()))
 
 
 Run = Callable[[Any], Any]
@@ -42,7 +43,7 @@ def arguments_of(model: nn.Module, inputs: Any, run: Run | None = None) -> Argum
     """
     if inputs is None:
         raise FaultError(
-            "activations and states are found by a forward pass: give inputs=, a batch"
+            "what a pass computes or is given is found by a forward pass: give inputs=, a batch"
         )
     if run is not None:
         return Arguments((inputs,), {})
@@ -123,18 +124,22 @@ class Samples:
             if not self._has(path, tensor):
                 return tensor.detach().clone()
             assert self.axis is not None
-            at = torch.tensor(rows, device=tensor.device)
-            picked = tensor.detach().index_select(self.axis, at)
+            at, plain = torch.tensor(rows, device=tensor.device), _plain(tensor)
+            picked = plain.index_select(self.axis, at)
             if altered is not None:
-                sample = tensor.detach().select(self.axis, source)
+                sample = plain.select(self.axis, source)
                 picked.select(self.axis, altered).copy_(
                     other_content(sample) if spare is None else sample
                 )
-            return picked
+            return picked.view(tensor.dtype)
 
         tree = self._of_lists(rows, altered) if self.axis is None else self.batch
-        args, kwargs = trees.map_tensors(tuple(tree), pick)
+        args, kwargs = held.map_copied(tuple(tree), pick)
         return Arguments(args, kwargs)
+
+    def holders(self) -> list[torch.Tensor]:
+        """The tensors in which samples lie along :attr:`axis`."""
+        return [tensor for path, tensor in _leaves(self.batch) if self._has(path, tensor)]
 
     def _has(self, path: str, tensor: torch.Tensor) -> bool:
         return (
@@ -147,7 +152,7 @@ class Samples:
         """Whether a sample differs from all of some others."""
         if self.axis is None:
             return False
-        mine = [t for p, t in _leaves(self.batch) if self._has(p, t)]
+        mine = self.holders()
         return all(any(_differs(t, self.axis, row, other) for t in mine) for other in rows)
 
     def _of_lists(self, rows: Sequence[int], altered: int | None) -> Arguments:
@@ -191,14 +196,7 @@ def _lists(batch: Arguments) -> list[Samples]:
 
 
 def _leaves(batch: Arguments) -> list[tuple[str, torch.Tensor]]:
-    found: list[tuple[str, torch.Tensor]] = []
-
-    def leaf(path: str, tensor: torch.Tensor) -> torch.Tensor:
-        found.append((path, tensor))
-        return tensor
-
-    trees.map_tensors(tuple(batch), leaf)
-    return found
+    return list(held.tensors(tuple(batch)))
 
 
 def _along(tensor: torch.Tensor, axis: int) -> int:
@@ -206,8 +204,14 @@ def _along(tensor: torch.Tensor, axis: int) -> int:
     return tensor.shape[axis] if plain and tensor.ndim > axis else 0
 
 
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """A view that can be indexed: of floats of a byte, which torch hardly knows, their bytes."""
+    byte = tensor.is_floating_point() and tensor.element_size() == 1
+    return tensor.detach().view(torch.uint8) if byte else tensor.detach()
+
+
 def _differs(tensor: torch.Tensor, axis: int, one: int, other: int) -> bool:
-    return not torch.equal(tensor.select(axis, one), tensor.select(axis, other))
+    return not torch.equal(*(_plain(tensor).select(axis, row) for row in (one, other)))
 
 
 def other_content(sample: torch.Tensor) -> torch.Tensor:

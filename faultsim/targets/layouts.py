@@ -90,7 +90,19 @@ def find_layouts(
     Returns:
         By name, the layout, or the reason why there is none.
     """
+    return read_batch(model, batch, shapes, watch, run)[0]
+
+
+def read_batch(
+    model: nn.Module,
+    batch: Arguments,
+    shapes: dict[str, Shape],
+    watch: Watch,
+    run: Run | None = None,
+) -> tuple[Found, Samples | None]:
+    """As :func:`find_layouts`; with the way to read the batch by which they were found, if any."""
     best: Found = dict.fromkeys(shapes, NONE)
+    reading: Samples | None = None
     fewest = len(shapes) + 1, 0
     for samples in readings(batch):
         found = _found(model, samples, shapes, watch, run)
@@ -99,10 +111,11 @@ def find_layouts(
         untold = sum(isinstance(layout, str) for layout in found.values())
         if (untold, len(samples.shared)) < fewest:
             best, fewest = found, (untold, len(samples.shared))
+            reading = samples
         clear = untold < len(found) and not {COUPLED, SEVERAL} & {*found.values()}
         if clear and not samples.shared:
             break
-    return best
+    return best, reading
 
 
 def _found(
@@ -245,7 +258,7 @@ def _divisors(number: int) -> list[int]:
     return list(dict.fromkeys([1, number, *found]))
 
 
-def _differs(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def differs(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Where two tensors differ in a bit."""
     fmt = FORMATS.get(one.dtype)
     if fmt is None or fmt.word == one.dtype:
@@ -255,5 +268,5 @@ def _differs(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 def _changed(one: torch.Tensor, other: torch.Tensor, axis: int) -> Ints:
     """In which positions along a dimension two tensors differ."""
-    rows = _differs(one, other).movedim(axis, 0).reshape(one.shape[axis], -1)
+    rows = differs(one, other).movedim(axis, 0).reshape(one.shape[axis], -1)
     return np.flatnonzero(rows.any(dim=1).cpu().numpy())

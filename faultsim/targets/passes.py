@@ -17,7 +17,6 @@ from faultsim.targets.hooks import ForwardHooks
 from faultsim.targets.inputs import Sizes, sizes_of
 
 ROOT = "(root)"
-UNTOLD = Sizes(None, frozenset())
 NONE, PART, PASS = range(3)
 """What is running: nothing; a part of the model, or another of its methods; its forward."""
 
@@ -41,7 +40,7 @@ class PassHooks(ForwardHooks):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
-        self.sizes = UNTOLD
+        self.sizes = Sizes(None, frozenset())
         self.raised = False
         self.passes = self.outermost = self.steps = 0
         self.ended: Callable[[], None] = lambda: None
@@ -79,6 +78,7 @@ class PassHooks(ForwardHooks):
     def begin(self, arguments: Any) -> None:
         """A pass begins."""
         self._calls.clear()
+        self.sizes = sizes_of(arguments)
         self.passes += 1
 
     def new_run(self) -> None:
@@ -93,13 +93,14 @@ class PassHooks(ForwardHooks):
         if self._depth >= kind:
             return function(*args, **kwargs)
         outer, self._depth = self._depth, kind
+        around = self.sizes
         self.steps += kind == PASS
         if outer == NONE:
             self.outermost = self.passes + 1
-        if outer == NONE or self.sizes == UNTOLD:  # beams, say, are many to a sample of generate
-            self.sizes = sizes_of((args, kwargs))
         try:
             self.begin((args, kwargs))
+            if outer != NONE and _holds(around, self.sizes):
+                self.sizes = around
             result = function(*args, **kwargs)
         except BaseException:
             self.raised = True
@@ -157,6 +158,11 @@ class _Entry:
 
     def __reduce__(self) -> Any:
         return getattr, (self._module, self._name)
+
+
+def _holds(around: Sizes, within: Sizes) -> bool:
+    """Whether a pass has several rows to a sample of the call around it, as beams are."""
+    return bool(around.leading and within.leading) and within.leading % around.leading == 0
 
 
 @functools.lru_cache

@@ -53,7 +53,7 @@ def fold_of(site: Site, shape: Shape, sizes: Sizes) -> Fold:
         times = length // batch
         return Fold(1, batch, times) if site.outer == 1 else Fold(times, batch, 1)
     raise InjectionError(
-        f"{site.name} puts out {shape}, in which the samples of this pass cannot be told apart: "
+        f"{site.name} is {shape} here, in which the samples of this pass cannot be told apart: "
         f"they lay along dimension {site.axis}, {folded} positions each"
     )
 
@@ -95,10 +95,10 @@ def strikes(
     """
     if not site.per_sample:
         if len(shape) != len(site.shape):
-            raise InjectionError(f"{site.name} puts out {shape}, not {site.shape}")
+            raise InjectionError(f"{site.name} is {shape} here, not {site.shape}")
         return np.arange(len(faults)), _positions(site, faults.index, shape, _strides(shape))
     if len(shape) <= site.axis:
-        raise InjectionError(f"{site.name} puts out {shape}, without a dimension {site.axis}")
+        raise InjectionError(f"{site.name} is {shape} here, without a dimension {site.axis}")
     fold = fold_of(site, shape, sizes)
     rows, samples = struck_samples(faults, fold.batch, offset)
     *ahead, outer, batch, inner = (*shape[: site.axis], *fold)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import OPS, Fault, FaultSet, Site
-from faultsim.ops import apply_
+from faultsim.faults import Fault, FaultSet, Site
+from faultsim.kinds import When
 from faultsim.targets.closed import check_not_compiled
 from faultsim.targets.passes import ROOT, PassHooks, with_those_above
-from faultsim.targets.samples import strikes
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,12 +27,18 @@ class TransientFaults:
 
     kind: str
 
-    def __init__(self, model: nn.Module, faults: FaultSet) -> None:
+    def __init__(self, model: nn.Module, faults: FaultSet, when: When = "after") -> None:
         """Looks the sites up; the model is as before.
+
+        Args:
+            model: The module struck.
+            faults: Of any kinds.
+            when: Whether they strike after the user's own hooks of a module, or before.
 
         Raises:
             FaultError: The model lacks a module that is struck, or its modules cannot be seen.
         """
+        self._when = when
         self._faults = {
             site.name: (site, part) for site, part in faults.by_site() if site.kind == self.kind
         }
@@ -108,28 +114,6 @@ class TransientFaults:
         every = (part.step < 0) & site.has(part.index, at)
         return np.flatnonzero(every | ((part.step == step) & (part.step >= 0)))
 
-    def _aimed(self, name: str, words: torch.Tensor) -> tuple[Ints, Ints]:
-        """Which faults strike the words of a site in this pass, and where, row-major."""
-        site, faults = self._faults[name]
-        if words.dtype != site.format.dtype:
-            raise FaultError(f"{name} puts out {words.dtype}, but its faults are for {site.dtype}")
-        now = self._now(site, faults)
-        shape = tuple(words.shape)
-        rows, index = strikes(site, faults[now], shape, self.offset, self._hooks.sizes)
-        return now[rows], index
-
-    def _struck(self, name: str, words: torch.Tensor) -> None:
-        """Strikes the words of a site in this pass."""
-        faults = self._faults[name][1]
-        rows, index = self._aimed(name, words)
-        for number, op in enumerate(OPS):
-            chosen = faults.op[rows] == number
-            if chosen.any():
-                part = faults[rows[chosen]]
-                operand = part.operand if op == "replace" else part.mask
-                apply_(words, index[chosen], op, operand)
-        self._mark(name, rows)
-
     def _due(self, site: Site, part: FaultSet) -> npt.NDArray[np.bool_]:
         """Which faults this pass must meet; of several, those without a step may be met in any."""
         if self.kind == "states" or not site.steps:
@@ -163,6 +147,10 @@ class TransientFaults:
         when = "in a pass of the model" if self._fired[fault.tensor].any() else "while it was armed"
         return f"the model ran no such {_WHAT[self.kind]} (or no such sample) {when}"
 
+    def feed(self, inputs: Any) -> Any:
+        """A batch on its way to the model, with what is struck in it."""
+        return inputs
+
     def register(self) -> None:
         """Places the hooks."""
         self._hooks.register()
@@ -175,6 +163,8 @@ class TransientFaults:
 _WHAT = {
     "activations": "module with such an output",
     "states": "scan of such a size",
+    "inputs": "pass with such an input",
+    "module-inputs": "module with such an input",
     "kv-cache": "pass with such a cache",
 }
 

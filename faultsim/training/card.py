@@ -43,8 +43,8 @@ torch {torch} on {device}, threads: {threads}.
 
 {table}
 
-95 % intervals over images: bootstrap for the AUC{multi}, Wilson for the rest. The validation split
-chose the epoch, so its figures flatter; the test split was evaluated once, after training.
+95 % intervals over images. The validation split chose the epoch, so its figures flatter; the test
+split was evaluated once, after training.
 """
 
 
@@ -109,7 +109,6 @@ def model_card(
         device=next(model.parameters()).device.type,
         threads=torch.get_num_threads(),
         table=_table(results, data),
-        multi=" and the accuracy" if data.multi_label else "",
     )
 
 

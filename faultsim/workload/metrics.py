@@ -105,17 +105,43 @@ def auc(probabilities: torch.Tensor, labels: torch.Tensor) -> float | None:
     Returns:
         None where it is undefined: non-finite scores, or a class without or with all images.
     """
-    from sklearn.metrics import auc as area_under
-    from sklearn.metrics import roc_curve
-
     scores, truth = one_against_rest(probabilities, labels)
     mixed = truth.any(axis=0) & ~truth.all(axis=0)
     if not np.isfinite(scores).all() or not mixed.all():
         return None
-    # The very steps of roc_auc_score, which checks its input so often that it takes twice as long.
-    curves = [roc_curve(*column) for column in zip(truth.T, scores.T, strict=True)]
-    areas = [area_under(false, true) for false, true, _ in curves]
-    return _mean(areas)
+    return _mean(areas(scores, truth).tolist())
+
+
+def areas(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The area under each column's ROC curve.
+
+    It is the share of pairs of a positive and another image in which the positive scores higher, a
+    tie counting half (Mann and Whitney, 1947); all is counted in whole numbers, so that only the
+    last division rounds. scikit-learn's trapezoids give the same but for the last bits, in twenty
+    times as long.
+
+    Args:
+        scores: (n, columns), finite.
+        truth: (n, columns) whether an image is a positive of the column.
+
+    Returns:
+        (columns,); NaN for a column without, or of nothing but, positives.
+    """
+    order = np.argsort(scores, axis=0)
+    ranked, hit = (np.take_along_axis(each, order, axis=0).T for each in (scores, truth))
+    begins = np.ones(ranked.shape, dtype=bool)
+    begins[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
+    tie = np.cumsum(begins) - 1  # numbers of equal scores, column after column
+    positives = np.bincount(tie, weights=hit.ravel()).astype(np.int64)
+    others = np.bincount(tie) - positives
+    below = np.cumsum(others) - others
+    first = tie[:: len(scores)]
+    won_twice = np.add.reduceat(positives * (2 * below + others), first)
+    counts = truth.sum(axis=0)
+    pairs = counts * (len(truth) - counts)
+    with np.errstate(invalid="ignore"):
+        found: npt.NDArray[np.float64] = (won_twice - 2 * below[first] * counts) / (2 * pairs)
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:

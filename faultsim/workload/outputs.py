@@ -10,7 +10,7 @@ import torch
 from faultsim import trees
 from faultsim.errors import ConfigError
 
-_LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
+_CONSTANTS = (int, float, str, bool, type(None))
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -149,6 +149,18 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(_words(one), _words(other))
 
 
+def identical(one: Any, other: Any) -> bool:
+    """Whether all of two outputs is equal, tensors bit by bit; not where that cannot be seen."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return _equal(one, other)
+    if type(one) is not type(other):
+        return False
+    ones, others = trees.items(one), trees.items(other)
+    if not ones:
+        return isinstance(one, (*_CONSTANTS, tuple, list, dict)) and bool(one == other)
+    return ones.keys() == others.keys() and all(identical(ones[key], others[key]) for key in ones)
+
+
 def nothing_like(output: Any) -> Any:
     """An output of the same shapes without a number in it, for a pass that raised."""
 
@@ -173,24 +185,9 @@ def _signature(tree: Any) -> Iterator[Any]:
         yield key
         yield from _signature(item)
     if not isinstance(tree, (Mapping, tuple, list)):
-        yield tree if isinstance(tree, (int, float, str, bool, type(None))) else type(tree)
+        yield tree if isinstance(tree, _CONSTANTS) else type(tree)
 
 
 def copied(tree: Any) -> Any:
     """The same with copies of its tensors, of the same strides and alignment."""
-    return trees.map_tensors(tree, lambda _, tensor: _copy(tensor))
-
-
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.numel() or tensor.layout != torch.strided or tensor.is_nested:
-        return tensor.clone()
-    before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
-    start = tensor.storage_offset() - before
-    memory = tensor.as_strided((before + span(tensor),), (1,), start).clone()
-    return memory.as_strided(tensor.shape, tensor.stride(), before)
-
-
-def span(tensor: torch.Tensor) -> int:
-    """Words from the first to the last, those between that are not the tensor's included."""
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+    return trees.map_tensors(tree, lambda _, tensor: trees.copy_of(tensor))

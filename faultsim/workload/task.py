@@ -22,7 +22,11 @@ class Task(Protocol):
     """Compares outputs sample by sample, and scores whole runs. Most of it may be left out.
 
     A subclass needs :meth:`changed` alone. :meth:`scores` gives the run its figures, and with
-    :meth:`loss` a worst-case search can rank bits by gradient.
+    :meth:`loss` a worst-case search can rank bits by gradient. Further figures, of how far a run is
+    from the golden one, may come from a method ``deviations(golden, outputs, batches)``, which
+    sees neither batches nor outputs of a pass that raised. An attribute ``ranges`` may say of
+    figures, by name, their least and greatest possible value: the means of others carry no
+    interval, as none can hold where no range is known.
 
     Attributes:
         objective: The score that a search lowers; "" for the share of samples that are unharmed.
@@ -83,6 +87,12 @@ def task_of(given: Any) -> Task:
     raise ConfigError(
         f"a task is a faultsim.workload.Task or a function (golden, faulty, batch), not {given!r}"
     )
+
+
+def ranges_of(task: Task) -> Mapping[str, tuple[float, float]]:
+    """Of the figures that have them."""
+    found: Mapping[str, tuple[float, float]] = getattr(task, "ranges", {})
+    return found
 
 
 def name_of(task: Task) -> str:

@@ -30,7 +30,7 @@ def test_binary_sets_are_summarised_with_their_diagnosis(two, tmp_path):
     result = run_campaign(config, model=model, data=two)
     (cell,), journal = result.cells, read_trials(result.directory)
     assert result.directions == {"missed": "sick → well", "false_alarms": "well → sick"}
-    assert list(msgspec.to_builtins(journal[0]))[-4:] == [
+    assert list(msgspec.to_builtins(journal[0]))[-5:-1] == [
         "sensitivity",
         "specificity",
         "missed",

@@ -10,6 +10,7 @@ import pytest
 from faultsim import CampaignConfig, run_campaign
 from faultsim.campaign import journal as journal_module
 from faultsim.campaign.journal import Journal
+from faultsim.campaign.manifest import with_defaults
 from faultsim.errors import ConfigError, JournalError
 
 
@@ -179,3 +180,11 @@ def test_fewer_trials_and_searches_are_refused(run):
     run("w", mode="worst-case", flips=(1,), trials=2)
     with pytest.raises(JournalError, match="config trials = 2, now it is 3"):
         run("w", mode="worst-case", flips=(1,), trials=3, resume=True)
+
+
+def test_settings_that_came_later_do_not_stop_a_resume():
+    recorded = {"mode": "random", "flips": [1]}
+    assert with_defaults(recorded)["when"] == "after"
+    assert with_defaults(recorded)["include"] == []
+    assert with_defaults(recorded)["flips"] == [1]
+    assert "out" not in with_defaults(recorded)

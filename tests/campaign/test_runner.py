@@ -44,7 +44,7 @@ def test_journal_lines_hold_the_contract(run):
     journal = lines(run().directory)
     assert [line["trial"] for line in journal] == list(range(10))
     for line in journal:
-        assert list(line) == KEYS
+        assert list(line) == [*KEYS, "events"]
         assert line["due"] + line["sdc"] + line["benign"] + line["masked"] == line["n"] == 24
         assert line["flips"] == len(line["faults"]) == line["cell"]["flips"]
         assert line["acc"] == line["correct"] / 24

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
+from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary, Progress
+from faultsim.campaign.objective import Objective
+from faultsim.cli.progress import CampaignBar
 from faultsim.cli.tables import golden_lines, show_result
-from faultsim.run.trial import Outcome
+from faultsim.faults import FaultSet
+from faultsim.run.trial import Outcome, Trial
 from faultsim.stats import Estimate
 
 SHARE = Estimate(0.125, 0.0625, 0.25, 9, "")
@@ -51,7 +55,8 @@ def test_binary_sets_show_directions_and_diagnosis(mode, cell):
     names = ("sensitivity", "specificity", "missed", "false_alarms")
     narrow = printed(mode, cell, DIRECTIONS, names, width=80)
     assert max(map(len, narrow.splitlines())) <= 80
-    assert narrow.count("┓") == narrow.count("┏") == 2  # no column is cut off
+    tables = 3 if mode == "layer-wise" else 2
+    assert narrow.count("┓") == narrow.count("┏") == tables  # no column is cut off
     text = printed(mode, cell, DIRECTIONS, names)
     words = text.replace("┃", " ").split()
     assert words.count("→") == 2
@@ -67,8 +72,9 @@ def test_binary_sets_show_directions_and_diagnosis(mode, cell):
 def test_other_sets_show_as_few_tables_as_keep_intervals_whole(cell, width, tables):
     text = printed("layer-wise", cell, width=width)
     assert "sensitivity" not in text
-    assert text.count("┏") == tables
-    assert text.count("[6.2–25.0%]") == 4
+    assert text.count("┏") == tables + 1  # the last is by trial
+    assert {"trials", "with", "SDC", "DUE"} <= set(text.replace("┃", " ").split())
+    assert text.count("[6.2–25.0%]") == 6
     assert max(map(len, text.splitlines())) <= width
 
 
@@ -92,3 +98,72 @@ def test_under_a_perturbation_there_are_two():
         "Golden accuracy 90.00% on 1,156 test images",
         "Under pgd:eps=1/255: accuracy 30.00% on 1,156 test images",
     ]
+
+
+def of_task(objective: str, width: int = 100, mode: str = "random", **known) -> str:
+    score = Estimate(-1234.5678, -2345.678, -0.0123456, 7, "")
+    summary = CellSummary(
+        cell={"flips": 1} | ({"curve": "random"} if mode == "worst-case" else {}),
+        trials=9,
+        rates=dict.fromkeys(("due", "sdc", "benign", "masked"), SHARE),
+        any_sdc=SHARE,
+        any_due=SHARE,
+        accuracy=score if objective else SHARE,
+        lowest=-98765.4,
+        diagnosis={},
+        objective=objective,
+        events={"[late]": SHARE},
+    )
+    golden = Outcome(10, 0, 0, 0, 10, 0.0, metrics={"closeness": -1.5, "other": None})
+    known = {"objective": Objective(objective, "samples"), **known}
+    result = CampaignResult(Path("runs/a"), golden, [summary], {}, {}, **known)
+    console = Console(width=width)
+    with console.capture() as capture:
+        show_result(console, CampaignConfig(mode=mode), result)
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_another_task_shows_its_objective_and_its_events(width):
+    text = of_task("closeness", width)
+    assert "accuracy" not in text
+    assert "images" not in text
+    assert "[late]" in text
+    assert "-1235" in text
+    assert "-9.877e+04" in text
+    assert "Share of samples with each outcome, mean closeness" in text.replace("\n", " ")
+    assert "2 trials have no finite closeness, and no part in its mean." in text
+    assert "[-2346,-0.01235]" in text
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("┓") == text.count("┏")
+
+
+def test_without_an_objective_it_is_the_share_that_is_unharmed():
+    assert "unharmed samples" in of_task("")
+
+
+def test_a_search_is_told_in_the_objective():
+    text = of_task("closeness", width=140, mode="worst-case")
+    assert "Test closeness after the most harmful flips" in " ".join(text.split())
+    assert "Searched on validation samples" in text
+    assert "-1.5" in text
+    assert "accuracy" not in text
+
+
+def test_the_golden_line_of_another_task_has_its_scores():
+    golden = Outcome(10, 0, 0, 0, 10, 0.0, metrics={"closeness": -1.5, "other": None})
+    objective = Objective("closeness", "samples")
+    line = "Golden closeness -1.5 on 10 test samples"
+    assert golden_lines(golden, None, None, objective) == [line]
+    bare = Outcome(10, 0, 0, 0, 10, 0.0)
+    assert golden_lines(bare, None, None, objective) == ["Golden run on 10 test samples"]
+
+
+def test_the_bar_shows_what_counts():
+    golden = Outcome(10, 0, 0, 0, 10, 0.0, metrics={"closeness": -1.5})
+    trial = Trial(FaultSet.of([]), {"flips": 1})
+    start = Progress(Path("a"), golden, None, True, {}, 1, 2, objective=Objective("closeness"))
+    console = Console(width=120, force_terminal=True)
+    with console.capture() as capture, CampaignBar(console) as bar:
+        bar.advance(replace(start, trial=trial, outcome=golden))
+    assert "closeness -1.5" in capture.get()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from sklearn.metrics import recall_score, roc_auc_score
 from torch import nn
 
 from faultsim.data import Dataset, Split
-from faultsim.data.evaluation import Predictions, _mean_area, assess, evaluate
+from faultsim.data.evaluation import Predictions, assess, evaluate
 
 
 class Logits(nn.Module):
@@ -58,13 +57,6 @@ def test_scores_of_an_epoch_are_the_figures_without_intervals(binary):
     assert (scores.accuracy, scores.auc) == (figures["accuracy"].value, figures["AUC"].value)
 
 
-def test_the_fast_auc_is_scikit_learns_with_ties_too():
-    scores = np.random.default_rng(0).integers(0, 5, size=(40, 3)) / 5
-    truth = np.eye(3)[np.arange(40) % 3]
-    oracle = np.mean([roc_auc_score(truth[:, c], scores[:, c]) for c in range(3)])
-    assert _mean_area(scores, truth) == pytest.approx(oracle)
-
-
 def test_a_class_without_images_leaves_its_figures_undefined(binary):
     healthy = binary.test.labels == 1
     one = Split(binary.test.images[healthy], binary.test.labels[healthy])
@@ -74,11 +66,12 @@ def test_a_class_without_images_leaves_its_figures_undefined(binary):
     assert figures["specificity"].n == 20
 
 
-def test_resamples_that_all_lack_a_class_leave_no_interval():
+def test_one_image_a_class_says_little():
     labels = torch.arange(40)  # one image a class
     split = Split(torch.eye(40).view(40, 1, 40, 1), labels)
     auc = assess(Logits(), Dataset("set", 40, split, split, split), "test")["AUC"]
-    assert (auc.value, auc.low, auc.high) == (1, None, None)
+    assert (auc.value, auc.high) == (1, 1)
+    assert auc.low < 0.2
 
 
 def test_several_labels_and_more_classes_have_no_sensitivity(binary):
@@ -88,7 +81,7 @@ def test_several_labels_and_more_classes_have_no_sensitivity(binary):
     figures = assess(Logits(), several, "test")
     assert set(figures) == {"accuracy", "AUC"}
     assert figures["accuracy"].value == pytest.approx(evaluate(Logits(), split).accuracy)
-    assert figures["accuracy"].method == "bootstrap over images"
+    assert figures["accuracy"].method == "Gaffke over images"
 
 
 def predictions(logits: torch.Tensor, data: Dataset) -> Predictions:
@@ -103,19 +96,20 @@ def test_changes_are_the_differences_of_the_figures(binary):
     for name, change in after.changes(before).items():
         assert change.value == pytest.approx(now[name].value - was[name].value)
         assert change.low < change.value < change.high
-        assert change.high - change.low < 0.75 * (now[name].high - now[name].low) * 2**0.5
+        assert change.high - change.low < 1.05 * (now[name].high - now[name].low) * 2**0.5
 
 
 def test_nothing_changed_is_no_change(binary):
     logits = binary.test.images[:, 0, :, 0]
     auc = predictions(logits, binary).changes(predictions(logits, binary))["AUC"]
-    assert (auc.value, auc.low, auc.high) == (0, 0, 0)
+    assert auc.low < auc.value == 0 < auc.high
     split = Split(binary.test.images, torch.stack([binary.test.labels] * 2, dim=1))
     several = Dataset("set", 2, split, split, split)
     same = predictions(logits, several).changes(predictions(logits, several))["accuracy"]
-    assert (same.value, same.low, same.method) == (0, None, "all images alike")
+    assert same.low < same.value == 0 < same.high
+    assert same.method == "bound, all images alike"
     turned = predictions(-logits, several).changes(predictions(logits, several))["accuracy"]
-    assert turned.method == "bootstrap over images"
+    assert turned.method == "Gaffke over images"
 
 
 def test_logits_that_are_not_finite_have_no_auc_to_compare(binary):

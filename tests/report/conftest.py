@@ -15,7 +15,7 @@ from faultsim import CampaignConfig
 from faultsim.campaign.lines import Line
 from faultsim.campaign.summary import summarise
 from faultsim.report import write_report
-from faultsim.stats import wilson
+from faultsim.stats import clopper_pearson
 
 IMAGES, GOLDEN = 10, 0.9
 OUTCOME = (
@@ -86,7 +86,7 @@ def make_perturbation(directory: Path, rows: Sequence[dict[str, Any]], **config:
 
     def measured(row: dict[str, Any]) -> dict[str, Any]:
         what = {key: row[key] for key in ("kind", "parameters") if key in row}
-        estimate = wilson(row["hundredths"], 100).to_json()
+        estimate = clopper_pearson(row["hundredths"], 100).to_json()
         setting = f"{row['kind']}:{row['parameters']}" if what else "clean"
         figures = {"accuracy": estimate, "auc": row.get("auc")}
         return {"setting": setting, **what, "n": 100, **figures}
@@ -104,6 +104,35 @@ def make_perturbation(directory: Path, rows: Sequence[dict[str, Any]], **config:
     return directory
 
 
+def task_line(
+    trial: int, closeness: float | str | None, *faults: tuple[str, int], late: int = 0, **known: Any
+) -> dict[str, Any]:
+    """A journal line of a task that is no classification, with a score and an event."""
+    line = journal_line(trial, 0, *faults, **known)
+    of_images = ("correct", "loss", "acc", "auc")
+    line = {name: value for name, value in line.items() if name not in of_images}
+    return line | {"events": {"late": late}, "metrics": {"closeness": closeness}}
+
+
+RANGES = {"closeness": [-10, 0]}
+
+
+def make_task_campaign(
+    directory: Path, lines: Sequence[dict[str, Any]], objective: str = "closeness", **known: Any
+) -> Path:
+    """A campaign of a workload whose task is no classification; its golden score is -1."""
+    known = {"live": ["work"], "summary": None, "digest": "ee" * 32, **known}
+    path = make_campaign(directory, lines, **known) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    golden = task_line(0, -1.0, masked=IMAGES)
+    heads = ("trial", "cell", "seed", "flips", "faults")
+    manifest["golden"] = {name: value for name, value in golden.items() if name not in heads}
+    samples = {"test": IMAGES, "val": 0}
+    data = {"name": directory.name, "digest": "bb" * 32, "task": "Timing", "samples": samples}
+    path.write_text(json.dumps(manifest | {"objective": objective, "ranges": RANGES, "data": data}))
+    return directory
+
+
 PGD = [{"kind": "pgd", "parameters": {"eps": n / 255, "steps": 20}, "hundredths": 80 // n}
        for n in (1, 2, 4)]  # fmt: skip
 
@@ -116,6 +145,16 @@ def line():
 @pytest.fixture
 def write_campaign():
     return make_campaign
+
+
+@pytest.fixture
+def of_task():
+    return task_line
+
+
+@pytest.fixture
+def write_task_campaign():
+    return make_task_campaign
 
 
 @pytest.fixture

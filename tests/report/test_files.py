@@ -26,7 +26,7 @@ def test_each_figure_comes_in_each_format_with_its_data(small, tmp_path, capsys)
     assert f"Report of 1 campaign: {small / 'report.html'}" in out
     assert f"8 files of figures and data: {figures}" in out
     assert {path.name for path in figures.iterdir()} == {
-        f"{name}.{suffix}" for name in ("outcomes", "flips") for suffix in (*MAGIC, "csv")
+        f"{name}.{suffix}" for name in ("outcomes", "distribution") for suffix in (*MAGIC, "csv")
     }
     for path in figures.iterdir():
         assert path.read_bytes().startswith(MAGIC.get(path.suffix[1:], b"run,"))

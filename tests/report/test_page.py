@@ -53,14 +53,14 @@ def test_every_figure_is_there_with_caption_data_and_description(whole):
         assert svg["role"] == "img"
         assert svg["aria-label"]
     assert text.count("<b>Figure") == text.count("<summary>Data of figure") == len(names)
-    assert "n = 1 to 2. 95 % intervals: bootstrap over trials" in parsed.text
+    assert "n = 1 to 2. 95 % intervals: bound, all trials alike" in parsed.text
     assert "2 fault-injection campaigns, 11 trials, 1 perturbation run" in parsed.text
 
 
 def test_sections_without_data_are_left_out(page, small):
     parsed = Parsed(page(small))
     ids = {attrs["id"] for attrs in parsed.all("h2")}
-    assert ids == {"runs", "outcomes", "flips", "configuration"}
+    assert ids == {"runs", "outcomes", "distribution", "configuration"}
 
 
 def test_nothing_is_fetched(whole):
@@ -154,12 +154,13 @@ def test_many_faults_of_a_trial_are_counted(page, write_campaign, line, tmp_path
 def test_an_unfinished_campaign_is_reported_from_its_journal_and_marked(
     page, write_campaign, line, tmp_path
 ):
-    run = write_campaign(tmp_path / "a", [line(0, 5, ("stem.weight", 3), flips=1)], summary=None)
+    lines = [line(n, 5, ("stem.weight", 3), flips=n + 1) for n in range(2)]
+    run = write_campaign(tmp_path / "a", lines, summary=None)
     with (run / "trials-0.jsonl").open("a") as journal:
-        journal.write('{"trial": 1, "torn')
+        journal.write('{"trial": 2, "torn')
     text = Parsed(page(run)).text
     assert "Unfinished:" in text
-    assert "1 trials, is reported" in text
+    assert "2 trials, is reported" in text
     assert "Accuracy against the number of flips" in text
 
 

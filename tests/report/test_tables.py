@@ -17,7 +17,7 @@ from faultsim.report.figures import (
     perturbation,
 )
 from faultsim.report.sources import read_sources
-from faultsim.stats import bootstrap_mean, image_rate, wilson
+from faultsim.stats import bounded_mean, clopper_pearson, image_rate
 
 
 def rows(module, *directories, **wanted):
@@ -29,12 +29,12 @@ def rows(module, *directories, **wanted):
 def test_outcome_shares_and_their_intervals(layer_wise):
     found = rows(outcomes, layer_wise, condition="head, 1 flip")
     assert {row["measure"]: row["value"] for row in found} == {
-        "due": 0.25, "sdc": 0.2, "benign": 0.55, "masked": 0,
+        "due": 0.25, "sdc": 0.2, "benign": 0.55, "masked": 0, "any_sdc": 0.5, "any_due": 0.5,
     }  # fmt: skip
     due = next(row for row in found if row["measure"] == "due")
     expected = image_rate([5, 0], [10, 10])
     assert (due["low"], due["high"], due["n"]) == (expected.low, expected.high, 2)
-    assert due["interval"] == "ratio over trials"
+    assert due["interval"] == "Gaffke over trials"
 
 
 def test_diagnosis_is_of_binary_sets_only(layer_wise, tmp_path, line, write_campaign):
@@ -50,7 +50,7 @@ def test_searched_curves_carry_no_interval_and_random_ones_do(worst_case):
     assert (searched["curve"], searched["flips"], searched["value"]) == ("worst-case", 1, 0.2)
     assert (searched["low"], searched["interval"]) == (None, "searched")
     assert (random["curve"], random["value"], random["n"]) == ("random", pytest.approx(0.85), 2)
-    assert random["low"] == bootstrap_mean([0.9, 0.8]).low
+    assert random["low"] == bounded_mean([0.9, 0.8]).low
     assert random["golden"] == 0.9
 
 
@@ -100,7 +100,7 @@ def test_layers_are_ranked_by_their_drop_in_the_first_budget(layer_wise):
     found = rows(layers, layer_wise)
     assert [(row["layer"], row["n"]) for row in found] == [("head", 2), ("body", 2), ("stem", 2)]
     assert found[0]["value"] == pytest.approx(0.4)
-    drops = bootstrap_mean([0.9 - 0.1, 0.0])
+    drops = bounded_mean([0.9 - 0.1, 0.0], -0.1, 0.9)
     assert (found[0]["low"], found[0]["high"]) == pytest.approx((drops.low, drops.high))
     assert [row["position"] for row in found] == ["late third", "middle third", "early third"]
 
@@ -192,7 +192,7 @@ def test_perturbation_curves_have_their_strength_and_the_clean_value(
     assert {(row["kind"], row["parameter"], row["clean"]) for row in found} == {
         ("pgd", "eps", 0.95)
     }
-    assert found[0]["low"] == wilson(80, 100).low
+    assert found[0]["low"] == clopper_pearson(80, 100).low
     assert {row["variant"] for row in found} == {""}  # the steps are the same in all
 
 
@@ -241,7 +241,7 @@ def test_what_a_severity_stands_for_tells_no_curves_apart(tmp_path, write_pertur
 
 
 def test_auc_is_a_curve_where_it_is_defined(tmp_path, write_perturbation, pgd):
-    recorded = [{**row, "auc": wilson(50, 100).to_json()} for row in pgd]
+    recorded = [{**row, "auc": clopper_pearson(50, 100).to_json()} for row in pgd]
     run = write_perturbation(tmp_path / "a", recorded)
     assert {row["measure"] for row in rows(perturbation, run)} == {"accuracy"}  # clean has none
 
@@ -258,7 +258,7 @@ def test_the_excess_is_what_both_take_beyond_each_alone(tmp_path, line, write_ca
     assert {name: row["value"] for name, row in found.items()} == pytest.approx(
         {"faults alone": 0.85, "both": 0.65, "excess loss": 0.1}
     )
-    excess = bootstrap_mean([0.8 - 0.5 - 0.1, 0.9 - 0.8 - 0.1])
+    excess = bounded_mean([0.8 - 0.5 - 0.1, 0.9 - 0.8 - 0.1], -1.1, 0.9)
     assert (found["excess loss"]["low"], found["excess loss"]["high"]) == pytest.approx(
         (excess.low, excess.high)
     )

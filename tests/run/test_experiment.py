@@ -16,9 +16,9 @@ from faultsim.errors import ConfigError, InjectionError
 from faultsim.faults import Fault, Site
 from faultsim.run.experiment import Experiment
 from faultsim.run.golden import Golden
-from faultsim.run.judge import judge
+from faultsim.run.judge import Raised, judge
 from faultsim.run.trial import Outcome, Trial
-from faultsim.workload import Batch
+from faultsim.workload import Batch, Task
 from faultsim.workload.tasks import Classification
 
 GOLDEN = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
@@ -48,6 +48,31 @@ def test_identical_outputs_are_masked():
     assert outcome.acc == 0.8
     assert outcome.max_dev == 0
     assert outcome.loss == pytest.approx(float(functional.cross_entropy(GOLDEN.double(), LABELS)))
+
+
+class Texts(Task):
+    """Counts how often it is asked; looks at what is no tensor too."""
+
+    asked = 0
+
+    def changed(self, golden, output, batch):
+        self.asked += 1
+        return torch.tensor([golden["text"] != output["text"]] * batch.size)
+
+    def scores(self, outputs, batches):
+        return {"asked": self.asked}
+
+
+def test_a_trial_that_changes_no_bit_is_judged_once():
+    task, batch = Texts(), Batch(torch.empty(2), None, 2)
+    golden = Golden([batch], [{"x": torch.ones(2), "text": "as before"}], engine=None)
+    same = {"x": torch.ones(2), "text": "as before"}
+    outcomes = [judge(task, golden, [same], searching=search) for search in (False, False, True)]
+    assert task.asked == 2  # once for trials, once for those of a search
+    assert outcomes[0] == outcomes[1]
+    assert judge(task, golden, [same | {"text": "other"}]).sdc == 2
+    assert judge(task, golden, [same | {"x": torch.zeros(2)}]).benign == 2
+    assert judge(task, golden, [Raised()]).due == 2
 
 
 def test_each_image_has_one_outcome():
@@ -185,13 +210,15 @@ def test_the_directions_of_sdc_add_up_and_swap_with_the_positive_class(positive,
 
 def test_a_missed_disease_and_a_detected_error_both_lower_sensitivity():
     outcome = diagnosis({1: [3.0, 2.0], 3: [torch.nan, 0.0]}, positive=1)
-    assert (*outcome.events.values(), outcome.due) == (1, 0, 1)
+    events = outcome.events
+    assert (events["missed"], events["false_alarms"], outcome.due) == (1, 0, 1)
     assert (outcome.sensitivity, outcome.specificity) == (0.0, 1.0)
 
 
 def test_lines_without_a_diagnosis_are_read():
     line = outcome_of({}).to_json()
     assert "sensitivity" not in line
+    del line["events"]  # as earlier journals are
     assert Outcome.from_json(line).events == {}
 
 

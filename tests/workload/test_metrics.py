@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
-from faultsim.workload.metrics import accuracy, auc, hits, sensitivity_specificity
+from faultsim.workload.metrics import accuracy, areas, auc, hits, sensitivity_specificity
 
 
 def pairs_auc(positive, negative):
@@ -61,3 +62,10 @@ def test_sensitivity_and_specificity_weigh_up_to_accuracy(positive, seed):
 def test_sensitivity_is_undefined_without_a_positive_image():
     right = torch.tensor([True, False])
     assert sensitivity_specificity(right, torch.tensor([0, 0]), 1) == (None, 0.5)
+
+
+def test_areas_with_ties_are_scikit_learns():
+    scores = np.random.default_rng(0).integers(0, 5, size=(40, 3)) / 5
+    truth = np.eye(3)[np.arange(40) % 3] == 1
+    oracle = [roc_auc_score(truth[:, c], scores[:, c]) for c in range(3)]
+    assert areas(scores, truth) == pytest.approx(oracle, abs=1e-12)

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultsim.errors import ConfigError
-from faultsim.workload.outputs import compare, copied, nothing_like, rows_of, same_bits, shapes
+from faultsim.workload.outputs import (
+    compare,
+    copied,
+    identical,
+    nothing_like,
+    rows_of,
+    same_bits,
+    shapes,
+)
 
 DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int64,
@@ -88,3 +96,23 @@ def test_shapes_tell_batches_apart():
     assert shapes({"a": torch.rand(2, 3)}) == shapes({"a": torch.rand(2, 3)})
     for other in ({"a": torch.rand(3, 3)}, {"b": torch.rand(2, 3)}, {"a": torch.rand(2, 3).half()}):
         assert shapes({"a": torch.rand(2, 3)}) != shapes(other)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_outputs_are_identical_when_all_of_them_is(dtype):
+    def made():
+        return {"a": [one(dtype, 2), "text"], "b": Output(one(dtype, 1), ()), "n": 3, "none": None}
+
+    assert identical(made(), made())
+    for key, other in (("n", 4), ("n", 3.0), ("none", 0), ("a", [one(dtype, 2), "texts"])):
+        assert not identical(made(), made() | {key: other})
+    assert not identical(made(), made() | {"b": Output(one(dtype, 1) + 1, ())})
+    assert not identical(made(), made() | {"more": 1})
+
+
+def test_what_cannot_be_seen_is_not_identical():
+    thing = object()
+    assert not identical(thing, thing)
+    assert not identical([one(torch.int64, 1), thing], [one(torch.int64, 1), thing])
+    assert not identical(torch.tensor(-0.0), torch.tensor(0.0))
+    assert identical(torch.tensor(torch.nan), torch.tensor(torch.nan))

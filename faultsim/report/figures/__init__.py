@@ -15,13 +15,17 @@ from faultsim.report.figures import (
     bits,
     components,
     diagnosis,
+    distribution,
     error_rates,
+    events,
     flips,
     heatmap,
     interplay,
     layers,
     outcomes,
     perturbation,
+    propagation,
+    scores,
 )
 from faultsim.report.sources import Sources
 from faultsim.report.style import Styles
@@ -29,7 +33,10 @@ from faultsim.report.table import Table
 
 
 class FigureModule(Protocol):
-    """What a module under ``report/figures/`` offers."""
+    """What a module under ``report/figures/`` offers.
+
+    Title and caption may name what the runs are measured by (:mod:`faultsim.report.measures`).
+    """
 
     NAME: str
     TITLE: str
@@ -44,13 +51,17 @@ class FigureModule(Protocol):
 
 FIGURES: Sequence[FigureModule] = (
     outcomes,
+    events,
     diagnosis,
+    scores,
+    distribution,
     flips,
     error_rates,
     heatmap,
     layers,
     components,
     bits,
+    propagation,
     perturbation,
     interplay,
 )

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from faultsim.formats import format_of
 from faultsim.report.campaigns import (
+    ACCURACY_DROP,
+    HARMED,
     NAMES,
     RecordedCampaign,
     SingleFlip,
@@ -29,15 +31,19 @@ from faultsim.stats import Estimate, image_rate
 NAME = "bits"
 TITLE = "Harm by bit position"
 CAPTION = (
-    "Mean drop of test accuracy and share of images with silent data corruption after a single "
-    "random flip, by the position of the bit: the most significant on the left, fields marked."
+    "Mean {harm} and share of {samples} with silent data corruption after a single random flip, by "
+    " the position of the bit: the most significant on the left, fields marked."
 )
 BY_BIT = ("bit-wise", "exhaustive", "random", "layer-wise")
 """Modes that sample bits, by how evenly they cover them."""
 
 SHORT = {"sign": "s", "exponent": "exp."}
 SPREAD = 0.5  # of a bit, over which the runs are spread
-MEASURES = {"accuracy drop": "mean accuracy drop", "SDC": "images with SDC"}
+MEASURES = {
+    ACCURACY_DROP: "mean accuracy drop",
+    HARMED: "share with SDC or DUE",
+    "SDC": "share with SDC",
+}
 
 
 def table(sources: Sources) -> Table:
@@ -60,8 +66,8 @@ def _rows(run: RecordedCampaign) -> list[Row]:
     rows: list[Row] = []
     for (dtype, bit, field), flips in sorted(groups.items()):
         common = {**run.names, "dtype": dtype, "bit": bit, "field": field}
-        drop = mean([flip.drop for flip in flips], sampled=run.sampled)
-        rows.append({**common, "measure": "accuracy drop", **drop})
+        harm = mean([flip.harm for flip in flips], sampled=run.sampled, most=run.most)
+        rows.append({**common, "measure": run.measure, **harm})
         rows.append({**common, "measure": "SDC", **estimate(_sdc(flips, run.sampled))})
     return rows
 
@@ -74,9 +80,10 @@ def _sdc(flips: list[SingleFlip], sampled: bool) -> Estimate:
 def draw(table: Table, styles: Styles) -> Figure:
     """A column for each model and data and dtype, a line of panels for each measure."""
     columns = sorted({(row["panel"], row["dtype"]) for row in table.rows})
-    figure = new_figure(4.4)
-    panels = figure.subplots(len(MEASURES), len(columns), sharex="col", sharey="row", squeeze=False)
-    for line, (measure, heading) in zip(panels, MEASURES.items(), strict=True):
+    measures = {name: MEASURES[name] for name in MEASURES if name in table.values("measure")}
+    figure = new_figure(2.2 * len(measures))
+    panels = figure.subplots(len(measures), len(columns), sharex="col", sharey="row", squeeze=False)
+    for line, (measure, heading) in zip(panels, measures.items(), strict=True):
         for axes, (name, dtype) in zip(line, columns, strict=True):
             _panel(axes, table.where(panel=name, dtype=dtype, measure=measure), styles)
             percent_axis(axes.yaxis)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from faultsim.report.campaigns import NAMES, RecordedCampaign, most_telling
-from faultsim.report.figures.forest import HARM, LINE, MARGIN, draw_forest
+from faultsim.report.figures.forest import LINE, MARGIN, draw_forest
 from faultsim.report.localised import BY_LAYER, THIRDS, localised
+from faultsim.report.measures import harm_label
 from faultsim.report.sources import Sources
 from faultsim.report.style import Styles, legend_above, limits, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
@@ -14,26 +15,29 @@ from faultsim.report.table import ESTIMATE, Row, Table, mean
 NAME = "components"
 TITLE = "Vulnerability by component and position"
 CAPTION = (
-    "Mean drop of test accuracy after random faults in one layer, over all trials in the "
+    "Mean {harm} after random faults in one layer, over all trials in the "
     "component (above) and over all trials in a third of the layers, in the model's order (below)."
 )
 
 
 def table(sources: Sources) -> Table:
-    """A row for each campaign and part, the largest drop first; positions in their order."""
+    """A row for each campaign and part, the largest harm first; positions in their order."""
     rows = [row for run in most_telling(sources.campaigns, BY_LAYER) for row in _rows(run)]
     rows.sort(key=lambda row: (row["grouping"], _order(row)))
-    return Table((*NAMES, "grouping", "part", *ESTIMATE), rows)
+    return Table((*NAMES, "measure", "grouping", "part", *ESTIMATE), rows)
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
-    drops: dict[tuple[str, str], list[float]] = {}
+    harms: dict[tuple[str, str], list[float]] = {}
     for trial in localised(run):
         for key in (("component", trial.component), ("position", trial.position)):
-            drops.setdefault(key, []).append(trial.drop)
+            harms.setdefault(key, []).append(trial.harm)
+    known = {**run.names, "measure": run.measure}
     return [
-        run.names | {"grouping": grouping, "part": part} | mean(values, sampled=run.sampled)
-        for (grouping, part), values in drops.items()
+        known
+        | {"grouping": grouping, "part": part}
+        | mean(values, sampled=run.sampled, most=run.most)
+        for (grouping, part), values in harms.items()
     ]
 
 
@@ -59,6 +63,6 @@ def draw(table: Table, styles: Styles) -> Figure:
             axes.set_title(name if number == 0 else "")
         panels[number, 0].set_ylabel(grouping)
     panels[0, 0].set_xlim(limits(table.rows))  # of all panels
-    figure.supxlabel(HARM, fontsize="medium")
+    figure.supxlabel(harm_label(table), fontsize="medium")
     legend_above(figure, *panels.flat)
     return figure

@@ -1,6 +1,8 @@
-"""Accuracy against the number of flips: found by search, and at random."""
+"""What counts, accuracy say, against the number of flips: found by search, and at random."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,14 +11,14 @@ from matplotlib.ticker import NullLocator
 
 from faultsim.report.campaigns import NAMES, RecordedCampaign
 from faultsim.report.sources import Sources
-from faultsim.report.style import INK, Style, Styles, interval, new_figure, percent_axis
+from faultsim.report.style import INK, Style, Styles, interval, new_figure, score_axis
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
 
 NAME = "flips"
-TITLE = "Accuracy against the number of flips"
+TITLE = "{Objective} against the number of flips"
 CAPTION = (
-    "Test accuracy after the given number of bit flips in one inference run, on a logarithmic "
-    "scale. Searched flips are chosen on validation images; the thin lines are the golden runs."
+    "Test {objective} after the given number of bit flips in one inference run, on a logarithmic "
+    "scale. Searched flips are chosen on validation {samples}; the thin lines are the golden runs."
 )
 DODGE = 0.03  # of a doubling, so that intervals at the same number do not cover each other
 CURVES = {"worst-case": "-", "worst-case without the top exponent bit": "--", "random": ":"}
@@ -25,9 +27,16 @@ ABREAST, HEIGHT = 3, 2.4  # panels, inches
 
 
 def table(sources: Sources) -> Table:
-    """A row for each campaign, curve and number of flips."""
-    columns = (*NAMES, "curve", "flips", "golden", *ESTIMATE)
-    return Table(columns, [row for run in sources.campaigns for row in _rows(run)])
+    """A row for each campaign, curve and number of flips; a panel of a single one is no curve."""
+    columns = (*NAMES, "curve", "flips", "objective", "percent", "golden", *ESTIMATE)
+    rows = [row for run in sources.campaigns for row in _rows(run)]
+    dots = Counter(map(_place, rows))
+    return Table(columns, [row for row in rows if dots[_place(row)] > 1])
+
+
+def _place(row: Row) -> tuple[str, str]:
+    """The panel that a row is drawn in."""
+    return row["panel"], row["objective"]
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
@@ -38,7 +47,9 @@ def _rows(run: RecordedCampaign) -> list[Row]:
             **run.names,
             "curve": cell.cell.get("curve", "random"),
             "flips": cell.cell["flips"],
-            "golden": run.golden["acc"],
+            "objective": run.objective.title,
+            "percent": run.objective.share,
+            "golden": run.worth,
             **estimate(cell.accuracy),
         }
         for cell in run.cells
@@ -47,22 +58,30 @@ def _rows(run: RecordedCampaign) -> list[Row]:
 
 
 def draw(table: Table, styles: Styles) -> Figure:
-    """Colour and marker tell the campaign, the line the curve; a panel for each model and data."""
-    names = sorted(table.values("panel"))
+    """Colour and marker tell the campaign, the line the curve.
+
+    There is a panel for each model and data, and each of their objectives.
+    """
+    names = sorted(set(map(_place, table.rows)))
+    one = len(table.values("objective")) == 1
     columns = min(ABREAST, len(names))
     lines = -(-len(names) // columns)
     figure = new_figure(1.0 + HEIGHT * lines)
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
-    for axes, name in zip(panels, names, strict=False):
-        _panel(axes, table.where(panel=name), styles)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=one, squeeze=False).flat
+    for axes, (name, objective) in zip(panels, names, strict=False):
+        part = table.where(panel=name, objective=objective)
+        _panel(axes, part, styles)
+        score_axis(axes.yaxis, table if one else part)
         axes.set_title(name)
+        axes.set_ylabel("" if one else f"test {objective}")
     for axes in panels[max(0, len(names) - columns) : len(names)]:
         axes.tick_params(labelbottom=True)  # also where the panel below is missing
     for axes in panels[len(names) :]:
         axes.set_visible(False)
     _axes(panels[0], sorted(table.values("flips")))
     figure.supxlabel("bit flips", fontsize="medium")
-    figure.supylabel("test accuracy", fontsize="medium")
+    if one:
+        figure.supylabel(f"test {names[0][1]}", fontsize="medium")
     _legend(figure, table, styles)
     return figure
 
@@ -88,8 +107,6 @@ def _axes(axes: Axes, flips: list[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(flips, [str(n) if n & (n - 1) == 0 else "" for n in flips])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(-0.02, 1.03)
-    percent_axis(axes.yaxis)
 
 
 def _legend(figure: Figure, table: Table, styles: Styles) -> None:

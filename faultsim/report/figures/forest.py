@@ -10,7 +10,6 @@ from faultsim.report.style import INK, Styles, bars, limits
 from faultsim.report.table import Table
 
 LINE, MARGIN = 0.2, 0.8  # inches
-HARM = "mean accuracy drop, percentage points"
 SPREAD = 0.5  # of a line, over which the runs on it are spread
 
 

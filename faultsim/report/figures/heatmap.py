@@ -1,4 +1,4 @@
-"""Vulnerability of layer and bit field: the mean accuracy drop after one flip."""
+"""Vulnerability of layer and bit field: the mean harm of one flip."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 
 from faultsim.report.campaigns import RecordedCampaign, most_telling, single_flips
 from faultsim.report.localised import BY_LAYER
+from faultsim.report.measures import harm_label
 from faultsim.report.sources import Sources
 from faultsim.report.style import INK, Styles, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
@@ -23,7 +24,7 @@ from faultsim.report.table import ESTIMATE, Row, Table, mean
 NAME = "heatmap"
 TITLE = "Vulnerability by layer and bit field"
 CAPTION = (
-    "Mean drop of test accuracy, in percentage points, after a single random bit flip in the "
+    "Mean {harm} in percentage points, after a single random bit flip in the "
     "layer (rows, in the model's order) and the field of the word (columns). Hatched: no trial "
     "fell there, which is not the same as no harm. Layers without any trial are left out."
 )
@@ -38,21 +39,26 @@ NEVER = {"value": None, "low": None, "high": None, "n": 0, "interval": "no trial
 
 def table(sources: Sources) -> Table:
     """A row for each campaign, layer with a trial, and field; without trials the value is None."""
-    columns = ("run", "target", "layer", "field", *ESTIMATE)
+    columns = ("run", "target", "measure", "layer", "field", *ESTIMATE)
     runs = most_telling(sources.campaigns, BY_LAYER)
     return Table(columns, [row for run in runs for row in _rows(run)])
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
-    drops: dict[tuple[str, str], list[float]] = {}
+    harms: dict[tuple[str, str], list[float]] = {}
     fields: set[str] = set()
     for flip in single_flips(run):
-        drops.setdefault((flip.layer, flip.field), []).append(flip.drop)
+        harms.setdefault((flip.layer, flip.field), []).append(flip.harm)
         fields |= {flip.field} if run.config["bits"] != "all" else set(flip.fields)
-    struck = {layer for layer, _ in drops}
+    struck = {layer for layer, _ in harms}
+    known = {"run": run.label, "target": run.config["target"], "measure": run.measure}
     return [
-        {"run": run.label, "target": run.config["target"], "layer": layer, "field": field}
-        | (mean(drops[layer, field], sampled=run.sampled) if (layer, field) in drops else NEVER)
+        {**known, "layer": layer, "field": field}
+        | (
+            mean(harms[layer, field], sampled=run.sampled, most=run.most)
+            if (layer, field) in harms
+            else NEVER
+        )
         for layer in run.layers
         if layer in struck
         for field in FIELDS
@@ -69,7 +75,7 @@ def draw(table: Table, styles: Styles) -> Figure:
     figure = new_figure(sum(heights) + MARGIN * len(heights), NAMES + max(2.2, CELL * widest / 2))
     top = max([row["value"] for row in table.rows if row["value"] is not None] + [0.01])
     grid = figure.add_gridspec(len(heights), widest, height_ratios=heights)
-    _scale(figure.add_subplot(grid[0, : widths[0][0]]), top)
+    _scale(figure.add_subplot(grid[0, : widths[0][0]]), top, harm_label(table))
     for number, (part, columns) in enumerate(zip(parts, widths, strict=True), start=1):
         ends = list(accumulate(columns))
         for run, width, end in zip(part.values("run"), columns, ends, strict=True):
@@ -85,12 +91,12 @@ def _width(part: Table) -> int:
     return max(LEAST, 2 * len(part.values("field")))
 
 
-def _scale(axes: Axes, top: float) -> None:
+def _scale(axes: Axes, top: float, title: str) -> None:
     bar = axes.figure.colorbar(
         ScalarMappable(Normalize(0, top), COLOURS), cax=axes, orientation="horizontal"
     )
     bar.set_ticks([0, top / 2, top], labels=["0", f"{50 * top:.3g}", f"{100 * top:.3g}"])
-    axes.set_title("mean accuracy drop, percentage points", fontsize=7)
+    axes.set_title(title, fontsize=7)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     bar.outline.set_visible(False)

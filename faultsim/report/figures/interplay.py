@@ -55,8 +55,8 @@ def _rows(run: RecordedCampaign) -> Iterator[Row]:
                 "perturbation": words.images(run),
                 "condition": condition(cell.cell),
                 "measure": name,
-                "clean": clean["acc"],
-                "perturbed alone": run.golden["acc"],
+                "clean": clean.acc,
+                "perturbed alone": run.golden.acc,
                 **estimate(found),
             }
 

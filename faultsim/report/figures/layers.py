@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from faultsim.report.campaigns import NAMES, most_telling
-from faultsim.report.figures.forest import HARM, LINE, MARGIN, draw_forest
+from faultsim.report.figures.forest import LINE, MARGIN, draw_forest
 from faultsim.report.localised import BY_LAYER, Localised, localised
+from faultsim.report.measures import harm_label
 from faultsim.report.sources import Sources
 from faultsim.report.style import WIDTH, Styles, legend_above, limits, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
@@ -18,13 +19,13 @@ MOST = 20
 PANEL = 0.9  # inches, that each further panel needs
 TITLE = "The most vulnerable layers"
 CAPTION = (
-    f"Mean drop of test accuracy after random faults in one layer; the {MOST} layers of the "
-    "largest drop in any campaign, the table has all."
+    f"Mean {{harm}} after random faults in one layer; the {MOST} layers of the most harm in any "
+    "campaign, the table has all."
 )
 
 
 def table(sources: Sources) -> Table:
-    """A row for each campaign and layer struck, the largest drop first."""
+    """A row for each campaign and layer struck, the largest harm first."""
     rows: list[Row] = []
     for run in most_telling(sources.campaigns, BY_LAYER):
         trials: dict[str, list[Localised]] = {}
@@ -33,15 +34,16 @@ def table(sources: Sources) -> Table:
         rows += [
             {
                 **run.names,
+                "measure": run.measure,
                 "layer": layer,
                 "component": group[0].component,
                 "position": group[0].position,
-                **mean([trial.drop for trial in group], sampled=run.sampled),
+                **mean([trial.harm for trial in group], sampled=run.sampled, most=run.most),
             }
             for layer, group in trials.items()
         ]
     rows.sort(key=lambda row: -row["value"])
-    return Table((*NAMES, "layer", "component", "position", *ESTIMATE), rows)
+    return Table((*NAMES, "measure", "layer", "component", "position", *ESTIMATE), rows)
 
 
 def draw(table: Table, styles: Styles) -> Figure:
@@ -55,7 +57,7 @@ def draw(table: Table, styles: Styles) -> Figure:
         draw_forest(axes, shown.where(panel=name), "layer", layers, styles)
         axes.set_title(name)
         axes.set_xlim(limits(shown.rows))
-    figure.supxlabel(HARM, fontsize="medium")
+    figure.supxlabel(harm_label(table), fontsize="medium")
     beside = panels[-1].secondary_yaxis("right")
     beside.set_yticks(range(len(layers)), [components[layer] for layer in layers])
     beside.tick_params(length=0)

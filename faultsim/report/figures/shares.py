@@ -16,6 +16,7 @@ COLUMNS = ("run", "condition", "measure", *ESTIMATE)
 MOST, LEAST = 10, 3  # conditions drawn of a campaign
 ROOM = 60  # lines in a figure, shared by its campaigns
 LINE, MARGIN = 0.17, 0.75  # inches
+ABREAST = 4  # panels
 Lines = Sequence[tuple[str, str | None]]
 """Of a figure, top to bottom: a run and its condition, or None for the line of its name."""
 
@@ -32,7 +33,7 @@ def condition(cell: Mapping[str, object]) -> str:
 
 def rows(run: RecordedCampaign, cell: CellSummary, measures: Sequence[str]) -> list[Row]:
     """A row for each measure that the cell has."""
-    known = {**cell.rates, **cell.diagnosis}
+    known = {**cell.rates, "any_sdc": cell.any_sdc, "any_due": cell.any_due, **cell.diagnosis}
     common = {"run": run.label, "condition": condition(cell.cell)}
     return [
         {**common, "measure": name, **estimate(known[name])} for name in measures if name in known
@@ -51,12 +52,17 @@ def draw_shares(
         harm: How much each measure counts when the most harmful conditions are chosen.
     """
     lines = lines_of(table, harm)
-    figure = new_figure(MARGIN + LINE * len(lines))
-    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for axes, (measure, heading) in zip(panels, names.items(), strict=True):
+    abreast = min(ABREAST, len(names))
+    rows = -(-len(names) // abreast)
+    figure = new_figure((MARGIN + LINE * len(lines)) * rows)
+    panels = figure.subplots(rows, abreast, sharey=True, squeeze=False)
+    for axes, (measure, heading) in zip(panels.flat, names.items(), strict=False):
         _panel(axes, table.where(measure=measure), lines, styles)
         axes.set_title(heading)
-    name_lines(panels[0], lines)
+    for axes in panels.flat[len(names) :]:
+        axes.set_visible(False)
+    for row in panels:
+        name_lines(row[0], lines)
     return figure
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from faultsim.faults import FaultSet
 from faultsim.faults.fault import Site
+from faultsim.kinds import When
 from faultsim.ops import FaultSlots
 from faultsim.ops.slots import Table
 from faultsim.run.replay.prefix import Prefix
@@ -47,16 +48,19 @@ class CapturedTrials:
         works: Whether graphs can still be used.
     """
 
-    def __init__(self, model: nn.Module, prefix: Prefix, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, prefix: Prefix, device: torch.device, when: When = "after"
+    ) -> None:
         """Prepares the slots.
 
         Args:
             model: On ``device``.
             prefix: The golden values of one split.
             device: A CUDA device, with its index; the CPU where kernels are rehearsed.
+            when: Whether outputs are struck after the user's own hooks, or before.
         """
         self.works = True
-        self._model, self._prefix, self._device = model, prefix, device
+        self._model, self._prefix, self._device, self._when = model, prefix, device, when
         words = weights_of(model, integers=True).words
         here = [(name, tensor) for name, tensor in words.items() if tensor.device == device]
         self._weights = {name: (at, tensor) for at, (name, tensor) in enumerate(here)}
@@ -139,7 +143,9 @@ class CapturedTrials:
             del self._trials[next(iter(self._trials))]
         try:
             self._slots.clear()
-            trial = StaticTrial(self._model, self._prefix, self._slots, inputs, kept, cut, sites)
+            trial = StaticTrial(
+                self._model, self._prefix, self._slots, inputs, kept, cut, sites, self._when
+            )
             exact = same_bits(trial.replay(inputs, kept), kept.output)
         except (Unkept, Exception) as error:
             self._prefix.lost.setdefault("graphs", cause(error))

@@ -11,6 +11,7 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.faults import FaultSet, Site
+from faultsim.kinds import When
 from faultsim.ops import FaultSlots
 from faultsim.run.replay.graph import capture
 from faultsim.run.replay.prefix import Prefix
@@ -45,6 +46,7 @@ class StaticTrial:
         kept: Kept,
         cut: int,
         sites: frozenset[str],
+        when: When = "after",
     ) -> None:
         """Captures the trial.
 
@@ -56,6 +58,7 @@ class StaticTrial:
             kept: Its golden values.
             cut: Where the trial begins.
             sites: Names of the module outputs that are struck.
+            when: Whether after the user's own hooks, or before.
 
         Raises:
             Exception: The model cannot be captured.
@@ -63,7 +66,7 @@ class StaticTrial:
         """
         self._model, self._prefix, self._slots, self._cut = model, prefix, slots, cut
         self._outputs: dict[str, _Output] = {}
-        self._sites = sites
+        self._sites, self._when = sites, when
         self._inputs = copied(inputs)
         self._kept = prefix.copy(kept, cut)
         self._holds: Kept | None = kept
@@ -108,7 +111,7 @@ class StaticTrial:
         with ExitStack() as undo, torch.no_grad():
             if self._sites:
                 modules = {module_of(site) for site in self._sites}
-                hooks = OutputHooks(self._model, self._visit, modules)
+                hooks = OutputHooks(self._model, self._visit, modules, self._when)
                 undo.callback(hooks.remove)
                 hooks.register()
             undo.callback(self._restore_outputs)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from faultsim import trees
-from faultsim.workload.outputs import copied, span
+from faultsim.trees import span
+from faultsim.workload.outputs import copied
 
 _CONSTANTS = (int, float, str, bool, type(None))
 

@@ -10,16 +10,26 @@ import torch
 from faultsim.errors import ConfigError
 from faultsim.workload import metrics
 from faultsim.workload.batch import Batch
+from faultsim.workload.parts import Where, part
 from faultsim.workload.task import Events, Task
 
 MISSED, FALSE_ALARMS = "missed", "false_alarms"
+TOP_1, TOP_5 = "top-1", "top-5"
+TOP = 5
+DROPS = {"confidence-10%": 0.1, "confidence-20%": 0.2}
 
 
 class Classification(Task):
     """A sample is corrupted when its predicted class, or any of its labels, is another.
 
-    Targets are (n,) int64 classes, or (n, classes) of 0 and 1 where there are several labels. The
-    logits are the output, or what it calls ``logits``, or else its first tensor.
+    Targets are (n,) classes, or (n, classes) of 0 and 1 where there are several labels. The logits
+    are (n, classes), or one of each sample for two classes: above 0 the second.
+
+    Where each sample has one class there are four events, as Li et al. define them (Understanding
+    error propagation in deep learning neural network (DNN) accelerators and applications, SC'17):
+    ``top-1``, another class than without faults; ``top-5``, a class that was not among the first
+    five (never, where there are no more); ``confidence-10%`` and ``confidence-20%``, the
+    probability of the first class differs by more than that share of what it was.
     """
 
     objective = "acc"
@@ -30,6 +40,7 @@ class Classification(Task):
         *,
         multi_label: bool = False,
         positive: int | None = None,
+        logits: Where | None = None,
         name: str = "the data",
     ) -> None:
         """Says what the targets are.
@@ -38,15 +49,18 @@ class Classification(Task):
             num_classes: Number of classes, or of labels; None for as many as there are logits.
             multi_label: Whether each class is a label of its own.
             positive: The diseased class of two, whose detection is the sensitivity.
+            logits: Where they are in the output, as ``"head.logits"``, ``1`` or a function of it.
+                By default the output itself, what it calls ``logits``, or its first tensor.
             name: Of the data, for messages.
         """
         self.num_classes, self.multi_label, self.positive = num_classes, multi_label, positive
-        self.chance = 0.5 if multi_label else 1 / num_classes if num_classes else 0.0
-        self._name = name
+        classes = 2 if num_classes == 1 else num_classes
+        self.chance = 0.5 if multi_label else 1 / classes if classes else 0.0
+        self._where, self._name = logits, name
 
     def check(self, output: Any, batch: Batch) -> None:
-        logits, labels = _logits(output), batch.targets
-        if not isinstance(labels, torch.Tensor) or labels.is_floating_point():
+        logits, labels = self._given(output), batch.targets
+        if not isinstance(labels, torch.Tensor) or not self._whole(labels):
             raise ConfigError(f"{self._name}: labels must be whole numbers in a tensor")
         if not isinstance(logits, torch.Tensor) or logits.shape[:1] != (batch.size,):
             raise ConfigError("the model must return a tensor of logits, a row an image")
@@ -54,36 +68,50 @@ class Classification(Task):
             raise ConfigError(
                 f"the model's output is {logits.dtype}, where logits are real numbers"
             )
-        wanted = self.num_classes or logits.shape[-1]
-        few = logits.ndim != 2 or logits.shape[1] < wanted
-        if few or (self.multi_label and logits.shape[1] > wanted):
+        rows = self._rows(output)
+        wanted = max(self.num_classes or rows.shape[-1], 1 if self.multi_label else 2)
+        few = rows.ndim != 2 or rows.shape[1] < wanted
+        if few or (self.multi_label and rows.shape[1] > wanted):
             raise ConfigError(
                 f"the model's output is {tuple(logits.shape)}, but {self._name} has "
                 f"{wanted} {'labels' if self.multi_label else 'classes'}"
             )
+        self._check_labels(labels, rows)
+
+    def _check_labels(self, labels: torch.Tensor, rows: torch.Tensor) -> None:
+        shape = tuple(rows.shape) if self.multi_label else (len(rows),)
+        if self._labels(labels).shape != shape:
+            raise ConfigError(f"{self._name}: labels are {tuple(labels.shape)}, not {shape}")
+
+    def _whole(self, labels: torch.Tensor) -> bool:
+        """Whether they are whole numbers; as real ones only 0 and 1, as for a binary loss."""
+        if labels.is_complex():
+            return False
+        return not labels.is_floating_point() or bool(((labels == 0) | (labels == 1)).all())
 
     def samples(self, output: Any, size: int) -> Sequence[Any]:
-        rows: Any = _logits(output)  # a tensor of rows is a sequence of samples
+        rows: Any = self._given(output)  # a tensor of rows is a sequence of samples
         return rows  # type: ignore[no-any-return]
 
     def changed(self, golden: Any, output: Any, batch: Batch) -> Events:
-        was, now = (metrics.predict(_logits(each), self.multi_label) for each in (golden, output))
+        before, after = self._rows(golden), self._rows(output)
+        was, now = (metrics.predict(rows, self.multi_label) for rows in (before, after))
         sdc = (was != now).any(dim=1)
-        if self.positive is None:
+        if self.multi_label:
             return sdc
-        return {
-            "sdc": sdc,
-            MISSED: sdc & (was[:, 0] == self.positive),
-            FALSE_ALARMS: sdc & (now[:, 0] == self.positive),
-        }
+        events = {TOP_1: sdc, TOP_5: _rank(before, now) >= TOP, **_drops(before, after)}
+        if self.positive is not None:
+            events[MISSED] = sdc & (was[:, 0] == self.positive)
+            events[FALSE_ALARMS] = sdc & (now[:, 0] == self.positive)
+        return events
 
     def loss(self, output: Any, batch: Batch) -> torch.Tensor:
-        return metrics.loss(_logits(output), batch.targets)
+        return metrics.loss(self._rows(output), self._labels(batch.targets))
 
     def scores(
         self, outputs: Sequence[Any], batches: Sequence[Batch]
     ) -> Mapping[str, float | int | None]:
-        logits, labels = _joined(outputs, batches)
+        logits, labels = self._joined(outputs, batches)
         probabilities = metrics.probabilities(logits.double(), self.multi_label)
         return {**self.probe(outputs, batches), "auc": metrics.auc(probabilities, labels)}
 
@@ -91,7 +119,7 @@ class Classification(Task):
         self, outputs: Sequence[Any], batches: Sequence[Batch]
     ) -> Mapping[str, float | int | None]:
         """The scores that a search rests on: all but the AUC, which takes longer than the rest."""
-        logits, labels = _joined(outputs, batches)
+        logits, labels = self._joined(outputs, batches)
         right = metrics.hits(logits, labels).all(dim=1)
         found: dict[str, float | int | None] = {
             "correct": int(right.sum()),
@@ -104,17 +132,54 @@ class Classification(Task):
             found |= dict(zip(("sensitivity", "specificity"), shares, strict=True))
         return found
 
+    def _given(self, output: Any) -> Any:
+        return first_logits(output) if self._where is None else part(output, self._where)
 
-def _logits(output: Any) -> Any:
+    def _rows(self, output: Any) -> Any:
+        """(n, classes); of a single logit z, 0 and z, whose softmax is the sigmoid of z."""
+        logits = self._given(output)
+        if self.multi_label or self.num_classes not in (None, 1, 2):
+            return logits
+        if logits.ndim == 1 or logits.shape[1:] == (1,):
+            logits = logits.reshape(-1)
+            return torch.stack([torch.zeros_like(logits), logits], dim=1)
+        return logits
+
+    def _labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """(n,) int64, or (n, labels)."""
+        column = not self.multi_label and labels.shape[1:] == (1,)
+        return (labels[:, 0] if column else labels).long()
+
+    def _joined(
+        self, outputs: Sequence[Any], batches: Sequence[Batch]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = torch.cat([self._labels(batch.targets) for batch in batches])
+        return torch.cat([self._rows(output) for output in outputs]), labels
+
+
+def first_logits(output: Any) -> Any:
+    """An output that is a tensor, what it calls ``logits``, or its first part, in this order."""
     if isinstance(output, torch.Tensor):
         return output
     named = output.get("logits") if isinstance(output, Mapping) else None
     named = getattr(output, "logits", None) if named is None else named
     if named is None and isinstance(output, (tuple, list)) and output:
-        return _logits(output[0])
+        return first_logits(output[0])
     return named
 
 
-def _joined(outputs: Sequence[Any], batches: Sequence[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
-    labels = torch.cat([batch.targets for batch in batches])
-    return torch.cat([_logits(output) for output in outputs]), labels
+def _rank(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """(n,) how many classes come before one; of equals the first does.
+
+    Args:
+        logits: (n, classes).
+        classes: (n, 1).
+    """
+    chosen = logits.gather(1, classes)
+    earlier = torch.arange(logits.shape[1]) < classes
+    return ((logits > chosen) | ((logits == chosen) & earlier)).sum(dim=1)
+
+
+def _drops(before: torch.Tensor, after: torch.Tensor) -> dict[str, torch.Tensor]:
+    was, now = (rows.double().softmax(dim=1).amax(dim=1) for rows in (before, after))
+    return {name: (now - was).abs() > share * was for name, share in DROPS.items()}
