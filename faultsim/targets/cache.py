@@ -116,9 +116,9 @@ class CacheHooks(PassHooks):
 
     def _caches(self, given: Arguments) -> set[int | str]:
         """Which arguments are caches: by their names, else by where they come from."""
+        arguments: list[tuple[int | str, Any]] = [*enumerate(given.args), *given.kwargs.items()]
         found = [
-            (key, {_storage(tensor) for _, tensor in held.tensors(item)})
-            for key, item in (*enumerate(given.args), *given.kwargs.items())
+            (key, {_storage(tensor) for _, tensor in held.tensors(item)}) for key, item in arguments
         ]
         named = {key for key, holds in found if holds and self._is_named(self._name(key))}
         known = set(map(_storage, self._returned)) - {0}

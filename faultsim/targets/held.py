@@ -104,10 +104,14 @@ def _parts(tree: Any) -> dict[Any, Any]:
 
 def _can_change(tree: Any) -> bool:
     if dataclasses.is_dataclass(tree):
-        return not tree.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        return not _frozen(type(tree))
     if isinstance(tree, Mapping):
         return isinstance(tree, MutableMapping)
     return not isinstance(tree, tuple)
+
+
+def _frozen(kind: Any) -> bool:
+    return bool(kind.__dataclass_params__.frozen)
 
 
 def _joined(path: str, key: Any) -> str:

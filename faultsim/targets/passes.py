@@ -162,7 +162,8 @@ class _Entry:
 
 def _holds(around: Sizes, within: Sizes) -> bool:
     """Whether a pass has several rows to a sample of the call around it, as beams are."""
-    return bool(around.leading and within.leading) and within.leading % around.leading == 0
+    rows, samples = within.leading or 0, around.leading or 0
+    return rows > samples > 0 and rows % samples == 0
 
 
 @functools.lru_cache
