@@ -26,7 +26,7 @@ test: $(VENV)/.installed-dev sanitize
 	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 floor:
-	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor
+	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor ARGS='-m "not slow" $(ARGS)'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -244,7 +244,8 @@ def test_import_is_lazy():
         "assert 'faultsim.space' not in sys.modules\n"
         "faultsim.FaultSpace; assert 'faultsim.space' in sys.modules\n"
         "assert 'faultsim.campaign' not in sys.modules and 'sklearn' not in sys.modules\n"
-        "assert faultsim.perturb.pgd and faultsim.ops.flip_"
+        "assert faultsim.perturb.pgd and faultsim.ops.flip_ and faultsim.ops.selective_scan\n"
+        "assert 'torch._dynamo' not in sys.modules"
     )
     result = run_python(code)
     assert result.returncode == 0, result.stderr
