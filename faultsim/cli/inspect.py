@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +13,7 @@ from faultsim.cli.skipped import skipped_lines
 from faultsim.errors import ConfigError
 
 if TYPE_CHECKING:
-    from faultsim.workload import Workload
+    from faultsim.workload import Batch, Workload
 
 SEEN = 4
 """Samples that go through the model, where a batch can be cut."""
@@ -31,7 +31,7 @@ def run(command: Inspect) -> int:
         command.bits,
         command.include or None,
         command.exclude or None,
-        inputs=_first(work) if command.target != "weights" else None,
+        inputs=_batch(work).inputs if command.target != "weights" else None,
         run=work.run,
         integers=command.integers,
     )
@@ -51,12 +51,16 @@ def run(command: Inspect) -> int:
         console.print(f"struck as a whole: {escape(name)}, for {reason}", soft_wrap=True)
     for line in skipped_lines(space.skipped):
         console.print(line, soft_wrap=True)
+    if command.replay:
+        from faultsim.cli.replayed import print_replay
+
+        print_replay(console, work, space, _batch(work))
     return 0
 
 
-def _first(work: Workload) -> Any:
-    """The inputs of a first, small batch."""
+def _batch(work: Workload) -> Batch:
+    """A first, small batch."""
     batches = work.read("test", SEEN, SEEN)
     if not batches:
         raise ConfigError(f"{work.name} has no test {work.unit}")
-    return batches[0].inputs
+    return batches[0]

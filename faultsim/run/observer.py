@@ -13,9 +13,10 @@ from faultsim.faults import Site
 from faultsim.formats import FORMATS
 from faultsim.injector import Faults, Injector
 from faultsim.run.deviation import Deviation, deviation, joined
-from faultsim.targets.activations import OutputHooks, activation_sites, output_words
+from faultsim.targets.activations import activation_sites, output_words
 from faultsim.targets.inputs import Run, Sizes, arguments_of
 from faultsim.targets.layouts import golden_pass
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.workload.failures import NOT_ITS_OWN, cause
 
 COLUMNS = ("samples", "touched", "deviation", "changed", "non-finite")

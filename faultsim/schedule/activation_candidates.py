@@ -57,7 +57,8 @@ def _ranked(
         return []
     values, slopes = (samples_first(site, each, ANY) for each in output)
     shape = site.shapes[step or 0] if site.shapes else site.shape
-    if values.shape[1:] != shape:
+    here = tuple(values.shape[1:])
+    if here != shape and not (site.ragged and _inside(here, shape)):
         return []  # this batch has samples of another shape
     ranked = rank_bits(
         values.contiguous(),
@@ -69,9 +70,13 @@ def _ranked(
     )
     first: dict[tuple[int, int], Scored] = {}
     for score, word, bit in zip(*(column.tolist() for column in ranked), strict=True):
-        element = word % prod(shape)
-        if step is not None and site.shapes:
-            element = int(site.indices(np.array(element), step))
+        element = word % prod(here)
+        if here != site.shape:
+            element = int(np.ravel_multi_index(np.unravel_index(element, here), site.shape))
         at = -1 if step is None else step
         first.setdefault((element, bit), Scored(score, site, element, bit, at))
     return list(first.values())
+
+
+def _inside(here: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    return len(here) == len(shape) and all(a <= b for a, b in zip(here, shape, strict=True))

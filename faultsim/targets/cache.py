@@ -21,11 +21,12 @@ from faultsim.faults import FaultSet
 from faultsim.formats import FORMATS
 from faultsim.kinds import When
 from faultsim.targets import held
-from faultsim.targets.activations import Targets, TensorFaults, Visit, output_words
+from faultsim.targets.activations import Targets, TensorFaults, output_words
 from faultsim.targets.closed import check_open
 from faultsim.targets.given import joined
 from faultsim.targets.inputs import Arguments, Run, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass
+from faultsim.targets.output_hooks import Visit
 from faultsim.targets.passes import PASS, PassHooks, version
 from faultsim.targets.steps import Sites, Words, key_of
 

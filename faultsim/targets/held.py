@@ -37,7 +37,7 @@ def map_copied(tree: Any, visit: Visit, path: str = "") -> Any:
         return copy.deepcopy(tree, new) if new else tree  # which leaves what it knows as it is
     new = {key: map_copied(item, visit, _joined(path, key)) for key, item in items.items()}
     return (
-        tree if all(new[key] is item for key, item in items.items()) else trees.rebuild(tree, new)
+        tree if all(new[key] is item for key, item in items.items()) else trees.rebuilt(tree, new)
     )
 
 
@@ -55,7 +55,7 @@ def replace(tree: Any, visit: Visit, path: str = "", depth: int = 0) -> Any:
     if not changed:
         return tree
     if not _can_change(tree):
-        return trees.rebuild(tree, new)
+        return trees.rebuilt(tree, new)
     for key, item in changed.items():
         _put(tree, key, item)
     return tree

@@ -7,6 +7,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -17,6 +18,8 @@ from faultsim.targets.hooks import ForwardHooks
 from faultsim.targets.inputs import Sizes, sizes_of
 
 ROOT = "(root)"
+Around = Callable[[Callable[..., Any], Any, Any], Any]
+
 NONE, PART, PASS = range(3)
 """What is running: nothing; a part of the model, or another of its methods; its forward."""
 
@@ -55,13 +58,16 @@ class PassHooks(ForwardHooks):
     def enter(self, names: Iterable[str]) -> None:
         """Watches the model's methods, and the modules that are called so or stand above those."""
         for method in _methods(type(self._model)):  # type: ignore[arg-type]
-            self._place(_Entry(self, self._model, method, PASS if method == "forward" else PART))
+            kind = PASS if method == "forward" else PART
+            self.wrap(self._model, method, partial(self.around, kind))
         modules = dict(self._model.named_modules())
         for name in dict.fromkeys(above for each in names for above in with_those_above(each)):
             if name in modules:
-                self._place(_Entry(self, modules[name], "forward", PART))
+                self.wrap(modules[name], "forward", partial(self.around, PART))
 
-    def _place(self, entry: _Entry) -> None:
+    def wrap(self, module: nn.Module, method: str, around: Around) -> None:
+        """Has ``around(function, args, kwargs)`` run a method of a module."""
+        entry = _Entry(module, method, around)
         self._entries.append(entry)  # first: an interrupt may come between
         entry.place()
 
@@ -121,24 +127,24 @@ class PassHooks(ForwardHooks):
 
 
 class _Entry:
-    """A method of a module, which tells the hooks when it runs. Copies of the module lack it."""
+    """A method of a module, which hooks run their way. Copies of the module lack it."""
 
-    def __init__(self, hooks: PassHooks, module: nn.Module, name: str, kind: int) -> None:
+    def __init__(self, module: nn.Module, name: str, around: Around) -> None:
         self._place = vars(module)
-        self._module, self._name, self._kind = module, name, kind
+        self._module, self._name = module, name
         self._before = self._place.get(name)
         self._function = getattr(module, name)
-        self._hooks: PassHooks | None = hooks
+        self._around: Around | None = around
         functools.update_wrapper(self, self._function, updated=())
 
     def place(self) -> None:
         self._place[self._name] = self  # past nn.Module's slow __setattr__
 
     def take_off(self) -> None:
-        self._hooks = None  # first: somebody may have wrapped this
+        self._around = None  # first: somebody may have wrapped this
         if self._place.get(self._name) is self:
             before = self._before
-            while isinstance(before, _Entry) and before._hooks is None:
+            while isinstance(before, _Entry) and before._around is None:
                 before = before._before  # of others that were taken off meanwhile
             if before is None:
                 self._place.pop(self._name, None)
@@ -146,9 +152,9 @@ class _Entry:
                 self._place[self._name] = before
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
+        if self._around is None:
             return self._function(*args, **kwargs)
-        return self._hooks.around(self._kind, self._function, args, kwargs)
+        return self._around(self._function, args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         module = memo.get(id(self._module), self._module)

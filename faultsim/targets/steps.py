@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from faultsim.faults import Site
-from faultsim.faults.fault import STRUCK_ONCE
+from faultsim.faults.site import STRUCK_ONCE
 from faultsim.kinds import Kind
 from faultsim.targets.layouts import UNSEEN, Found, Layout, Shape
 

@@ -166,6 +166,7 @@ _WHAT = {
     "inputs": "pass with such an input",
     "module-inputs": "module with such an input",
     "kv-cache": "pass with such a cache",
+    "operations": "operation",
 }
 
 

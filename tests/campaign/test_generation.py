@@ -63,7 +63,8 @@ MODES = [
     {"mode": "bit-wise", "trials": 1}, {"mode": "exhaustive", "bits": "30"},
     {"mode": "worst-case", "trials": 1, "flips": (2,)},
 ]  # fmt: skip
-TARGETS = {"activations": ("head", "blocks.1.mlp"), "kv-cache": ("(cache).1",)}
+STRUCK = ("head", "blocks.1.mlp")
+TARGETS = {"activations": STRUCK, "module-inputs": STRUCK, "kv-cache": ("(cache).1",)}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -82,7 +83,7 @@ def test_every_mode_with_replay_and_without(run, work, target, settings, tmp_pat
 def test_a_trial_is_the_loop_under_its_fault(run, work, target, decoder):
     space = FaultSpace(decoder, target, inputs=work.read("test")[0].inputs, run=work.run)
     lines = run(work, "a", target=target, trials=12, bits="exponent")
-    space = space.filter(lambda site, bit: bit in site.format.select("exponent"))
+    space = space.filter(lambda site, bit: bit in site.format.fields.get("exponent", ()))
     for trial, line in enumerate(lines):
         fault = space.sample(1, seed=0, trial=trial)
         sdc = due = 0

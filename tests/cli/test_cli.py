@@ -260,6 +260,7 @@ def test_ctrl_c_ends_without_traceback_and_can_be_resumed(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
     )
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)

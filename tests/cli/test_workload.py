@@ -32,6 +32,19 @@ def sized(batch_size, data_root):
     return faultsim.Workload(nn.Linear(6, 2), rows, moved, name=f"{data_root}/{batch_size}")
 
 
+class Counter(nn.Module):
+    seen = 0
+
+    def forward(self, x):
+        self.seen = self.seen + 1
+        return x
+
+
+def counting():
+    model = nn.Sequential(nn.Linear(6, 16), Counter(), nn.Linear(16, 2))
+    return faultsim.Workload(model, [torch.rand(4, 6)], moved)
+
+
 def nothing():
     return 7
 
@@ -158,3 +171,10 @@ def test_the_command_names_what_counts(tmp_path, capsys):
     assert "image" not in shown
     assert main(["report", "a"]) == 0
     assert "two numbers" in (tmp_path / "a" / "report.html").read_text()
+
+
+def test_inspect_says_where_trials_begin_and_why_not_elsewhere(capsys):
+    assert main(["inspect", "--workload", "own_work:counting", "--replay"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "replay: 1 cuts; a trial saves" in shown
+    assert "changes its own" in shown

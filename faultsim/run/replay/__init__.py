@@ -50,6 +50,7 @@ On the CPU the same work is rehearsed in the tests, done again instead of replay
 """
 
 from faultsim.run.replay.captured import CapturedTrials
+from faultsim.run.replay.decisions import Decision, decisions, saving
 from faultsim.run.replay.prefix import Prefix
 
-__all__ = ["CapturedTrials", "Prefix"]
+__all__ = ["CapturedTrials", "Decision", "Prefix", "decisions", "saving"]

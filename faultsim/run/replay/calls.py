@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from faultsim.faults import FaultSet, Site
@@ -11,6 +11,9 @@ from faultsim.targets.transient import module_of
 
 NEVER = 1 << 62
 """Later than any tick."""
+
+WHOLE = 0
+"""The cut before which nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Calls:
         first_reads: By name of a weight, the tick from which on its value may matter.
         seconds: The time of each tick.
         spoils_inputs: Whether the model changed its inputs in place.
+        operations: By site, the last tick before a function first returns it; perhaps unknown.
     """
 
     calls: tuple[Call, ...]
     first_reads: dict[str, int]
     seconds: tuple[float, ...]
     spoils_inputs: bool = False
+    operations: Mapping[str, int] = field(default_factory=dict)
 
     def same_way(self, other: Calls) -> bool:
         """Whether another batch took the same way through the model."""
@@ -78,13 +83,23 @@ class Calls:
             == [replace(call, bytes=0) for call in other.calls]
         )
 
+    def saved(self, cut: int) -> float:
+        """The share of the pass's time that a run from ``cut`` on need not spend again."""
+        whole = self.seconds[-1] - self.seconds[0]
+        skipped = (call for call in self.calls if call.skipped(cut))
+        spent = sum(self.seconds[call.exit] - self.seconds[call.enter] for call in skipped)
+        return spent / whole if whole else 0.0
+
     def reach(self, faults: FaultSet) -> int:
         """The tick before which none of the faults can have an effect; 0 where that is unknown."""
-        return min(map(self._reach, faults.sites), default=NEVER)
+        return min(map(self.reach_of, faults.sites), default=NEVER)
 
-    def _reach(self, site: Site) -> int:
+    def reach_of(self, site: Site) -> int:
+        """The same for any fault of a site."""
         if site.kind == "weights":
             return self.first_reads.get(site.name, 0)
+        if site.name in self.operations and site.name.startswith(f"{module_of(site.name)}:"):
+            return self.operations[site.name]  # of the module's first call
         ends = self._ends if site.kind == "activations" else self._begins
         return ends.get(module_of(site.name), 0)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from faultsim.run.replay.calls import NEVER, Call, Calls
 from faultsim.run.replay.trace import INPUTS
@@ -40,50 +41,65 @@ def _spread(calls: Calls, possible: list[int], crossing: Sequence[int], count: i
 
 
 def possible_cuts(calls: Calls) -> list[int]:
-    """Where a run may begin: what is skipped before has left nothing but what can be handed on.
-
-    Not after a call that changed its module, which the skipped call would not change; nor where
-    what is handed on cannot be copied, is changed in place by a call that is skipped, or shares
-    memory with the inputs or another value, as copies would not.
-    """
-    forbidden = [*_one_by_one(calls), *_sharing(calls.calls), *_out_of_order(calls.calls)]
-    if calls.spoils_inputs:
-        forbidden.append((0, NEVER))
-    counts = _sums(calls, ((start, end, 1) for start, end in forbidden))
+    """Where a run may begin: what is skipped before has left nothing but what can be handed on."""
+    counts = _sums(calls, ((each.start, each.end, 1) for each in obstacles(calls)))
     ends = sorted({call.exit for call in calls.calls})
     return [tick for tick in ends if not counts[tick]]
 
 
-Span = tuple[int, int]  # from the first tick up to, but without, the second
+class Obstacle(NamedTuple):
+    """Why no run may begin from a tick up to, but without, another."""
+
+    start: int
+    end: int
+    why: str
 
 
-def _one_by_one(calls: Calls) -> Iterable[Span]:
+def obstacles(calls: Calls) -> Iterator[Obstacle]:
+    """All that forbids cuts.
+
+    No run begins after a call that changed its module, which the skipped call would not change; nor
+    where what is handed on cannot be copied, is changed in place by a call that is skipped, or
+    shares memory with the inputs or another value, as copies would not.
+    """
+    if calls.spoils_inputs:
+        yield Obstacle(0, NEVER, "the model changes its inputs in place")
     for call in calls.calls:
-        if not call.stateless:
-            yield call.exit, NEVER
-        if call.bytes is None:
-            yield call.exit, call.outer
-        yield max(call.exit, call.spoilt), _until(call)
+        yield from _of_one(call)
+    yield from _sharing(calls.calls)
+    yield from _out_of_order(calls.calls)
+
+
+def _of_one(call: Call) -> Iterator[Obstacle]:
+    if not call.stateless:
+        yield Obstacle(call.exit, NEVER, f"{call.module} changes its own attributes")
+    if call.bytes is None:
+        what = f"the output of {call.module} holds what cannot be kept as a copy"
+        yield Obstacle(call.exit, call.outer, what)
+    what = f"the output of {call.module} is changed in place by a module that would be skipped"
+    yield Obstacle(max(call.exit, call.spoilt), _until(call), what)
 
 
 def _until(call: Call) -> int:
     return min(call.outer, call.last)
 
 
-def _sharing(calls: Iterable[Call]) -> Iterable[Span]:
+def _sharing(calls: Iterable[Call]) -> Iterator[Obstacle]:
     """Where two values in one storage would be handed on."""
     ends: defaultdict[int, int] = defaultdict(int, {INPUTS: NEVER})
     for call in sorted(calls, key=lambda call: call.exit):
+        what = f"the output of {call.module} shares memory with another value, or the inputs"
         for storage in call.storages:
-            yield call.exit, min(_until(call), ends[storage])
+            yield Obstacle(call.exit, min(_until(call), ends[storage]), what)
             ends[storage] = max(ends[storage], _until(call))
 
 
-def _out_of_order(calls: Iterable[Call]) -> Iterable[Span]:
+def _out_of_order(calls: Iterable[Call]) -> Iterator[Obstacle]:
     """Where a module that calls itself would be met running before it is met skipped."""
     running: defaultdict[str, int] = defaultdict(int)
     for call in calls:
-        yield call.exit, min(call.outer, running[call.module])
+        until = min(call.outer, running[call.module])
+        yield Obstacle(call.exit, until, f"{call.module} calls itself")
         running[call.module] = max(running[call.module], call.exit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,9 +14,10 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.faults import FaultSet
-from faultsim.run.replay.calls import Calls
+from faultsim.run.replay.calls import WHOLE, Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
+from faultsim.run.replay.operations import operation_ticks
 from faultsim.run.replay.trace import watch
 from faultsim.run.replay.values import (
     Absent,
@@ -36,9 +38,6 @@ SAMPLE = 8
 
 OTHER_WAY = "they take another way through the model than the first"
 UNKEPT = "the output holds what cannot be kept as a copy"
-
-WHOLE = 0
-"""The cut before which nothing runs."""
 
 Run = Callable[[Any], Any]
 
@@ -62,6 +61,9 @@ class Prefix:
     Attributes:
         cuts: Ticks of the pass, ascending; a model that cannot be cut has none.
         lost: Where a run of part of the model was given up, and why.
+        refuted: By cut, why a golden run from it was not exact.
+        modules: Those whose calls can be seen, by name.
+        calls: The golden pass in which the model was watched.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Prefix:
         """
         self._run: Run = run or (lambda given: model(given))
         self._model = model
-        self._modules = open_modules(model)
+        self.modules = open_modules(model)
         self._batches: list[Kept | None] = []
         first = next(trees.tensors(inputs), torch.empty(0))
         self._device = first.device
@@ -92,15 +94,17 @@ class Prefix:
         self._holds_inputs = nbytes(inputs) / max(1, size) * total <= MEMORY
         self.cuts: list[int] = []
         self.lost: dict[str, str] = {}
-        self._calls = Calls((), {}, (0.0,))
+        self._prepared = False
+        self.refuted: dict[int, str] = {}
+        self.calls = Calls((), {}, (0.0,))
         self._skipped: dict[int, dict[str, list[int]]] = {WHOLE: {}}
-        if self._modules:
+        if self.modules:
             self._watch(inputs, size, total)
         if not self.cuts:
             self.lost["all of it"] = self._why_whole()
 
     def _why_whole(self) -> str:
-        if not self._modules:
+        if not self.modules:
             return "its modules cannot be watched: they are compiled, scripted, or none"
         return "no place between its modules where all that is handed on can be kept and is exact"
 
@@ -110,8 +114,8 @@ class Prefix:
         devices = [] if self._device.type == "cpu" else [self._device]
         with torch.no_grad(), torch.random.fork_rng(devices):
             golden = self._run(sample)  # first, for a model may keep what it computes once
-            _, self._calls = watch(self._model, self._modules, sample, run=self._run)
-            cuts = choose_cuts(self._calls, MEMORY / total * (SAMPLE if cut else size))
+            _, self.calls = watch(self._model, self.modules, sample, run=self._run)
+            cuts = choose_cuts(self.calls, MEMORY / total * (SAMPLE if cut else size))
             self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *cuts)}
             self.cuts = cuts
             self.cuts = self._exact(golden, sample)
@@ -119,7 +123,7 @@ class Prefix:
     def _positions(self, cut: int) -> dict[str, list[int]]:
         """By module, the calls that a run from ``cut`` on skips."""
         found: defaultdict[str, list[int]] = defaultdict(list)
-        for position, call in enumerate(self._calls.calls):
+        for position, call in enumerate(self.calls.calls):
             if call.skipped(cut):
                 found[call.module].append(position)
         return dict(found)
@@ -140,19 +144,17 @@ class Prefix:
 
     def _repeats(self, golden: Any, sample: Any, kept: Kept, cut: int) -> bool:
         try:
-            return same_bits(golden, self.forward(sample, kept, cut))
+            if same_bits(golden, self.forward(sample, kept, cut)):
+                return True
+            self.refuted[cut] = "a golden run from it did not give the golden output"
         except (Unkept, Exception) as error:
             self._lose("some cuts", error)
-            return False
+            self.refuted[cut] = _said(error)
+        return False
 
     def _lose(self, what: str, error: BaseException) -> None:
         """Remembers, once, why a run of part of the model was given up."""
-        self.lost.setdefault(
-            what,
-            "a value was read that nobody read in the golden run"
-            if isinstance(error, Unkept)
-            else cause(error),
-        )
+        self.lost.setdefault(what, _said(error))
 
     def record(self, inputs: Any) -> Any:
         """The golden output for the next batch; keeps what crosses the cuts.
@@ -175,15 +177,15 @@ class Prefix:
         """Whether the way is the usual one, and the output; None if it cannot be watched."""
         try:
             output, calls = watch(
-                self._model, self._modules, inputs, partial(self._keep, seen), run=self._run
+                self._model, self.modules, inputs, partial(self._keep, seen), run=self._run
             )
         except Exception as error:  # an error of the model's own will be met again
             self._lose("some batches", error)
             return False, None
-        return calls.same_way(self._calls), output
+        return calls.same_way(self.calls), output
 
     def _keep(self, seen: _Seen, position: int, output: Any) -> None:
-        call = self._calls.calls[position] if position < len(self._calls.calls) else None
+        call = self.calls.calls[position] if position < len(self.calls.calls) else None
         if call is None or not can_be_kept(output):
             return
         if any(call.needed(cut) for cut in self.cuts):
@@ -207,15 +209,34 @@ class Prefix:
             return kept.inputs
         return trees.map_tensors(inputs, lambda _, tensor: tensor.to(self._device))
 
+    def prepare(self, faults: FaultSet, inputs: Any) -> None:
+        """Sees, once, when functions run whose results faults strike. Nothing may be armed.
+
+        Args:
+            faults: Of a trial.
+            inputs: Of the first batch, on the device.
+        """
+        if not self.cuts or self._prepared or not faults.of_kind("operations"):
+            return
+        self._prepared = True
+        try:
+            ticks = operation_ticks(self._model, self.modules, inputs, self.calls, self._run)
+            self.calls = replace(self.calls, operations=ticks)
+        except Exception as error:  # the calls of modules tell where they run
+            self._lose("parts of modules", error)
+
     def cut(self, faults: FaultSet) -> int:
         """The last cut before any of the faults."""
-        reach = self._calls.reach(faults)
+        return self.cut_before(self.calls.reach(faults))
+
+    def cut_before(self, reach: int) -> int:
+        """The last cut up to a tick."""
         return max(cut for cut in (WHOLE, *self.cuts) if cut <= reach)
 
     def copy(self, kept: Kept, cut: int) -> Kept:
         """A copy of what a run from ``cut`` on is handed."""
         positions = [position for calls in self._skipped[cut].values() for position in calls]
-        needed = [at for at in positions if self._calls.calls[at].needed(cut)]
+        needed = [at for at in positions if self.calls.calls[at].needed(cut)]
         outputs = {at: kept.copy(at) for at in needed if at in kept.outputs}
         return Kept(kept.shapes, None, outputs, kept.absent, kept.output)
 
@@ -256,12 +277,12 @@ class Prefix:
 
             return replayed
 
-        with other_forwards({name: self._modules[name] for name in skipped}, around):
+        with other_forwards({name: self.modules[name] for name in skipped}, around):
             return self._run(inputs)
 
     def _handed(self, kept: Kept, position: int, cut: int, given: Any) -> Any:
         """What a call that is skipped returns: of its arguments one, where it did so before."""
-        call = self._calls.calls[position]
+        call = self.calls.calls[position]
         if call.argument is not None:
             argument = next(islice(trees.tensors(given), call.argument, None), None)
             if argument is None:
@@ -271,6 +292,12 @@ class Prefix:
             if not isinstance(argument, Absent):
                 return kept.into(argument, position)
         return kept.copy(position) if call.needed(cut) else kept.stand_in(position)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, Unkept):
+        return "a value was read that nobody read in the golden run"
+    return cause(error)
 
 
 def _other(_: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -279,7 +279,7 @@ def test_a_cut_does_not_hang_on_the_others(network, vectors, monkeypatch, start)
         return possible_cuts(calls)[start::3]
 
     monkeypatch.setattr("faultsim.run.replay.prefix.choose_cuts", third)
-    expected = [cut for cut in third(prefix._calls, 0) if cut in prefix.cuts]
+    expected = [cut for cut in third(prefix.calls, 0) if cut in prefix.cuts]
     assert prefix_of(network, vectors).cuts == expected
 
 
