@@ -78,6 +78,23 @@ class Sizes(NamedTuple):
         known = self.leading is not None or self.others
         return not known or samples == self.leading or samples in self.others
 
+    def within(self, around: Sizes, fed: bool) -> Sizes:
+        """Those of a pass, where it has several rows to each sample of a run around it.
+
+        Args:
+            around: Of that run.
+            fed: Whether it is the one in which sites were found, so that a site that is not folded
+                has one row to a sample.
+        """
+        rows, samples = self.leading or 0, around.leading or 0
+        if rows <= samples or not samples or rows % samples:
+            return self
+        return Sizes(samples, self.others | {rows} if fed else around.others - {rows})
+
+
+UNKNOWN = Sizes(None, frozenset())
+"""Of a pass whose number of samples only its tensors tell."""
+
 
 def sizes_of(arguments: Any) -> Sizes:
     """The numbers of samples that arguments may hold."""

@@ -12,6 +12,7 @@ from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import Fault, FaultSet, Site
 from faultsim.kinds import When
 from faultsim.targets.closed import check_not_compiled
+from faultsim.targets.inputs import sizes_of
 from faultsim.targets.passes import ROOT, PassHooks, with_those_above
 
 Ints = npt.NDArray[np.int64]
@@ -149,6 +150,7 @@ class TransientFaults:
 
     def feed(self, inputs: Any) -> Any:
         """A batch on its way to the model, with what is struck in it."""
+        self._hooks.batch = sizes_of((inputs,))
         return inputs
 
     def register(self) -> None:
