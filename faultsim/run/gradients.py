@@ -18,7 +18,7 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.reals import Reals
-from faultsim.targets.cache import CacheHooks
+from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
 from faultsim.targets.operation_hooks import OperationHooks
