@@ -41,7 +41,8 @@ def while_training(
 ) -> TrainingFaults:
     """A context in which a training loop runs under faults.
 
-    A step is one call of ``optimizer.step``, counted from 0 on entry. Weights are struck before the
+    A step is one call of ``optimizer.step``, counted from 0 on entry, or of
+    :meth:`TrainingFaults.skip`, where the loop leaves the update out. Weights are struck before the
     first forward pass of a step that records gradients; gradients and optimiser states right before
     the optimiser reads them. What was struck in memory stays so, until the training itself writes
     it anew. With ``lasting=False`` the struck weights get their words back before the update, so
@@ -146,6 +147,16 @@ class TrainingFaults:
         if self._armed is not None:
             self._armed.disarm()
 
+    def skip(self) -> None:
+        """Ends a step whose update the loop leaves out, as for gradients that are not finite.
+
+        Of ``torch.amp.GradScaler``, which leaves it out by itself, that is where
+        ``scaler.update()`` has lowered its scale.
+        """
+        self._give_back()
+        self._step += 1
+        self._due = True
+
     def _before_pass(self, module: nn.Module, args: Any) -> None:
         if self._target == "weights" and self._due and torch.is_grad_enabled():
             self._strike(self._model)
@@ -164,13 +175,15 @@ class TrainingFaults:
                 f"step {self._step}: faults were due, but the model was not called with gradients "
                 "before the update"
             )
+        self._give_back()
+
+    def _after_update(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self.skip()
+
+    def _give_back(self) -> None:
         armed, self._armed = self._armed, None
         if armed is not None:
             armed.__exit__(None, None, None)  # says which faults did not fire
-
-    def _after_update(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._step += 1
-        self._due = True
 
     def _strike(self, memory: nn.Module) -> None:
         faults = self._source.at(self._step, memory)

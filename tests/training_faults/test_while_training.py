@@ -149,6 +149,20 @@ def test_gradients_summed_over_passes_are_struck_once(training):
     assert [step for step, _ in faults.struck] == [0]
 
 
+def test_a_step_without_an_update_ends_its_faults(training):
+    model, optimizer, batches = training
+    clean = copy.deepcopy(model)
+    once = {"flips": 1, "bits": "mantissa", "lasting": False, "steps": {0}}
+    with while_training(model.eval(), optimizer, **once) as faults:
+        model(batches[0])
+        assert not same(model, clean)
+        faults.skip()
+        assert same(model, clean)
+        model(batches[0])
+    assert [step for step, _ in faults.struck] == [0]
+    assert same(model, clean)
+
+
 def test_activations_can_be_struck_while_training(training):
     model, optimizer, batches = training
     space = faultsim.FaultSpace(model, "activations", bits="29", inputs=batches[0])
