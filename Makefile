@@ -1,8 +1,10 @@
 # make campaign   install into $(VENV) and attack the embedded model
 # make test       install the development extras too and run the tests
+# make models     the tests that want other people's packages, which it installs
 # make floor      the tests again, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
 # make bench      kernels against the limits of memory, and the cost of a trial
+# make architectures  published models through every mode: docs/architectures.md
 # make bench-peers  other fault injectors beside this one, in an environment of their own
 # make sanitize   the native code under AddressSanitizer and UBSan
 # make clean      remove what was built
@@ -17,7 +19,7 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test floor check bench bench-peers sanitize clean
+.PHONY: campaign test models floor check bench architectures bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
@@ -25,8 +27,11 @@ campaign: $(VENV)/.installed
 test: $(VENV)/.installed-dev sanitize
 	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
+models: $(VENV)/.installed-models
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS) $$(grep -rl importorskip tests --include='test_*.py')
+
 floor:
-	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor
+	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor ARGS='-m "not slow" $(ARGS)'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -36,6 +41,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+# Packages that are not there leave their rows out, and the page says which.
+architectures: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.architectures $(ARGS)
 
 # --no-deps, for one of them asks for torchvision, which would replace torch.
 bench-peers:
@@ -62,6 +71,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 # Oracles of accuracy and AUC, and of attacks; --no-deps, for torchvision would replace torch.
 	$(BIN)/python -m pip install --quiet --no-deps 'medmnist>=3.0.2' 'torchattacks>=3.5.1'
+	@touch $@
+
+$(VENV)/.installed-models: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,models]'
 	@touch $@
 
 $(BIN)/python:

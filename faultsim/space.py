@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any, cast
@@ -65,7 +65,9 @@ class FaultSpace:
             model: Any module; nothing in it is changed.
             targets: ``"weights"`` (parameters and floating buffers), ``"activations"`` (the
                 outputs of modules whose hooks fire for ``inputs``), ``"states"`` (the hidden
-                states of the scans that ``inputs`` reach, at every time step), or several.
+                states of the scans that ``inputs`` reach, at every time step), ``"operations"``
+                (results of functions between modules), another of
+                :data:`faultsim.kinds.KINDS`, or several.
             bits: Bits to strike: a field (``sign``, ``exponent``, ``mantissa``, ``all``), a bit
                 or a range (``"23-30"``), or a mix of those.
             include: Name patterns to keep (shell wildcards; a module's name takes all below it).
@@ -174,6 +176,16 @@ class FaultSpace:
         """
         pairs = zip((site.until(steps) for site in self.sites), self.bits, strict=True)
         kept = [(site, bits) for site, bits in pairs if site.words]
+        return self._part([site for site, _ in kept], [bits for _, bits in kept])
+
+    def placed(self, sites: Mapping[str, Site]) -> FaultSpace:
+        """The part of the space in some of its sites, as they are given here, by name.
+
+        Raises:
+            FaultError: Nothing is left.
+        """
+        pairs = zip(self.sites, self.bits, strict=True)
+        kept = [(sites[site.name], bits) for site, bits in pairs if site.name in sites]
         return self._part([site for site, _ in kept], [bits for _, bits in kept])
 
     def _part(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> FaultSpace:

@@ -30,7 +30,7 @@ def map_tensors(
     new = {key: map_tensors(item, visit, f"{prefix}{key}") for key, item in parts.items()}
     if all(new[key] is item for key, item in parts.items()):
         return tree
-    return _rebuild(tree, new)
+    return rebuilt(tree, new)
 
 
 def items(tree: Any) -> dict[Any, Any]:
@@ -45,7 +45,8 @@ def items(tree: Any) -> dict[Any, Any]:
     return {}
 
 
-def _rebuild(tree: Any, parts: dict[Any, Any]) -> Any:
+def rebuilt(tree: Any, parts: dict[Any, Any]) -> Any:
+    """A container of the same type with other parts, by key or position."""
     kind: Any = type(tree)
     if dataclasses.is_dataclass(tree):  # before mappings: some model outputs are both
         return dataclasses.replace(tree, **{str(key): item for key, item in parts.items()})  # type: ignore[type-var]

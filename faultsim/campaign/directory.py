@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from faultsim.campaign.findings import Summary
+from faultsim.campaign.findings import EstimatedRecord, Summary
 from faultsim.campaign.lines import Line, trials_in
 from faultsim.campaign.manifest import MANIFEST, Manifest, read_manifest
 from faultsim.errors import JournalError
@@ -66,7 +66,9 @@ def read_campaign(directory: Path) -> Recorded:
             )
     path = directory / SUMMARY
     summary = read_json(path, Summary, JournalError) if path.exists() else None
-    if summary is not None:
+    if summary is not None and summary.estimate is not None:
+        _check_estimate(summary.estimate, len(lines), path)
+    elif summary is not None:
         _check_summary(summary, lines, path)
     return Recorded(manifest, lines, summary)
 
@@ -97,6 +99,14 @@ def _check_summary(summary: Summary, lines: list[Line], path: Path) -> None:
                 "another campaign's"
             )
     _check_damaging((record.trial for record in summary.damaging), len(lines), path)
+
+
+def _check_estimate(estimate: EstimatedRecord, recorded: int, path: Path) -> None:
+    if not estimate.n == sum(stratum.n for stratum in estimate.strata) == recorded:
+        raise JournalError(
+            f"{path} tells of {estimate.n} trials, {TRIALS} has {recorded}: the campaign has to be "
+            "finished with --resume, or a file is another campaign's"
+        )
 
 
 def _check_damaging(trials: Iterable[int], recorded: int, path: Path) -> None:

@@ -45,11 +45,46 @@ class CellRecord(Record):
     objective: ObjectiveRecord | None = None
     events: dict[str, EstimateRecord] = field(default_factory=dict)
     metrics: dict[str, EstimateRecord] = field(default_factory=dict)
+    left_out: dict[str, Count] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses what tells neither of accuracy nor of another objective."""
         if (self.accuracy is None) == (self.objective is None):
             raise ValueError("one of accuracy and objective is needed")
+
+
+class PartRecord(Record):
+    """A part of the space and its own rate, which is NaN where no trial fell."""
+
+    cell: Cell
+    value: Number
+    low: Share
+    high: Share
+    n: Count
+    method: str
+
+
+class StratumRecord(PartRecord):
+    """A stratum, with its share of the space."""
+
+    share: Share
+
+
+class EstimatedRecord(Record):
+    """The rate that a campaign went on for until it was known, and what was asked."""
+
+    rate: str
+    value: Share
+    low: Share
+    high: Share
+    n: Count
+    method: str
+    confidence: Share
+    margin: Share | None
+    relative: Share | None
+    reached: bool
+    parts: list[PartRecord]
+    strata: list[StratumRecord]
 
 
 class Damaging(Record):
@@ -71,3 +106,4 @@ class Summary(Record):
     directions: dict[str, str] = field(default_factory=dict)
     clean: OutcomeRecord | None = None
     damaging: list[Damaging] = field(default_factory=list)
+    estimate: EstimatedRecord | None = None

@@ -78,6 +78,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
         seed: The campaign's.
         flips: Bits struck.
         faults: That were armed.
+        sample: The only one that was run, alone.
     """
 
     trial: Count
@@ -85,6 +86,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
     seed: Annotated[int, Meta(ge=0)]
     flips: Count
     faults: list[Struck]
+    sample: Count | None = None
     n: Count
     correct: Count | UnsetType = UNSET
     due: Count

@@ -86,7 +86,7 @@ def reproduce(
             _check_digests(experiment, manifest)
             faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
             split = str(line.cell.get("split", REPORTED))
-            again = experiment.run(Trial(faults, line.cell, split, line.n))
+            again = experiment.run(Trial(faults, line.cell, split, line.n, line.sample))
     was, now = line.outcome.to_json(), again.to_json()
     described = [str(fault) for fault in faults.describe(workload.model)]
     return Reproduction(

@@ -13,6 +13,7 @@ from torch import nn
 
 from faultsim.campaign.damaging import damaging
 from faultsim.campaign.directory import TRIALS, fresh_directory
+from faultsim.campaign.estimated import estimate_record
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
@@ -29,12 +30,15 @@ from faultsim.models.onnx import SUFFIX
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
-from faultsim.run.trial import Outcome, Trial
-from faultsim.schedule import SCHEDULES, Context, Plan, Trials
+from faultsim.run.trial import Cell, Outcome, Trial
+from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, Trials
+from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
+from faultsim.stats import Estimate
 from faultsim.workload import Workload
 from faultsim.workload.task import ranges_of
+from faultsim.workload.workload import REPORTED
 
 CHOSEN = "given"
 """Stands for the fault file in the record of a campaign whose trials were given."""
@@ -56,6 +60,7 @@ class Progress:
         trial: The trial just finished, None at the start.
         outcome: Its outcome.
         objective: The figure that counts.
+        estimate: Of a campaign that goes on until a rate is known, what is known by now.
     """
 
     directory: Path
@@ -69,6 +74,7 @@ class Progress:
     trial: Trial | None = None
     outcome: Outcome | None = None
     objective: Objective = ACCURACY
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,10 @@ class CampaignResult:
         directions: Of binary sets: what ``missed`` and ``false_alarms`` are, by names of classes.
         clean: Of campaigns that perturb images: the golden run on the images as they are.
         objective: The figure that counts: mean and lowest of each cell are its.
+        estimate: Of a campaign that went on until a rate was known, that rate.
+        parts: Labels and rates of each bit and layer, as far as it was told by them; there are no
+            cells.
+        reached: Whether the rate is known as well as was asked.
     """
 
     directory: Path
@@ -92,6 +102,9 @@ class CampaignResult:
     directions: Mapping[str, str]
     clean: Outcome | None = None
     objective: Objective = ACCURACY
+    estimate: Estimate | None = None
+    parts: Sequence[tuple[Cell, Estimate]] = ()
+    reached: bool = True
 
 
 def run_campaign(
@@ -147,6 +160,8 @@ def _campaign(
     space = make_space(config, experiment)
     plan = _plan(config, experiment, space, trials)
     golden = experiment.baseline()
+    if plan.learnt is not None:
+        counted(golden, config.rate)  # for its error
     clean = experiment.clean_baseline() if experiment.attack else None
     manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total)
     name = directory_name(config, experiment.workload, live)
@@ -178,8 +193,14 @@ def _campaign(
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
             so_far = replace(start, done=len(lines), lost=experiment.lost)
-            progress(replace(so_far, trial=trial, outcome=outcome))
+            known = plan.learnt.rate.estimate if plan.learnt else None
+            progress(replace(so_far, trial=trial, outcome=outcome, estimate=known))
         experiment.check_intact()
+        if plan.learnt is not None:
+            found = _estimated(experiment, directory, golden, clean, plan.learnt)
+            told = {"estimate": estimate_record(config, plan.learnt, found.parts)}
+            journal.finish(_summary(found) | told)
+            return found
         result = _result(config, experiment, directory, golden, clean, lines, worst)
         score, counts = golden.score(result.objective.key), result.objective.name
         harm = damaging(lines, score, experiment.workload.model, space.sites, counts)
@@ -195,7 +216,8 @@ def _plan(
 ) -> Plan:
     if trials is not None:
         return given(trials, config.trials)
-    context = Context(config, space, experiment.workload.model, experiment.search)
+    samples = experiment.golden(REPORTED).size
+    context = Context(config, space, experiment.workload.model, experiment.search, samples)
     return SCHEDULES[config.mode](context)
 
 
@@ -229,6 +251,28 @@ def _result(
     }
     directions = workload.data.directions if isinstance(workload, ImageWorkload) else {}
     return CampaignResult(directory, golden, cells, flips, directions, clean, objective)
+
+
+def _estimated(
+    experiment: Experiment,
+    directory: Path,
+    golden: Outcome,
+    clean: Outcome | None,
+    learnt: Learnt,
+) -> CampaignResult:
+    workload, rate = experiment.workload, learnt.rate
+    return CampaignResult(
+        directory,
+        golden,
+        [],
+        {},
+        workload.data.directions if isinstance(workload, ImageWorkload) else {},
+        clean,
+        objective_of(workload, golden),
+        rate.estimate,
+        learnt.parts(),
+        rate.reached,
+    )
 
 
 def _run(
@@ -269,13 +313,15 @@ def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[s
         "seed": seed,
         "flips": faults.flips,
         "faults": faults.records(),
+        **({} if trial.sample is None else {"sample": trial.sample}),
         **outcome.to_json(),
     }
 
 
 def _is_record_of(line: Line, trial: Trial) -> bool:
     records = msgspec.to_builtins(line.faults)
-    return line.cell == dict(trial.cell) and bool(records == trial.faults.records())
+    same = line.cell == dict(trial.cell) and line.sample == trial.sample
+    return same and bool(records == trial.faults.records())
 
 
 def _summary(result: CampaignResult) -> dict[str, Any]:

@@ -19,11 +19,13 @@ from faultsim.models.checkpoint import load_checkpoint
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
+from faultsim.run.ragged import common_shapes
 from faultsim.run.steps import common_steps
 from faultsim.space import FaultSpace
 from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 from faultsim.workload.loading import load_workload
+from faultsim.workload.single import single
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 OFFERED = ("data_root", "size", "batch_size")
@@ -130,7 +132,7 @@ def images_of(workload: Workload) -> Dataset:
 
 def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
-    everything = config.mode == "from-file"
+    everything, alone = config.mode == "from-file", config.mode == "estimate"
     targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
     space = FaultSpace(
         experiment.workload.model,
@@ -138,13 +140,23 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         "all" if everything else config.bits,
         config.include or None,
         config.exclude or None,
-        inputs=experiment.first_inputs() if targets != ("weights",) else None,
+        inputs=_inputs(experiment, alone=alone) if targets != ("weights",) else None,
         run=experiment.workload.run,
         integers=everything or config.integers,
     )
     splits = (REPORTED, SEARCHED) if config.mode == "worst-case" else (REPORTED,)
     batches = [batch for split in splits for batch in experiment.batches(split)]
-    return common_steps(experiment.workload, batches, space, experiment.device)
+    if alone and config.target != "weights":
+        batches = [single(batch, n) for batch in batches for n in range(batch.size)]
+    space = common_steps(experiment.workload, batches, space, experiment.device)
+    return common_shapes(experiment.workload, batches, space, experiment.device)
+
+
+def _inputs(experiment: Experiment, *, alone: bool) -> Any:
+    """What a trial's first pass is given, on the device."""
+    if alone:
+        return experiment.singles.sample(0).to(experiment.device).inputs
+    return experiment.first_inputs()
 
 
 def _seen_targets(model: nn.Module) -> tuple[str, ...]:

@@ -42,6 +42,9 @@ class CellSummary:
         objective: Of other tasks, what ``accuracy`` is the mean of; "" of unharmed samples.
         events: The share of samples to which each happened that the task names.
         metrics: Of other tasks, the mean of each figure over the trials in which it is finite.
+        left_out: Of other tasks, how many trials have no part in the mean of a figure, by its name,
+            where there are any: those of a detected error, for one, whose figure is not finite.
+            The mean is then one of the other trials, and may look better than most.
     """
 
     cell: Mapping[str, Any]
@@ -56,6 +59,7 @@ class CellSummary:
     objective: str | None = None
     events: Mapping[str, Estimate] = field(default_factory=dict)
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         known = {
@@ -77,6 +81,7 @@ class CellSummary:
         score = {"name": self.objective, **self.accuracy.to_json(), "lowest": plain(self.lowest)}
         score["value"] = plain(self.accuracy.value)
         others = {"events": _json(self.events), "metrics": _json(self.metrics)}
+        others |= {"left_out": dict(self.left_out)} if self.left_out else {}
         return {**known, "objective": score, **others}
 
 
@@ -148,6 +153,7 @@ def _summary(
         objective=objective,
         events=_under(EVENT, estimates),
         metrics=_under(METRIC, estimates),
+        left_out={} if objective is None else _left_out(outcomes),
     )
 
 
@@ -183,6 +189,12 @@ def _metrics(outcomes: list[Line], ranges: Mapping[str, Sequence[float]]) -> dic
         if values:
             found[METRIC + name] = _mean(values, ranges.get(name))
     return found
+
+
+def _left_out(outcomes: list[Line]) -> dict[str, int]:
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics or ())
+    lost = {n: sum(not math.isfinite(outcome.score(n)) for outcome in outcomes) for n in names}
+    return {name: count for name, count in lost.items() if count}
 
 
 def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:

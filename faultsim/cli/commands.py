@@ -8,8 +8,10 @@ from typing import Literal
 from tyro.conf import Positional
 
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
+from faultsim.config.campaign import Mode
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits
+from faultsim.config.values import Bits, Count
+from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
 
@@ -19,6 +21,26 @@ class Campaign(CampaignConfig):
 
     config: str | None = None
     """A TOML file with any of these settings; flags win over it."""
+
+
+@dataclass(frozen=True)
+class Plan(CampaignConfig):
+    """Trials and time that a margin will take, after a pilot of which nothing is recorded."""
+
+    mode: Mode = "estimate"
+    """Only estimate has a margin to plan for."""
+    pilot: Count = 200
+    """Trials of the pilot."""
+
+    def __post_init__(self) -> None:
+        """Refuses what is no estimate.
+
+        Raises:
+            ConfigError: One line that names the setting.
+        """
+        super().__post_init__()
+        if self.mode != "estimate":
+            raise ConfigError(f"--mode {self.mode} has no margin to plan for; estimate has")
 
 
 @dataclass(frozen=True)
@@ -84,10 +106,11 @@ class Report(Settings):
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Perturb | Study | Inspect | Train | Reproduce | Report
+Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Report
 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
+    "plan": Plan,
     "perturb": Perturb,
     "study": Study,
     "inspect": Inspect,

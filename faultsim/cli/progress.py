@@ -43,6 +43,9 @@ class CampaignBar:
             return
         doing = "injecting" if progress.trial.reports else "searching"
         self._show(doing, progress.done, progress.total, "trials")
+        if progress.estimate is not None:
+            self._bar.update(self._task, note=escape(str(progress.estimate)))
+            return
         objective = progress.objective
         value = objective.text(progress.outcome.score(objective.key), digits=1)
         self._bar.update(self._task, note=escape(f"{objective.title} {value}"))

@@ -11,6 +11,7 @@ from rich.table import Table
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
 from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.summary import EVENT
+from faultsim.cli.estimated import show_estimate
 from faultsim.run.trial import Outcome
 from faultsim.stats import Estimate
 
@@ -59,11 +60,13 @@ def _scores(golden: Outcome) -> list[str]:
 
 def show_result(console: Console, config: CampaignConfig, result: CampaignResult) -> None:
     """Prints the tables of a finished campaign and where its journal lies."""
-    if config.mode == "worst-case":
+    if result.estimate is not None:
+        show_estimate(console, config, result)
+    elif config.mode == "worst-case":
         _show_worst(console, result)
     else:
         _show_outcomes(console, config, result)
-    if result.clean is not None:
+    if result.clean is not None and result.cells:
         _show_interplay(console, result, result.clean)
     console.print(f"Campaign directory: {escape(str(result.directory))}", soft_wrap=True)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from faultsim.config.estimate import check_estimate
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, Rate
+from faultsim.config.values import Bits, Count, Rate, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
-Mode = Literal["random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file"]
+Mode = Literal[
+    "random", "layer-wise", "bit-wise", "worst-case", "exhaustive", "from-file", "estimate"
+]
 
 ATTACKS = ("fgsm", "pgd")
 """Perturbations that look at the model."""
@@ -23,7 +26,8 @@ class CampaignConfig(Evaluation, AnySubject):
     mode: Mode = "worst-case"
     """How faults are chosen."""
     target: Kind = "weights"
-    """What is struck: parameters and buffers, outputs of modules, or hidden states of scans."""
+    """What is struck: parameters and buffers, outputs of modules, hidden states of scans, what the
+    model or its modules are given, or results of functions between modules."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""
@@ -51,6 +55,18 @@ class CampaignConfig(Evaluation, AnySubject):
     """Strike integer buffers too (indices, counters); a fault file may name them anyway."""
     faults: str | None = None
     """The fault file of from-file."""
+    margin: Share | None = None
+    """Of estimate: go on until the rate is known this well: 0.001 is ±0.1 percentage points."""
+    relative: Share | None = None
+    """Of estimate, instead of --margin: a share of the rate itself; 0.1 is ±10 % of it."""
+    confidence: Share = 0.95
+    """Of estimate: that the interval holds the rate, whenever the campaign stops."""
+    rate: str = "failure"
+    """Of estimate: failure (SDC or DUE), sdc, due, or an event that the task names."""
+    by: Literal["bit,layer", "bit", "layer", "none"] = "bit,layer"
+    """Of estimate: the strata, between which trials are shared out as it turns out to pay."""
+    max_trials: Count | None = None
+    """Of estimate: stop after so many, whatever is known by then."""
     perturb: str | None = None
     """Perturb the images too: fgsm, pgd:eps=1/255,steps=20, gaussian-noise:severity=3, ..."""
     attack_model: Literal["golden", "faulty"] = "golden"
@@ -75,6 +91,7 @@ class CampaignConfig(Evaluation, AnySubject):
             raise ConfigError("--flips needs one or more numbers")
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
+        check_estimate(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

@@ -31,6 +31,21 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Within:
+    """The numbers between which a setting lies, neither included."""
+
+    low: float
+    high: float
+
+    def check(self, value: float, name: str) -> None:
+        """Raises ConfigError for what lies outside."""
+        if not self.low < value < self.high:
+            raise ConfigError(
+                f"{name} must lie between {self.low:g} and {self.high:g}, not {shown(value)}"
+            )
+
+
+@dataclass(frozen=True)
 class BitNames:
     """Fields, bits and ranges, as ``sign,23-30``; whether a word has them, its format knows."""
 
@@ -54,6 +69,7 @@ Pixels = Annotated[int, Bounds(1, 2**14)]
 Threads = Annotated[int, Bounds(0, 1024)]
 Seed = Annotated[int, Bounds(0, 2**64 - 1)]
 Rate = Annotated[float, Bounds(0, 1)]
+Share = Annotated[float, Within(0, 1)]
 NotNegative = Annotated[float, Bounds(0)]
 Bits = Annotated[str, BitNames()]
 
@@ -77,7 +93,7 @@ def fitting(value: Any, hint: Any, name: str) -> Any:
     if origin is Annotated:
         plain = fitting(value, arguments[0], name)
         for rule in arguments[1:]:
-            if isinstance(rule, Bounds | BitNames):
+            if isinstance(rule, Bounds | Within | BitNames):
                 rule.check(plain, name)
         return plain
     if origin in (Union, UnionType):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from faultsim.data.dataset import BINARY, SPLITS, Dataset
 from faultsim.data.loading import dataset_of, splits_of
 from faultsim.workload import Batch, Workload
+from faultsim.workload.task import Events
 from faultsim.workload.tasks import Classification
 
 IMAGE_AXES = 4
@@ -51,7 +54,8 @@ def labelled(model: nn.Module, data: Any, name: str) -> Workload:
 
     Args:
         model: Samples to logits.
-        data: A :class:`Dataset`, or what :func:`faultsim.data.loading.splits_of` takes.
+        data: A :class:`Dataset`, or what :func:`faultsim.data.loading.splits_of` takes; or samples
+            without labels, which are compared with the golden run alone.
         name: Of the data, for messages and manifests.
 
     Raises:
@@ -59,9 +63,24 @@ def labelled(model: nn.Module, data: Any, name: str) -> Workload:
     """
     if isinstance(data, Dataset):
         return ImageWorkload(model, data)
+    if _unlabelled(data):
+        return Workload(model, data, another_class, name=name)
     splits = splits_of(data, name)
     if splits["test"].images.ndim == IMAGE_AXES:
         return ImageWorkload(model, dataset_of(splits, name))
     task = Classification(multi_label=splits["test"].labels.ndim > 1, name=name)
     test, val = ((part.images, part.labels) for part in (splits["test"], splits["val"]))
     return Workload(model, test, task, search=val, name=name)
+
+
+def another_class(golden: Any, output: Any, batch: Batch) -> Events:
+    """The events of :class:`Classification` that need no labels."""
+    return Classification().changed(golden, output, batch)
+
+
+def _unlabelled(data: Any) -> bool:
+    """Whether it is samples alone: a tensor, or what yields such."""
+    samples = data.dataset if isinstance(data, DataLoader) else data
+    if isinstance(samples, TensorDataset):
+        return len(samples.tensors) == 1
+    return isinstance(samples, torch.Tensor)

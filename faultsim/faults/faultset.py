@@ -16,7 +16,8 @@ import numpy.typing as npt
 from faultsim.errors import FaultError, shown
 from faultsim.faults import file as faultfile
 from faultsim.faults.columns import Ints, listed_faults, too_wide, whole_columns
-from faultsim.faults.fault import Fault, Site
+from faultsim.faults.fault import Fault
+from faultsim.faults.site import Site
 from faultsim.ops.words import OPS
 
 if TYPE_CHECKING:

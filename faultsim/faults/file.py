@@ -4,8 +4,8 @@ A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`
 optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
 ``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
 sites of states have ``steps`` too; where samples do not lie along the leading dimension alone,
-``axis``, ``outer`` and ``inner`` say where, and where steps differ in shape, ``shapes`` lists them
-(:class:`faultsim.faults.Site`).
+``axis``, ``outer`` and ``inner`` say where, where steps differ in shape, ``shapes`` lists them, and
+where samples do, ``ragged`` is true (:class:`faultsim.faults.Site`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from faultsim.errors import FaultError, FormatError, shown
-from faultsim.faults.fault import Fault, Site
+from faultsim.faults.fault import Fault
+from faultsim.faults.site import Site
 from faultsim.files import Record, Whole, decode
 from faultsim.formats import mask_of, signed
 from faultsim.kinds import Kind
@@ -42,6 +43,7 @@ class SiteRecord(Record):
     outer: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
     inner: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
     shapes: tuple[tuple[Whole, ...], ...] = ()
+    ragged: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a site that no tensor can be; the reader says where it stands."""
@@ -53,7 +55,7 @@ class SiteRecord(Record):
             raise ValueError(f"no tensor has the shape {list(self.shape)}")
 
     def site(self, name: str) -> Site:
-        layout = self.axis, self.outer, self.inner, self.shapes
+        layout = self.axis, self.outer, self.inner, self.shapes, self.ragged
         return Site(name, self.kind, self.dtype, self.shape, self.per_sample, self.steps, *layout)
 
 
@@ -161,6 +163,7 @@ def _site_json(site: Site) -> dict[str, Any]:
     usual = {"steps": 0, "axis": 0, "outer": 1, "inner": 1}
     table |= {key: value for key, value in where.items() if value != usual[key]}
     table |= {"shapes": list(map(list, site.shapes))} if site.shapes else {}
+    table |= {"ragged": True} if site.ragged else {}
     return table if site.per_sample else table | {"per_sample": False}
 
 

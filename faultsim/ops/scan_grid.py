@@ -19,10 +19,13 @@ def runs_on_device(states: int) -> bool:
     return states <= most
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _most_states() -> int:
     """Asked once while torch.compile traces, which cannot follow the import."""
     return int(native().ScanGrid.most_states) if native().with_cuda else -1
+
+
+# All that torch.compiler.assume_constant_result does, but for importing the compiler: two seconds.
+_most_states._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def forward(inputs: list[Tensor | None], softplus: bool, state_faults: Tensor | None) -> Tensor:

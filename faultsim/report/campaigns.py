@@ -13,7 +13,7 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.objective import Objective
 from faultsim.campaign.observed import Observed
 from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.faults.fault import Site
+from faultsim.faults.site import Site
 from faultsim.formats import bits_of
 from faultsim.run.trial import Outcome
 
@@ -134,7 +134,12 @@ class RecordedCampaign:
 
     @cached_property
     def cells(self) -> list[CellSummary]:
-        """Rates of each condition, computed from the journal, ended or not."""
+        """Rates of each condition, computed from the journal, ended or not.
+
+        None of a campaign that estimates a rate: its trials are not drawn alike.
+        """
+        if self.mode == "estimate":
+            return []
         loss = self.clean.acc - self.golden.acc if self.clean else 0.0
         objective = self.objective.name
         ranges = self.manifest.get("ranges")

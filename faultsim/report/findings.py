@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from faultsim.campaign.objective import Objective
 from faultsim.campaign.summary import CellSummary
-from faultsim.report import words
+from faultsim.report import estimates, words
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.stats import Estimate
 
@@ -14,13 +14,13 @@ MOST = 12  # of a study of three data sets those of all
 
 
 def findings(campaigns: Sequence[RecordedCampaign]) -> list[tuple[str, str]]:
-    """Label and sentence of each worst-case and random campaign that has something to say.
+    """Label and sentence of each campaign that searched, estimated or drew at random.
 
     The label is empty where there is one campaign.
     """
     found = []
     for run in campaigns:
-        sentence = _searched(run) if run.mode == "worst-case" else _random(run)
+        sentence = _searched(run) if run.mode == "worst-case" else _estimated(run) or _random(run)
         if sentence:
             found.append(
                 (run.label if len(campaigns) > 1 else "", sentence[0].upper() + sentence[1:])
@@ -41,6 +41,11 @@ def _searched(run: RecordedCampaign) -> str | None:
     alike = [c for c in run.cells if c.cell == {"curve": "random", "flips": flips}]
     left = (_of(objective, cell.accuracy) for cell in alike)
     return told + "".join(f"; as many at random leave {text}" for text in left) + "."
+
+
+def _estimated(run: RecordedCampaign) -> str | None:
+    found = run.summary.estimate if run.summary else None
+    return None if found is None else estimates.sentence(run, found)
 
 
 def _random(run: RecordedCampaign) -> str | None:

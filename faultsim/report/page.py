@@ -12,6 +12,7 @@ from markupsafe import Markup
 import faultsim
 from faultsim.report import overview, words
 from faultsim.report.entries import Entry, entries
+from faultsim.report.estimates import estimate_sections
 from faultsim.report.figures import perturbation
 from faultsim.report.findings import findings
 from faultsim.report.measures import told
@@ -52,17 +53,19 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     panels = [_panel(item, listed) for item in drawn]
     perturbed = [panel for panel in panels if panel.name == perturbation.NAME]
     struck = [panel for panel in panels if panel.name != perturbation.NAME]
+    estimated = estimate_sections(sources.campaigns)
     damaging = overview.damaging_sections(sources.campaigns)
     return _environment().get_template("report.html").render(
         title=overview.title(sources),
         subtitle=overview.subtitle(sources),
         findings=findings(sources.campaigns),
-        contents=_contents(struck, bool(damaging), perturbed),
+        contents=_contents(bool(estimated), struck, bool(damaging), perturbed),
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),
         clean=overview.clean(sources.perturbations),
         told=lambda text: told(text, sources.campaigns),
         unfinished=[run for run in sources.campaigns if run.summary is None],
+        estimated=estimated,
         struck=struck,
         damaging=damaging,
         perturbed=perturbed,
@@ -74,10 +77,12 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
 
 
 def _contents(
-    struck: Sequence[Panel], damaging: bool, perturbed: Sequence[Panel]
+    estimated: bool, struck: Sequence[Panel], damaging: bool, perturbed: Sequence[Panel]
 ) -> list[tuple[str, str]]:
     """Anchors and headings, in the order of the page."""
-    found = [("runs", "What was run"), *((panel.name, panel.title) for panel in struck)]
+    found = [("runs", "What was run")]
+    found += [("estimates", "Estimated rates")] if estimated else []
+    found += [(panel.name, panel.title) for panel in struck]
     found += [("damaging", "The most damaging faults")] if damaging else []
     found += [(panel.name, panel.title) for panel in perturbed]
     return [*found, ("configuration", "Configuration and reproduction")]

@@ -47,6 +47,8 @@ def faults(run: RecordedCampaign) -> str:
     config = run.config
     if config["ber"] is not None:
         return f"bit-error rate {config['ber']:g}"
+    if run.mode == "estimate":
+        return "1, on one sample"
     if run.mode in ("exhaustive", "from-file"):
         return "every bit, one at a time" if run.mode == "exhaustive" else str(config["faults"])
     return ", ".join(map(str, config["flips"])) + (" flip" if config["flips"] == [1] else " flips")

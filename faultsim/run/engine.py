@@ -27,6 +27,9 @@ class Engine(Protocol):
     def inputs(self, number: int, inputs: Any) -> Any:
         """A batch's inputs on the device."""
 
+    def prepare(self, faults: FaultSet, inputs: Any) -> None:
+        """Looks at the first batch, before faults are armed, for what a trial of them can use."""
+
     def run(self, number: int, inputs: Any, faults: FaultSet) -> Any:
         """The output for a batch while faults are armed."""
 
@@ -48,6 +51,9 @@ class WholePass:
 
     def inputs(self, number: int, inputs: Any) -> Any:
         return trees.map_tensors(inputs, lambda _, tensor: tensor.to(self._device))
+
+    def prepare(self, faults: FaultSet, inputs: Any) -> None:
+        """All is run in any case."""
 
     def run(self, number: int, inputs: Any, faults: FaultSet) -> Any:
         return self._workload.run(inputs)

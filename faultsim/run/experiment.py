@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from faultsim.run.judge import judge
 from faultsim.run.replay import Prefix
 from faultsim.run.runner import Runner
 from faultsim.run.search import Search
+from faultsim.run.single import SinglePasses
 from faultsim.run.soundness import check_sound
 from faultsim.run.trial import Outcome, Trial
 from faultsim.workload import Batch, Workload
@@ -162,6 +164,8 @@ class Experiment:
         Raises:
             FaultSimError: The faults do not fit the model, or one never fired.
         """
+        if trial.sample is not None:
+            return self.singles.run(trial.faults, trial.sample)
         runner, searching = self._main(trial.split), not trial.reports
         golden = runner.golden.first(trial.images)
         if not self._adapts:
@@ -173,6 +177,12 @@ class Experiment:
             return outcome
         alone = self._alone(trial)
         return replace(outcome, metrics={**outcome.metrics, "clean_acc": alone.acc})
+
+    @cached_property
+    def singles(self) -> SinglePasses:
+        """Trials of one sample of the split that results come from."""
+        golden = self.golden(REPORTED)  # on perturbed samples under attack
+        return SinglePasses(self.workload, golden, self.device, self._when)
 
     @property
     def _adapts(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -16,9 +16,13 @@ from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.injector import Injector
 from faultsim.kinds import When
-from faultsim.targets.activations import OutputHooks
+from faultsim.ops.rank_bytes import BYTES
+from faultsim.run.reals import Reals
+from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
+from faultsim.targets.operation_hooks import OperationHooks
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.targets.passes import PassHooks
 from faultsim.targets.steps import key_of
 from faultsim.workload import Batch, Task, Workload
@@ -58,11 +62,17 @@ class Gradients:
     def of_weights(self, faults: FaultSet) -> dict[str, torch.Tensor]:
         """The gradient of every floating-point parameter that the loss depends on.
 
+        That of words of one byte is by their values, float32.
+
         Args:
             faults: Armed meanwhile.
         """
-        leaves = _parameters(self._workload.model)
-        with _differentiable(leaves), self._armed(faults) as injector:
+        model = self._workload.model
+        leaves, small = _parameters(model), _bytes(model)
+        with _differentiable(leaves), self._armed(faults) as injector, ExitStack() as stack:
+            if small:
+                reals = stack.enter_context(Reals(small.values()))
+                leaves = {**leaves, **dict(zip(small, reals.leaves, strict=True))}
             found = self._taken(self._loss(injector.feed(self._batch.inputs)), leaves)
         return {name: grad.nan_to_num() for name, grad in found.items()}
 
@@ -103,6 +113,24 @@ class Gradients:
             return seen(name, tensor.clone()) if tensor.requires_grad else tensor
 
         return self._watched(faults, seen, [lambda m: GivenHooks(m, own, when=self._when)])
+
+    def of_caches(self, faults: FaultSet) -> Values:
+        """Everything in caches that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+        """
+        seen = _Seen()
+        return self._watched(faults, seen, [lambda model: CacheHooks(model, seen)])
+
+    def of_operations(self, faults: FaultSet) -> Values:
+        """Every result of a function that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+        """
+        seen = _Seen()
+        return self._watched(faults, seen, [lambda model: OperationHooks(model, seen)])
 
     def of_outputs(self, faults: FaultSet, watch: Watch | None = None) -> Values:
         """Every module output that the loss depends on, by site, with its gradient.
@@ -152,7 +180,7 @@ class Gradients:
             loss = self._workload.task.loss(self._workload.run(inputs), self._batch)
         if not loss.requires_grad:
             raise ConfigError(
-                f"the loss of {self._workload.name} has no gradient: worst-case needs a forward "
+                "the loss of the task has no gradient: worst-case needs a forward "
                 "pass that records one"
             )
         return loss
@@ -189,7 +217,8 @@ class _Seen:
         self.edges: dict[str, GradientEdge] = {}
 
     def __call__(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.requires_grad:  # a module may change it in place later
+        if tensor.requires_grad and tensor.dtype not in BYTES:
+            # a copy, for a module may change it in place later
             key = key_of(name, self.passes.step)
             self.values[key], self.edges[key] = tensor.detach().clone(), get_gradient_edge(tensor)
         return tensor
@@ -204,7 +233,14 @@ def _stacked(rows: list[Value]) -> Value:
 
 
 def _parameters(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {n: p for n, p in model.named_parameters() if p.is_floating_point()}
+    named = model.named_parameters()
+    return {n: p for n, p in named if p.is_floating_point() and p.dtype not in BYTES}
+
+
+def _bytes(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Words of one byte, which autograd does not know."""
+    named = (*model.named_parameters(), *model.named_buffers())
+    return {n: t for n, t in named if t.dtype in BYTES and type(t) in (torch.Tensor, nn.Parameter)}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,7 +34,12 @@ class _Judged(NamedTuple):
 
 
 def judge(
-    task: Task, golden: Golden, outputs: Sequence[Any], *, searching: bool = False
+    task: Task,
+    golden: Golden,
+    outputs: Sequence[Any],
+    *,
+    searching: bool = False,
+    scored: bool = True,
 ) -> Outcome:
     """Classifies every sample of a trial; one that changed no bit of its outputs is judged once.
 
@@ -43,24 +48,29 @@ def judge(
         golden: The golden run on the same samples.
         outputs: Under faults, on the CPU, one a batch; :class:`Raised` for a pass that raised.
         searching: Leaves out the figures that no search rests on, where the task can tell them.
+        scored: Whether there are figures at all; the same for all trials of one golden run.
 
     Raises:
         ConfigError: The task fails.
     """
     if not all(map(identical, golden.outputs, outputs)):
-        return _judgement(task, golden, outputs, searching)
+        return _judgement(task, golden, outputs, searching, scored)
     if searching not in golden.unharmed:
-        golden.unharmed[searching] = _judgement(task, golden, golden.outputs, searching)
+        golden.unharmed[searching] = _judgement(task, golden, golden.outputs, searching, scored)
     return golden.unharmed[searching]
 
 
-def _judgement(task: Task, golden: Golden, outputs: Sequence[Any], searching: bool) -> Outcome:
+def _judgement(
+    task: Task, golden: Golden, outputs: Sequence[Any], searching: bool, scored: bool
+) -> Outcome:
     batches = zip(golden.batches, golden.outputs, outputs, strict=True)
     judged = [_judged(task, batch, was, now) for batch, was, now in batches]
     due, same = (torch.cat(parts) for parts in ([j.due for j in judged], [j.same for j in judged]))
     flags = _joined(judged) or _unflagged(task, golden, judged)
     sdc = next(iter(flags.values())) & ~due
     events = {name: int((flag & ~due).sum()) for name, flag in flags.items() if name != SDC}
+    metrics = _scores(task, golden, outputs, searching) if scored else {}
+    _check_names(task, flags, metrics)
     return Outcome(
         n=len(due),
         due=int(due.sum()),
@@ -69,9 +79,19 @@ def _judgement(task: Task, golden: Golden, outputs: Sequence[Any], searching: bo
         masked=int((~due & ~sdc & same).sum()),
         max_dev=max(each.deviation for each in judged),
         events=events,
-        metrics=_scores(task, golden, outputs, searching),
+        metrics=metrics,
         raised=sum(each.raised for each in judged),
     )
+
+
+def _check_names(task: Task, events: Collection[str], metrics: Collection[str]) -> None:
+    """Raises ConfigError where a name would be that of two things in journal and summary."""
+    both = [name for name in events if name in metrics]
+    if both:
+        raise ConfigError(
+            f"the task {name_of(task)} calls both an event and a figure {both[0]!r}: give one of "
+            "them another name"
+        )
 
 
 def _judged(task: Task, batch: Batch, golden: Any, output: Any) -> _Judged:

@@ -71,6 +71,7 @@ class Runner:
         self, golden: Golden, faults: FaultSet, given: Sequence[Any], sizes: Sequence[int]
     ) -> list[Any]:
         outputs: list[Any] = []
+        golden.engine.prepare(faults, given[0])
         injector = Injector(self._model, faults, when=self._when)
         with injector, torch.no_grad():
             for number, (inputs, size) in enumerate(zip(given, sizes, strict=True)):

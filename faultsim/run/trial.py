@@ -47,12 +47,14 @@ class Trial:
         cell: The condition the trial belongs to.
         split: ``test`` for results, ``val`` while searching.
         images: How many of the split's samples, from the first; None for all.
+        sample: The only one, alone in its pass and judged without scores; None for no such.
     """
 
     faults: FaultSet
     cell: Cell
     split: str = REPORTED
     images: int | None = None
+    sample: int | None = None
 
     @property
     def reports(self) -> bool:

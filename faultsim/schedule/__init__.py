@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from faultsim.schedule.bit_wise import bit_wise
-from faultsim.schedule.context import Context, Plan, Trials
+from faultsim.schedule.context import Context, Learnt, Plan, Trials
+from faultsim.schedule.estimate import estimate
 from faultsim.schedule.exhaustive import exhaustive
 from faultsim.schedule.from_file import from_file
 from faultsim.schedule.layer_wise import layer_wise
@@ -18,7 +19,8 @@ SCHEDULES: dict[str, Callable[[Context], Plan]] = {
     "bit-wise": bit_wise,
     "worst-case": worst_case,
     "exhaustive": exhaustive,
+    "estimate": estimate,
     "from-file": from_file,
 }
 
-__all__ = ["SCHEDULES", "Context", "Plan", "Trials"]
+__all__ = ["SCHEDULES", "Context", "Learnt", "Plan", "Trials"]

@@ -13,7 +13,8 @@ from faultsim.run.gradients import Values
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.targets.samples import ANY, samples_first
+from faultsim.targets.inputs import UNKNOWN
+from faultsim.targets.samples import samples_first
 from faultsim.targets.steps import key_of
 
 
@@ -55,9 +56,10 @@ def _ranked(
     """The best bits of one pass, each element and bit once."""
     if output is None or site.format.dtype not in RANKED:
         return []
-    values, slopes = (samples_first(site, each, ANY) for each in output)
+    values, slopes = (samples_first(site, each, UNKNOWN) for each in output)
     shape = site.shapes[step or 0] if site.shapes else site.shape
-    if values.shape[1:] != shape:
+    here = tuple(values.shape[1:])
+    if here != shape and not (site.ragged and _inside(here, shape)):
         return []  # this batch has samples of another shape
     ranked = rank_bits(
         values.contiguous(),
@@ -69,9 +71,13 @@ def _ranked(
     )
     first: dict[tuple[int, int], Scored] = {}
     for score, word, bit in zip(*(column.tolist() for column in ranked), strict=True):
-        element = word % prod(shape)
-        if step is not None and site.shapes:
-            element = int(site.indices(np.array(element), step))
+        element = word % prod(here)
+        if here != site.shape:
+            element = int(np.ravel_multi_index(np.unravel_index(element, here), site.shape))
         at = -1 if step is None else step
         first.setdefault((element, bit), Scored(score, site, element, bit, at))
     return list(first.values())
+
+
+def _inside(here: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    return len(here) == len(shape) and all(a <= b for a, b in zip(here, shape, strict=True))

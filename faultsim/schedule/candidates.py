@@ -11,6 +11,7 @@ import torch
 from faultsim.faults import OPS, FaultSet, Site
 from faultsim.formats import mask_of
 from faultsim.ops import RankedBits, rank_bits
+from faultsim.ops.rank_bytes import BYTES, rank_bytes
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 from faultsim.targets.weights import struck_weight
@@ -42,8 +43,8 @@ def weight_candidates(
 ) -> list[FaultSet]:
     """Single faults by |g · Δ|: the best overall, then the best of each tensor.
 
-    A tensor without gradient (BatchNorm statistics) is ranked by |Δ| and enters through its own
-    best only. Words struck already are left out.
+    A tensor without gradient (BatchNorm statistics, packed weights) is ranked by |Δ| and enters
+    through its own best only. Words struck already are left out.
 
     Args:
         context: Settings and model; must carry the committed faults no more.
@@ -55,7 +56,7 @@ def weight_candidates(
     best: list[Scored] = []
     taken = {(fault.tensor, fault.index) for fault in committed}
     for site, bits in zip(space.sites, space.bits, strict=True):
-        if site.format.dtype not in RANKED:
+        if site.format.dtype not in (*RANKED, *BYTES):
             continue
         known = site.name in gradients
         ranked = _rank(context, site, bits, gradients, GLOBAL if known else PER_TENSOR)
@@ -82,9 +83,12 @@ def _rank(
 ) -> RankedBits:
     weight = struck_weight(context.model, site).detach()
     config = context.config
-    return rank_bits(
+    rank = rank_bytes if weight.dtype in BYTES else rank_bits
+    plain = torch.float32 if weight.dtype in BYTES else weight.dtype
+    slopes = gradients.get(site.name)
+    return rank(
         weight,
-        gradients.get(site.name, torch.ones_like(weight)),
+        torch.ones_like(weight, dtype=plain) if slopes is None else slopes,
         k,
         bits=bits,
         finite_only=not config.allow_nonfinite,

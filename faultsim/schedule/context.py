@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import nn
 
 from faultsim.config import CampaignConfig
 from faultsim.run.search import Search
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.trial import Cell, Outcome, Trial
 from faultsim.space import FaultSpace
+from faultsim.stats import Estimate, SequentialRate
 
 Trials = Generator[Trial, Outcome, None]
 
@@ -24,12 +26,37 @@ class Context:
         space: The bits that may be struck.
         model: The model, without faults; its words are read, it is never run.
         search: What a search may look at; called by those that search.
+        samples: Of the split that results come from.
     """
 
     config: CampaignConfig
     space: FaultSpace
     model: nn.Module
     search: Callable[[], Search]
+    samples: int
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A rate that is being estimated.
+
+    Attributes:
+        rate: It grows as outcomes come.
+        strata: The labels of each stratum.
+    """
+
+    rate: SequentialRate
+    strata: Sequence[Cell]
+
+    def parts(self) -> list[tuple[Cell, Estimate]]:
+        """The strata of each bit together, then those of each layer, with the rates of these."""
+        names = ("bit", "layer")
+        values = {(n, labels[n]): None for n in names for labels in self.strata if n in labels}
+        found: list[tuple[Cell, Estimate]] = []
+        for name, value in sorted(values, key=lambda pair: pair[0] != "bit"):
+            rows = np.array([labels[name] == value for labels in self.strata])
+            found.append(({name: value}, self.rate.within(rows)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,9 @@ class Plan:
     Attributes:
         trials: The generator.
         total: How many trials it will yield, or at most will.
+        learnt: What trials have told by now, where they go on until a rate is known.
     """
 
     trials: Trials
     total: int
+    learnt: Learnt | None = None

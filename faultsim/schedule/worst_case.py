@@ -14,6 +14,7 @@ from typing import NamedTuple
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
 from faultsim.kinds import Kind
+from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.gradients import Gradients, Values
 from faultsim.run.search import Search
 from faultsim.run.trial import Outcome, Trial
@@ -44,6 +45,7 @@ class Found(NamedTuple):
     harm: Harm
 
 
+NO_FAULTS = FaultSet((), [], [], [])
 WORST, WITHOUT_TOP, RANDOM = "worst-case", "worst-case without the top exponent bit", "random"
 
 
@@ -51,11 +53,12 @@ def worst_case(context: Context) -> Plan:
     """Three curves: the search, the search without the top exponent bit, and random flips.
 
     Raises:
-        ConfigError: No validation images, or no floating-point tensor to rank.
+        ConfigError: No validation images, or nothing to rank.
     """
     config, space = context.config, context.space
     _check_ranked(space)
     search = context.search()
+    _check_found(context, search)
     draw_flips(context, space, max(config.flips), 0)
     curves = {WORST: space}
     lower = _without_top(space)
@@ -69,15 +72,28 @@ def worst_case(context: Context) -> Plan:
 
 def _check_ranked(space: FaultSpace) -> None:
     """Names what the search cannot rank; raises ConfigError if that is everything."""
-    others = {site.name: site.dtype for site in space.sites if site.format.dtype not in RANKED}
+    known = {s.name: (*RANKED, *BYTES) if s.kind == "weights" else RANKED for s in space.sites}
+    others = {s.name: s.dtype for s in space.sites if s.format.dtype not in known[s.name]}
     if len(others) == len(space.sites):
         name, dtype = next(iter(others.items()))
-        ranked = ", ".join(str(dtype).removeprefix("torch.") for dtype in RANKED)
+        ranked = ", ".join(str(dtype).removeprefix("torch.") for dtype in known[name])
         raise ConfigError(
             f"worst-case ranks words of {ranked} by gradient, and there are none: {name} is {dtype}"
         )
     for name, dtype in others.items():
         space.skipped[name] = f"the search ranks no {dtype} words; random flips strike them"
+
+
+def _check_found(context: Context, search: Search) -> None:
+    """Raises ConfigError where not one bit can be ranked, rather than find nothing."""
+    if not _candidates(context, search, context.space, NO_FAULTS):
+        config, sites = context.config, context.space.sites
+        what = f"{len(sites):,} sites of {config.target}, such as {sites[0].name}"
+        how = f"{config.op} {config.direction}" if config.direction else config.op
+        raise ConfigError(
+            f"worst-case finds no bit to rank in {what}: the loss has no gradient there, or no "
+            f"{how} of the bits {config.bits} keeps a word finite; search in weights, or widen bits"
+        )
 
 
 def _generate(
@@ -97,7 +113,7 @@ def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> 
     Ends where no further flip does more harm on validation, or the objective there is down to
     chance; larger budgets then report the flips found so far.
     """
-    best = Found(FaultSet((), [], [], []), _harm(context, search, search.baseline))
+    best = Found(NO_FAULTS, _harm(context, search, search.baseline))
     ended = False
     for step in range(1, max(context.config.flips) + 1):
         if not ended:
@@ -166,6 +182,10 @@ def _values(gradients: Gradients, space: FaultSpace, committed: FaultSet, kind: 
         return gradients.of_inputs(committed, {site.name for site in space.sites})
     if kind == "module-inputs":
         return gradients.of_module_inputs(committed)
+    if kind == "kv-cache":
+        return gradients.of_caches(committed)
+    if kind == "operations":
+        return gradients.of_operations(committed)
     return gradients.of_outputs(committed)
 
 

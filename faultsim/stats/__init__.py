@@ -5,11 +5,14 @@ from faultsim.stats.bounded import bounded_mean, image_rate
 from faultsim.stats.estimate import CONFIDENCE, Estimate
 from faultsim.stats.plan import sample_size
 from faultsim.stats.proportions import clopper_pearson, paired_change
+from faultsim.stats.sequential import Goal, SequentialRate
 
 __all__ = [
     "CONFIDENCE",
     "Areas",
     "Estimate",
+    "Goal",
+    "SequentialRate",
     "areas",
     "bounded_mean",
     "clopper_pearson",

@@ -11,17 +11,21 @@ from faultsim.faults import FaultSet
 from faultsim.kinds import When
 from faultsim.ops import Patch
 from faultsim.targets.activations import ActivationFaults
+from faultsim.targets.cache import CacheFaults
 from faultsim.targets.model_inputs import InputFaults
 from faultsim.targets.module_inputs import ModuleInputFaults
+from faultsim.targets.operations import OperationFaults
 from faultsim.targets.states import StateFaults
 from faultsim.targets.transient import TransientFaults
 from faultsim.targets.weights import hold
 
 TRANSIENT: tuple[type[TransientFaults], ...] = (
+    OperationFaults,  # first, so that it does not see what the others do around a pass
     ActivationFaults,
     StateFaults,
     InputFaults,
     ModuleInputFaults,
+    CacheFaults,
 )
 
 

@@ -9,13 +9,20 @@ from torch import nn
 from faultsim.faults import Site
 from faultsim.kinds import Kind
 from faultsim.targets.activations import Targets, activation_sites
+from faultsim.targets.cache import NO_CACHE, cache_sites
 from faultsim.targets.inputs import Run
 from faultsim.targets.model_inputs import input_sites
 from faultsim.targets.module_inputs import module_input_sites
+from faultsim.targets.operations import operation_sites
 from faultsim.targets.states import state_sites
 from faultsim.targets.tensors import weights_of
 
-WITHOUT = {"states": "the model has no hidden states: none of its modules is SelectiveScan"}
+WITHOUT = {
+    "states": "the model has no hidden states: none of its modules is SelectiveScan",
+    "kv-cache": NO_CACHE,
+    "operations": "the model has no operations: its modules are all of torch.nn, so that what they "
+    "compute is their activations",
+}
 """What is said of a model in which there are none of a kind, where that takes a reason."""
 
 
@@ -42,6 +49,10 @@ def find_sites(
         return input_sites(model, inputs, run)
     if kind == "module-inputs":
         return module_input_sites(model, inputs, run)
+    if kind == "kv-cache":
+        return cache_sites(model, inputs, run)
+    if kind == "operations":
+        return operation_sites(model, inputs, run)
     return Targets(*state_sites(model, inputs, run))
 
 

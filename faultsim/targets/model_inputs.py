@@ -13,16 +13,17 @@ from faultsim.faults import Site
 from faultsim.formats import FORMATS
 from faultsim.ops.words import overlaps
 from faultsim.targets.activations import (
-    OutputHooks,
     Targets,
     TensorFaults,
     output_words,
     showing,
 )
 from faultsim.targets.closed import check_open
+from faultsim.targets.fed import UNFED, Alter, Fed
 from faultsim.targets.given import EACH, Visit, joined, map_arguments
 from faultsim.targets.inputs import Arguments, Run, Samples, Sizes, arguments_of
 from faultsim.targets.layouts import NONE, Found, Layout, Seen, Shape, golden_pass, read_batch
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.targets.passes import PASS, PassHooks
 from faultsim.targets.steps import one_sample
 from faultsim.trees import copy_of
@@ -115,8 +116,9 @@ def input_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Target
 
     ``(input)`` is a batch that is a tensor, ``(input):1`` the second of several arguments,
     ``(input):mask`` the one by that keyword, and so on inside of nested ones; ``(input):(each)``
-    is what each sample has in a list of them, as far as all samples of the batch are of that size.
-    Which tensors hold samples is found as for
+    is what each sample has in a list of them.
+    What ``run`` keeps for itself (labels, say) is none: a tensor is an input if the model is given
+    something else once it has other values. Which tensors hold samples is found as for
     :func:`faultsim.targets.activations.activation_sites`: by what comes of it when one changes.
 
     Args:
@@ -133,7 +135,27 @@ def input_sites(model: nn.Module, inputs: Any, run: Run | None = None) -> Target
     listed = reading is not None and reading.axis is None  # its items are samples, if it runs so
     told = listed or any(isinstance(layout, Layout) for layout in layouts.values())
     why = next((layout for layout in reversed(layouts.values()) if isinstance(layout, str)), NONE)
-    return _sites(batch, reading if told else None, why)
+    found = _sites(batch, reading if told else None, why)
+    return found if run is None else _fed(model, batch, run, found)
+
+
+def _fed(model: nn.Module, batch: Arguments, run: Run, found: Targets) -> Targets:
+    """Those of the sites that reach the model."""
+    fed, lists = Fed(model, batch, run), lists_of(site.name for site in found.sites)
+
+    def alter(name: str) -> Alter:
+        def of(other: Callable[[torch.Tensor], torch.Tensor]) -> Arguments:
+            def visit(own: str, tensor: torch.Tensor, _: int | None) -> torch.Tensor:
+                return other(tensor) if own == name else tensor
+
+            return map_arguments(batch, _named(visit), lists)
+
+        return of
+
+    sites = [site for site in found.sites if fed.reaches(alter(site.name))]
+    lost = {site.name: UNFED for site in found.sites if site not in sites}
+    whole = {name: why for name, why in found.whole.items() if name not in lost}
+    return Targets(sites, {**found.skipped, **lost}, whole)
 
 
 def _call(model: nn.Module, inputs: Any, run: Run | None) -> tuple[Arguments, Run | None]:
@@ -211,7 +233,7 @@ def _one(name: str, tensor: torch.Tensor, reading: Samples | None) -> Site | str
 
 
 def _each(name: str, tensors: list[torch.Tensor], reading: Samples | None) -> Site | str:
-    """The site of what the samples of a list have; of the size that all of them have."""
+    """The site of what the samples of a list have."""
     words = [output_words(tensor) for tensor in tensors]
     for item in words:
         if isinstance(item, str):
@@ -221,8 +243,9 @@ def _each(name: str, tensors: list[torch.Tensor], reading: Samples | None) -> Si
         return SOME
     if len({(item.dtype, item.ndim) for item in known}) > 1:
         return OTHER
-    least = tuple(map(min, zip(*(item.shape for item in known), strict=True)))
-    return Site(name, "inputs", FORMATS[known[0].dtype].name, least)
+    largest = tuple(map(max, zip(*(item.shape for item in known), strict=True)))
+    ragged = len({tuple(item.shape) for item in known}) > 1
+    return Site(name, "inputs", FORMATS[known[0].dtype].name, largest, ragged=ragged)
 
 
 class InputFaults(TensorFaults):

@@ -11,14 +11,11 @@ import torch
 from torch import nn
 
 from faultsim import trees
-from faultsim.faults import Site
 from faultsim.formats import FORMATS
 from faultsim.kinds import When
 from faultsim.targets.activations import (
-    OutputHooks,
     Targets,
     TensorFaults,
-    Visit,
     no_sites,
     output_words,
     showing,
@@ -26,9 +23,10 @@ from faultsim.targets.activations import (
 from faultsim.targets.closed import check_open
 from faultsim.targets.given import joined, map_arguments
 from faultsim.targets.inputs import Arguments, Run, arguments_of
-from faultsim.targets.layouts import Seen, differs, find_layouts, golden_pass
+from faultsim.targets.layouts import Seen, Shape, differs, find_layouts, golden_pass
+from faultsim.targets.output_hooks import OutputHooks, Visit
 from faultsim.targets.passes import PassHooks, version
-from faultsim.targets.steps import one_sample
+from faultsim.targets.steps import Sites, Words, key_of
 from faultsim.targets.transient import module_of
 from faultsim.targets.words import words_of
 
@@ -153,9 +151,13 @@ def _words(tensor: torch.Tensor) -> torch.Tensor:
 class _WithOutputs(GivenHooks):
     """Sees what modules return as well, which shows where samples lie."""
 
-    def __init__(self, model: nn.Module, given: Visit, returned: Visit) -> None:
+    def __init__(self, model: nn.Module, given: Visit, seen: Seen) -> None:
         super().__init__(model, given)
-        self._outputs = OutputHooks(model, returned)
+        self._seen = seen
+        self._outputs = OutputHooks(model, showing(self._returned))
+
+    def _returned(self, name: str, words: torch.Tensor) -> None:
+        self._seen(key_of(name, self._outputs.step), words)
 
     def register(self) -> None:
         super().register()
@@ -171,7 +173,9 @@ def module_input_sites(model: nn.Module, inputs: Any, run: Run | None = None) ->
 
     A value that several modules are given is a site of each of them: a fault strikes what that
     module alone is given. Samples are found as for
-    :func:`faultsim.targets.activations.activation_sites`; what modules return shows them too.
+    :func:`faultsim.targets.activations.activation_sites`; what modules return shows them too. Where
+    a run has several forward passes, a site holds the words of all of them
+    (:mod:`faultsim.targets.steps`).
 
     Args:
         model: Run as it is, without gradients; it is as before.
@@ -183,40 +187,36 @@ def module_input_sites(model: nn.Module, inputs: Any, run: Run | None = None) ->
     """
     check_open(model)
     batch = arguments_of(model, inputs, run)
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    skipped: dict[str, str] = {}
+    sites = Sites("module-inputs")
+    outputs: dict[str, Shape] = {}
 
     def given(name: str, tensor: torch.Tensor) -> torch.Tensor:
         words = output_words(tensor)
         if isinstance(words, str):
-            skipped[name] = words
+            sites.skipped[name] = words
         else:
-            found[name] = FORMATS[words.dtype].name, tuple(words.shape)
+            sites.see(name, hooks.step, Words(FORMATS[words.dtype].name, tuple(words.shape)))
         return tensor
 
-    returned = showing(lambda name, words: shapes.update({name: tuple(words.shape)}))
-    hooks = _WithOutputs(model, given, returned)
+    hooks = _WithOutputs(
+        model, given, lambda name, words: outputs.update({name: tuple(words.shape)})
+    )
     golden_pass(model, batch, hooks, run)
-    known = {module_of(name) for name in (*found, *skipped)}
+    known = {module_of(name) for name in (*sites.names, *sites.skipped)}
     without = no_sites(model, hooks.ran, known, "it is given no tensor")
-    skipped |= {f"{name}:{IN}": reason for name, reason in without.items()}
-    shapes |= {name: shape for name, (_, shape) in found.items()}
+    shapes = {**outputs, **sites.shapes}
     layouts = find_layouts(model, batch, shapes, lambda seen: _watched(model, seen), run)
-    sites, whole = [], {}
-    for name, (dtype, shape) in found.items():
-        layout = layouts[name]
-        if isinstance(layout, str):
-            whole[name] = layout
-            sites.append(Site(name, "module-inputs", dtype, shape, per_sample=False))
-        else:
-            one = one_sample(shape, layout)
-            sites.append(Site(name, "module-inputs", dtype, one, True, 0, *layout))
-    return Targets(sites, skipped, whole)
+    sites.place(layouts, hooks.steps)
+    skipped = {**sites.skipped, **{f"{name}:{IN}": reason for name, reason in without.items()}}
+    return Targets(sites.sites, skipped, sites.whole)
 
 
 def _watched(model: nn.Module, seen: Seen) -> PassHooks:
-    return _WithOutputs(model, showing(seen), showing(seen))
+    def given(name: str, words: torch.Tensor) -> None:
+        seen(key_of(name, hooks.step), words)
+
+    hooks = _WithOutputs(model, showing(given), seen)
+    return hooks
 
 
 class ModuleInputFaults(TensorFaults):

@@ -7,6 +7,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -14,9 +15,11 @@ import torch
 from torch import nn
 
 from faultsim.targets.hooks import ForwardHooks
-from faultsim.targets.inputs import Sizes, sizes_of
+from faultsim.targets.inputs import UNKNOWN, sizes_of
 
 ROOT = "(root)"
+Around = Callable[[Callable[..., Any], Any, Any], Any]
+
 NONE, PART, PASS = range(3)
 """What is running: nothing; a part of the model, or another of its methods; its forward."""
 
@@ -30,6 +33,8 @@ class PassHooks(ForwardHooks):
 
     Attributes:
         sizes: The numbers of samples that the pass may have.
+        batch: Those of the batch that is run, where they are known; several rows of a pass may be
+            one of its samples, as beams are.
         passes: How many there were.
         outermost: Number of the pass around all others that run, as ``generate`` is of many.
         steps: How many runs of the model's ``forward`` there were in this run of a batch.
@@ -40,7 +45,7 @@ class PassHooks(ForwardHooks):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
-        self.sizes = Sizes(None, frozenset())
+        self.sizes = self.batch = UNKNOWN
         self.raised = False
         self.passes = self.outermost = self.steps = 0
         self.ended: Callable[[], None] = lambda: None
@@ -55,13 +60,16 @@ class PassHooks(ForwardHooks):
     def enter(self, names: Iterable[str]) -> None:
         """Watches the model's methods, and the modules that are called so or stand above those."""
         for method in _methods(type(self._model)):  # type: ignore[arg-type]
-            self._place(_Entry(self, self._model, method, PASS if method == "forward" else PART))
+            kind = PASS if method == "forward" else PART
+            self.wrap(self._model, method, partial(self.around, kind))
         modules = dict(self._model.named_modules())
         for name in dict.fromkeys(above for each in names for above in with_those_above(each)):
             if name in modules:
-                self._place(_Entry(self, modules[name], "forward", PART))
+                self.wrap(modules[name], "forward", partial(self.around, PART))
 
-    def _place(self, entry: _Entry) -> None:
+    def wrap(self, module: nn.Module, method: str, around: Around) -> None:
+        """Has ``around(function, args, kwargs)`` run a method of a module."""
+        entry = _Entry(module, method, around)
         self._entries.append(entry)  # first: an interrupt may come between
         entry.place()
 
@@ -81,6 +89,10 @@ class PassHooks(ForwardHooks):
         self.sizes = sizes_of(arguments)
         self.passes += 1
 
+    def new_run(self) -> None:
+        """The next batch is run."""
+        self.steps, self.batch = 0, UNKNOWN
+
     def leave(self) -> None:
         """A pass ends, or is left by an exception."""
 
@@ -89,11 +101,13 @@ class PassHooks(ForwardHooks):
         if self._depth >= kind:
             return function(*args, **kwargs)
         outer, self._depth = self._depth, kind
+        around = self.batch if outer == NONE else self.sizes
         self.steps += kind == PASS
         if outer == NONE:
             self.outermost = self.passes + 1
         try:
             self.begin((args, kwargs))
+            self.sizes = self.sizes.within(around, fed=outer == NONE)
             result = function(*args, **kwargs)
         except BaseException:
             self.raised = True
@@ -114,24 +128,24 @@ class PassHooks(ForwardHooks):
 
 
 class _Entry:
-    """A method of a module, which tells the hooks when it runs. Copies of the module lack it."""
+    """A method of a module, which hooks run their way. Copies of the module lack it."""
 
-    def __init__(self, hooks: PassHooks, module: nn.Module, name: str, kind: int) -> None:
+    def __init__(self, module: nn.Module, name: str, around: Around) -> None:
         self._place = vars(module)
-        self._module, self._name, self._kind = module, name, kind
+        self._module, self._name = module, name
         self._before = self._place.get(name)
         self._function = getattr(module, name)
-        self._hooks: PassHooks | None = hooks
+        self._around: Around | None = around
         functools.update_wrapper(self, self._function, updated=())
 
     def place(self) -> None:
         self._place[self._name] = self  # past nn.Module's slow __setattr__
 
     def take_off(self) -> None:
-        self._hooks = None  # first: somebody may have wrapped this
+        self._around = None  # first: somebody may have wrapped this
         if self._place.get(self._name) is self:
             before = self._before
-            while isinstance(before, _Entry) and before._hooks is None:
+            while isinstance(before, _Entry) and before._around is None:
                 before = before._before  # of others that were taken off meanwhile
             if before is None:
                 self._place.pop(self._name, None)
@@ -139,9 +153,9 @@ class _Entry:
                 self._place[self._name] = before
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
+        if self._around is None:
             return self._function(*args, **kwargs)
-        return self._hooks.around(self._kind, self._function, args, kwargs)
+        return self._around(self._function, args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         module = memo.get(id(self._module), self._module)
@@ -157,7 +171,9 @@ class _Entry:
 def _methods(kind: type[nn.Module]) -> tuple[str, ...]:
     """The public methods of a model that are its own, ``forward`` among them."""
     found: dict[str, None] = {"forward": None}
-    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+    for base in kind.__mro__:
+        if base in nn.Module.__mro__:  # others may come after it, as mixins that generate do
+            continue
         for name, value in vars(base).items():
             plain = isinstance(value, FunctionType) and not name.startswith("_")
             if plain and not _is_lazy(value) and not hasattr(nn.Module, name):

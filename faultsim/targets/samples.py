@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +13,10 @@ import torch
 from faultsim.errors import InjectionError
 from faultsim.faults import FaultSet, Site
 from faultsim.targets.inputs import Sizes
+from faultsim.targets.ragged import stand_ins
 
 Ints = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
-
-
-ANY = Sizes(None, frozenset())
-"""Of a pass whose number of samples only its tensors tell."""
 
 
 class Fold(NamedTuple):
@@ -49,8 +47,9 @@ def fold_of(site: Site, shape: Shape, sizes: Sizes) -> Fold:
     batch = length // folded if sizes.leading is None else sizes.leading
     if folded > 1 and length == batch * folded:
         return Fold(site.outer, batch, site.inner)
-    if folded > 1 and batch and length % batch == 0 and 1 in (site.outer, site.inner):
-        times = length // batch
+    times, left = divmod(length, batch) if batch else (0, 1)
+    beams = times == 1 and site.steps  # of which this pass does not tell whose they are
+    if folded > 1 and not left and 1 in (site.outer, site.inner) and not beams:
         return Fold(1, batch, times) if site.outer == 1 else Fold(times, batch, 1)
     raise InjectionError(
         f"{site.name} is {shape} here, in which the samples of this pass cannot be told apart: "
@@ -88,15 +87,18 @@ def strikes(
         sizes: The numbers of samples that the pass may have.
 
     Returns:
-        Rows of ``faults`` and row-major positions in the whole output, pairwise.
+        Rows of ``faults`` and row-major positions in the whole output, pairwise; none in an output
+        without elements, where samples differ in shape.
 
     Raises:
         InjectionError: The output has no such element, or its samples cannot be told apart.
     """
+    if site.ragged and not prod(shape):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if not site.per_sample:
         if len(shape) != len(site.shape):
             raise InjectionError(f"{site.name} is {shape} here, not {site.shape}")
-        return np.arange(len(faults)), _positions(site, faults.index, shape, _strides(shape))
+        return np.arange(len(faults)), _positions(site, faults, shape, _strides(shape))
     if len(shape) <= site.axis:
         raise InjectionError(f"{site.name} is {shape} here, without a dimension {site.axis}")
     fold = fold_of(site, shape, sizes)
@@ -106,7 +108,7 @@ def strikes(
     at, kept = site.axis, (site.outer > 1, False, site.inner > 1)
     folds = [stride for stride, keep in zip(spread[at : at + 3], kept, strict=True) if keep]
     strides = (*spread[:at], *folds, *spread[at + 3 :])
-    first = _positions(site, faults.index, sample_shape(site, shape, fold), strides)
+    first = _positions(site, faults, sample_shape(site, shape, fold), strides)
     return rows, samples * spread[at + 1] + first[rows]
 
 
@@ -123,17 +125,24 @@ def _strides(shape: Shape) -> Shape:
     return tuple(reversed(steps)) if shape else ()
 
 
-def _positions(site: Site, index: Ints, shape: Shape, strides: Shape) -> Ints:
-    """Where elements of ``site.shape`` lie in a tensor of these strides, at sample 0."""
+def _positions(site: Site, faults: FaultSet, shape: Shape, strides: Shape) -> Ints:
+    """Where the elements of faults lie in a tensor of these strides, at sample 0.
+
+    In samples of several shapes, where :mod:`faultsim.targets.ragged` says.
+    """
     if len(shape) != len(site.shape):
         raise InjectionError(f"{site.name} has samples of {shape} in this pass, not {site.shape}")
-    rest, found = index, np.zeros_like(index)
-    for size, here, stride in reversed(list(zip(site.shape, shape, strides, strict=True))):
+    rest, places, absent = faults.index, list[Ints](), np.zeros(len(faults), bool)
+    for size, here in reversed(list(zip(site.shape, shape, strict=True))):
         rest, at = np.divmod(rest, size)
-        if here < size and (at >= here).any():
+        places.insert(0, at)
+        absent |= at >= here
+    if absent.any():
+        if not site.ragged:
             raise InjectionError(
                 f"{site.name} has samples of {shape} in this pass, and no element "
-                f"{int(index[np.argmax(at >= here)])} of {site.shape}"
+                f"{int(faults.index[np.argmax(absent)])} of {site.shape}"
             )
-        found += at * stride
-    return found
+        places = stand_ins(faults.index, faults.mask, places, absent, shape)
+    zero = np.zeros_like(faults.index)
+    return sum((at * stride for at, stride in zip(places, strides, strict=True)), zero)

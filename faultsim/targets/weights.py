@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from faultsim.errors import FaultError
-from faultsim.faults.fault import Site
+from faultsim.faults.site import Site
 from faultsim.targets.packed import Packed, packed_in
 from faultsim.targets.tensors import owner_of, tensor_of
 from faultsim.targets.words import stored_words

@@ -251,3 +251,69 @@ def test_a_workload_names_its_directory(reader, tmp_path, monkeypatch):
     named = Workload(reader.model, TOKENS, changed, name="my/work")
     assert str(run_campaign(config, reader).directory) == "runs/random-Reader-1"
     assert str(run_campaign(config, named).directory) == "runs/random-my-work-1"
+
+
+class Clashing(Distance):
+    def changed(self, golden, output, batch: Batch):
+        return {"sdc": super().changed(golden, output, batch), "loss": (golden != output).any(1)}
+
+
+def test_an_event_and_a_figure_of_one_name_are_refused_before_the_first_trial(run, tmp_path):
+    work = Workload(nn.Linear(6, 2), [(torch.rand(4, 6), torch.rand(4, 2))], Clashing())
+    with pytest.raises(FaultSimError, match="Clashing calls both an event and a figure 'loss'"):
+        run(work)
+    assert not list(tmp_path.iterdir())
+
+
+class Unseen(nn.Module):
+    """What its second layer computes is no part of the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.other = nn.Linear(6, 2), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.head(x), self.other(x.detach()).detach()
+
+
+class First(Distance):
+    def changed(self, golden, output, batch: Batch) -> torch.Tensor:
+        return super().changed(golden[0], output[0], batch)
+
+    def loss(self, output, batch: Batch) -> torch.Tensor:
+        return super().loss(output[0], batch)
+
+
+def test_a_search_that_can_rank_nothing_says_so(run):
+    pairs = [(torch.rand(4, 6), torch.rand(4, 2))]
+    work = Workload(Unseen(), pairs, First(), search=pairs)
+    settings = {"mode": "worst-case", "target": "activations"}
+    with pytest.raises(FaultSimError, match=r"finds no bit to rank in 1 sites.*such as other"):
+        run(work, **settings, include=("other",))
+    assert run(work, **settings)
+
+
+class Fragile(nn.Module):
+    """Raises where its scale is not what it should be by far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.scale.abs() > 10:
+            raise ValueError("too large")
+        return x * self.scale
+
+
+def test_the_summary_says_how_many_trials_a_mean_leaves_out(tmp_path):
+    x = torch.rand(4, 2) + 1
+    work = Workload(Fragile(), [(x, x)], Distance())
+    config = CampaignConfig(mode="exhaustive", bits="21-30", out=str(tmp_path / "x"))
+    (cell,) = run_campaign(config, work).cells
+    raised = round(cell.rates["due"].value * cell.trials)
+    assert raised > 0
+    assert cell.left_out == {"closeness": raised, "loss": raised}
+    assert cell.accuracy.n == cell.trials - raised
+    summary = json.loads((tmp_path / "x" / "summary.json").read_text())
+    assert summary["cells"][0]["left_out"] == cell.left_out

@@ -37,7 +37,7 @@ from faultsim.cli.parsing import parse
         ("reproduce d e --trial 3", "unexpected argument 'e'"),
         ("reproduce d --trial one", "--trial must be a whole number, not 'one'"),
         ("campain --trials 3", "unknown command 'campain': did you mean 'campaign'?"),
-        ("--trials 3", "a command comes first; there are campaign, perturb"),
+        ("--trials 3", "a command comes first; there are campaign, plan, perturb"),
     ],
 )
 def test_one_line_and_exit_code_2(line, message, capsys):

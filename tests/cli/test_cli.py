@@ -244,7 +244,8 @@ def test_import_is_lazy():
         "assert 'faultsim.space' not in sys.modules\n"
         "faultsim.FaultSpace; assert 'faultsim.space' in sys.modules\n"
         "assert 'faultsim.campaign' not in sys.modules and 'sklearn' not in sys.modules\n"
-        "assert faultsim.perturb.pgd and faultsim.ops.flip_"
+        "assert faultsim.perturb.pgd and faultsim.ops.flip_ and faultsim.ops.selective_scan\n"
+        "assert 'torch._dynamo' not in sys.modules"
     )
     result = run_python(code)
     assert result.returncode == 0, result.stderr
@@ -259,6 +260,7 @@ def test_ctrl_c_ends_without_traceback_and_can_be_resumed(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
     )
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)

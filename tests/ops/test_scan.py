@@ -147,6 +147,7 @@ print(max(relative(a, b) for a, b in zip([y, *grads], [expected, *truth])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
 def test_every_instruction_set_computes_the_same(isa):
     code = CODE.format(folder=os.path.dirname(__file__))

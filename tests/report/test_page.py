@@ -271,3 +271,13 @@ def test_the_golden_run_of_perturbed_images_is_one_whoever_is_attacked(write_cam
         write_campaign(tmp_path / model, [], clean={"n": 10, "acc": 1.0}, **settings)
     found = overview.golden(read_sources([tmp_path]).campaigns)
     assert [row["on"] for row in found.rows] == ["clean", "fgsm"]
+
+
+def test_a_rate_that_was_estimated_is_told_with_each_bit_and_layer(page, tmp_path, model, dataset):
+    out = tmp_path / "estimate"
+    config = CampaignConfig(mode="estimate", margin=0.1, max_trials=60, out=str(out))
+    found = run_campaign(config, model=model, data=dataset).estimate
+    text = " ".join(Parsed(page(out)).text.split())
+    assert f"is {found.value:.3%} [{100 * found.low:.3f}–{100 * found.high:.3f}%]" in text
+    assert "Estimated rates" in text
+    assert "one fault on one sample; ±10.000% was asked" in text

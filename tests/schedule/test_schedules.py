@@ -33,7 +33,8 @@ def context(model, dataset):
         target = config.target
         inputs = experiment.first_inputs() if target != "weights" else None
         space = FaultSpace(model, target, config.bits, config.include or None, inputs=inputs)
-        return Rig(config, space, model, experiment.search, experiment)
+        samples = experiment.golden("test").size
+        return Rig(config, space, model, experiment.search, samples, experiment)
 
     return make
 

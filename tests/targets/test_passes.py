@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from faultsim import FaultSet, FaultSpace, inject
 from faultsim.errors import InjectionError
 from faultsim.faults import Fault, Site
-from faultsim.targets.activations import OutputHooks
+from faultsim.targets.output_hooks import OutputHooks
 
 
 class Clip(nn.Module):

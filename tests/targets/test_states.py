@@ -12,7 +12,8 @@ from faultsim import CampaignConfig, FaultSet, FaultSpace, inject
 from faultsim.data import Dataset, Split
 from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError, FaultError, InjectionError
-from faultsim.faults.fault import Fault, Site
+from faultsim.faults.fault import Fault
+from faultsim.faults.site import Site
 from faultsim.models import medmamba
 from faultsim.ops import SelectiveScan, StateFault, selective_scan
 from faultsim.run.experiment import Experiment
@@ -280,7 +281,7 @@ def test_candidates_are_the_bits_with_the_largest_first_order_change(experiment,
     config = CampaignConfig(mode="worst-case", target="states", bits="20-22")
     already = one(space.sites[1], index=2, step=9) if committed else FaultSet((), [], [], [])
     found = state_candidates(
-        Context(config, space, model, experiment.search), space, already, experiment.gradients()
+        Context(config, space, model, experiment.search, 1), space, already, experiment.gradients()
     )
     assert len({next(iter(faults)).site for faults in found}) == len(space.sites)
     assert not {(f.site, f.index, f.step) for f in already} & {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from faultsim.faults import FaultSet, Site
@@ -70,12 +70,14 @@ class Calls:
         first_reads: By name of a weight, the tick from which on its value may matter.
         seconds: The time of each tick.
         spoils_inputs: Whether the model changed its inputs in place.
+        operations: By site, the last tick before a function first returns it; perhaps unknown.
     """
 
     calls: tuple[Call, ...]
     first_reads: dict[str, int]
     seconds: tuple[float, ...]
     spoils_inputs: bool = False
+    operations: Mapping[str, int] = field(default_factory=dict)
 
     def same_way(self, other: Calls) -> bool:
         """Whether another batch took the same way through the model."""
@@ -101,6 +103,8 @@ class Calls:
         """The same for any fault of a site."""
         if site.kind == "weights":
             return self.first_reads.get(site.name, 0)
+        if site.name in self.operations and site.name.startswith(f"{module_of(site.name)}:"):
+            return self.operations[site.name]  # of the module's first call
         ends = self._ends if site.kind == "activations" else self._begins
         return ends.get(module_of(site.name), 0)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from faultsim.faults import FaultSet
-from faultsim.faults.fault import Site
+from faultsim.faults.site import Site
 from faultsim.kinds import When
 from faultsim.ops import FaultSlots
 from faultsim.ops.slots import Table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from faultsim.faults import FaultSet
 from faultsim.run.replay.calls import WHOLE, Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
+from faultsim.run.replay.operations import operation_ticks
 from faultsim.run.replay.trace import watch
 from faultsim.run.replay.values import (
     Absent,
@@ -92,6 +94,7 @@ class Prefix:
         self._holds_inputs = nbytes(inputs) / max(1, size) * total <= MEMORY
         self.cuts: list[int] = []
         self.lost: dict[str, str] = {}
+        self._prepared = False
         self.refuted: dict[int, str] = {}
         self.calls = Calls((), {}, (0.0,))
         self._skipped: dict[int, dict[str, list[int | None]]] = {WHOLE: {}}
@@ -205,6 +208,22 @@ class Prefix:
         if kept is not None and kept.inputs is not None:
             return kept.inputs
         return trees.map_tensors(inputs, lambda _, tensor: tensor.to(self._device))
+
+    def prepare(self, faults: FaultSet, inputs: Any) -> None:
+        """Sees, once, when functions run whose results faults strike. Nothing may be armed.
+
+        Args:
+            faults: Of a trial.
+            inputs: Of the first batch, on the device.
+        """
+        if not self.cuts or self._prepared or not faults.of_kind("operations"):
+            return
+        self._prepared = True
+        try:
+            ticks = operation_ticks(self._model, self.modules, inputs, self.calls, self._run)
+            self.calls = replace(self.calls, operations=ticks)
+        except Exception as error:  # the calls of modules tell where they run
+            self._lose("parts of modules", error)
 
     def cut(self, faults: FaultSet) -> int:
         """The last cut before any of the faults."""

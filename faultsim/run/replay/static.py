@@ -16,8 +16,8 @@ from faultsim.ops import FaultSlots
 from faultsim.run.replay.graph import capture
 from faultsim.run.replay.prefix import Prefix
 from faultsim.run.replay.values import Kept, overwrite
-from faultsim.targets.activations import OutputHooks
 from faultsim.targets.inputs import sizes_of
+from faultsim.targets.output_hooks import OutputHooks
 from faultsim.targets.samples import Ints, strikes
 from faultsim.targets.transient import module_of
 from faultsim.workload.outputs import copied

@@ -11,11 +11,15 @@ from faultsim.errors import ConfigError
 from faultsim.workload import metrics
 from faultsim.workload.batch import Batch
 from faultsim.workload.parts import Where, part
+from faultsim.workload.readout import named
 from faultsim.workload.task import Events, Task
 
 MISSED, FALSE_ALARMS = "missed", "false_alarms"
 TOP_1, TOP_5 = "top-1", "top-5"
 TOP = 5
+LOGITS = "logits"
+"""What outputs call them, where they are no tensor."""
+
 DROPS = {"confidence-10%": 0.1, "confidence-20%": 0.2}
 
 
@@ -133,7 +137,7 @@ class Classification(Task):
         return found
 
     def _given(self, output: Any) -> Any:
-        return first_logits(output) if self._where is None else part(output, self._where)
+        return named(output, LOGITS) if self._where is None else part(output, self._where)
 
     def _rows(self, output: Any) -> Any:
         """(n, classes); of a single logit z, 0 and z, whose softmax is the sigmoid of z."""
@@ -155,17 +159,6 @@ class Classification(Task):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         labels = torch.cat([self._labels(batch.targets) for batch in batches])
         return torch.cat([self._rows(output) for output in outputs]), labels
-
-
-def first_logits(output: Any) -> Any:
-    """An output that is a tensor, what it calls ``logits``, or its first part, in this order."""
-    if isinstance(output, torch.Tensor):
-        return output
-    named = output.get("logits") if isinstance(output, Mapping) else None
-    named = getattr(output, "logits", None) if named is None else named
-    if named is None and isinstance(output, (tuple, list)) and output:
-        return first_logits(output[0])
-    return named
 
 
 def _rank(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -12,10 +12,12 @@ from faultsim.errors import ConfigError
 from faultsim.workload.batch import Batch
 from faultsim.workload.extras import check_installed
 from faultsim.workload.parts import Where, part
+from faultsim.workload.readout import named
 from faultsim.workload.task import Events, Task
-from faultsim.workload.tasks.classification import first_logits
 
 PIXEL = "any-pixel"
+NAMES = ("out", "logits")
+"""What outputs call their logits: those of torchvision, of transformers."""
 
 
 class Segmentation(Task):
@@ -126,10 +128,7 @@ class Segmentation(Task):
         return {**_figures(counts, first), "loss": loss}
 
     def _given(self, output: Any) -> Any:
-        if self._where is not None:
-            return part(output, self._where)
-        out = output.get("out") if isinstance(output, Mapping) else None
-        return first_logits(output) if out is None else out
+        return named(output, *NAMES) if self._where is None else part(output, self._where)
 
     def _logits(self, output: Any, batch: Batch) -> torch.Tensor:
         """(n, classes, h, w), of the targets' size where there are such."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from faultsim.faults import FaultSet
-from faultsim.faults.fault import Site
+from faultsim.faults.site import Site
 from faultsim.run.replay.calls import NEVER, Calls
 from faultsim.run.replay.cuts import choose_cuts, possible_cuts
 from faultsim.run.replay.forwards import open_modules

@@ -1,0 +1,94 @@
+"""Single faults on single samples, drawn where they tell most, until a rate is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from faultsim.errors import ConfigError, did_you_mean, shown
+from faultsim.ops import sample_uniform
+from faultsim.run.trial import Outcome, Trial
+from faultsim.schedule.context import Context, Learnt, Plan, Trials
+from faultsim.schedule.strata import Stratum, strata_of
+from faultsim.stats import Goal, SequentialRate
+from faultsim.stats.sequential import looks
+
+MOST = 10_000_000
+"""Trials of an estimate that no setting ends sooner."""
+
+STRATUM, SAMPLE = 1, 2
+"""Random streams beside that of the bit."""
+
+FINE = 1 << 52
+"""In how many parts a stratum's chance is told."""
+
+
+def estimate(context: Context) -> Plan:
+    """One rate over all bits and samples, both uniform; its strata are learnt as trials come."""
+    config = context.config
+    strata = strata_of(context.space, config.by)
+    goal = Goal(config.margin, config.relative, config.confidence)
+    sizes = [len(stratum.space) for stratum in strata]
+    rate = SequentialRate(sizes, goal, _kin(strata))
+    most = config.max_trials or MOST
+    labels = [stratum.labels for stratum in strata]
+    return Plan(_generate(context, strata, rate, most), most, Learnt(rate, labels))
+
+
+def _kin(strata: Sequence[Stratum]) -> list[int]:
+    """Strata of one bit are alike, whatever the layer."""
+    return [stratum.labels.get("bit", 0) for stratum in strata]
+
+
+def _generate(
+    context: Context, strata: Sequence[Stratum], rate: SequentialRate, most: int
+) -> Trials:
+    for first, last in _blocks(most):
+        where, happened = _places(context, rate, first, last), []
+        for trial, place in enumerate(where, first):
+            outcome = yield _drawn(context, strata[place], trial)
+            happened.append(counted(outcome, context.config.rate) > 0)
+        rate.add(where, happened)
+        if rate.reached:
+            return
+
+
+def _blocks(most: int) -> Iterator[tuple[int, int]]:
+    first = 0
+    for last in looks():
+        yield first, min(last, most)
+        if last >= most:
+            return
+        first = last
+
+
+def _places(context: Context, rate: SequentialRate, first: int, last: int) -> list[int]:
+    """The strata of trials, drawn by what is known before them."""
+    seed, ends = context.config.seed, np.cumsum(rate.design.chances)
+    draws = (
+        sample_uniform(FINE, 1, seed=seed, trial=t, stream=STRATUM) for t in range(first, last)
+    )
+    places = np.searchsorted(ends / ends[-1], [int(u) / FINE for u in draws], side="right")
+    return [int(place) for place in places]
+
+
+def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
+    config = context.config
+    faults = stratum.space.sample(1, seed=config.seed, trial=trial, op=config.op)
+    drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
+    return Trial(faults, stratum.labels, sample=int(drawn))
+
+
+def counted(outcome: Outcome, rate: str) -> int:
+    """To how many samples of a trial happened what is estimated.
+
+    Raises:
+        ConfigError: The task names no such event.
+    """
+    known = {"failure": outcome.sdc + outcome.due, "sdc": outcome.sdc, "due": outcome.due}
+    known = {**outcome.events, **known}
+    if rate not in known:
+        near = did_you_mean(rate, tuple(known))
+        raise ConfigError(f"--rate {shown(rate)}: there are {', '.join(known)}{near}")
+    return known[rate]

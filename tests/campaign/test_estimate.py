@@ -1,0 +1,211 @@
+"""Campaigns that go on until a rate is known: against truth, resumed, with any target."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from faultsim import CampaignConfig, FaultSpace, Workload, inject, run_campaign, tasks
+from faultsim.campaign import reproduce
+from faultsim.campaign.directory import read_campaign
+from faultsim.errors import ConfigError
+from faultsim.schedule.strata import strata_of
+
+MARGIN = {"mode": "estimate", "margin": 0.05, "confidence": 0.9}
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+
+
+def workload(batches: int = 2) -> Workload:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(10, 4, generator=generator)
+    labels = torch.arange(10) % 3
+    return Workload(network(), list(zip(images.split(10 // batches), labels.split(5), strict=True)),
+                    tasks.Classification())  # fmt: skip
+
+
+def lines_of(directory: Path) -> list[dict]:
+    return [json.loads(line) for line in (directory / "trials-0.jsonl").read_text().splitlines()]
+
+
+@cache
+def failures() -> torch.Tensor:
+    """(bits, samples) by hand: which samples fail under each single flip."""
+    work = workload()
+    space, samples = FaultSpace(work.model), work.read("test")
+    singles = [row[None] for batch in samples for row in batch.inputs]
+    with torch.no_grad():
+        golden = [work.model(one) for one in singles]
+        rows = []
+        for position in range(len(space)):
+            with inject(work.model, space.locate([position])):
+                now = [work.model(one) for one in singles]
+            rows.append([
+                not torch.isfinite(n).all() or int(n.argmax()) != int(g.argmax())
+                for n, g in zip(now, golden, strict=True)
+            ])  # fmt: skip
+    return torch.tensor(rows)
+
+
+def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path):
+    work, truth = workload(), failures()
+    result = run_campaign(CampaignConfig(**MARGIN, out=str(tmp_path / "c")), work)
+    found = result.estimate
+    assert found.low <= float(truth.double().mean()) <= found.high
+    assert max(found.high - found.value, found.value - found.low) <= 0.05
+    assert result.reached
+    bit30 = next(own for cell, own in result.parts if cell == {"bit": 30})
+    assert bit30.low <= float(truth[30::32].double().mean()) <= bit30.high
+
+
+def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path):
+    work, truth = workload(), failures()
+    space = FaultSpace(work.model)
+    run_campaign(CampaignConfig(**MARGIN, max_trials=200, out=str(tmp_path / "c")), work)
+    struck = [space.locate([position]).records()[0] for position in range(len(space))]
+    numbers = {(f["tensor"], f["index"], f["mask"]): n for n, f in enumerate(struck)}
+    for line in lines_of(tmp_path / "c"):
+        (fault,) = line["faults"]
+        bit = numbers[fault["tensor"], fault["index"], fault["mask"]]
+        assert line["due"] + line["sdc"] == truth[bit, line["sample"]]
+        assert fault["mask"] == 1 << line["cell"]["bit"] & 0xFFFFFFFF
+        assert fault["tensor"].startswith(line["cell"]["layer"])
+
+
+@pytest.mark.parametrize("kept", [1, 33, 70])
+def test_it_goes_on_to_the_same_bytes(tmp_path, kept):
+    config = {**MARGIN, "max_trials": 120}
+    run_campaign(CampaignConfig(**config, out=str(tmp_path / "a")), workload())
+    whole = (tmp_path / "a" / "trials-0.jsonl").read_bytes()
+
+    class Stop(Exception): ...
+
+    def stop(progress) -> None:
+        if progress.done == kept:
+            raise Stop
+
+    again = CampaignConfig(**config, out=str(tmp_path / "b"))
+    with pytest.raises(Stop):
+        run_campaign(again, workload(), progress=stop)
+    assert len(lines_of(tmp_path / "b")) == kept
+    result = run_campaign(CampaignConfig(**config, out=again.out, resume=True), workload())
+    assert (tmp_path / "b" / "trials-0.jsonl").read_bytes() == whole
+    assert result.estimate.n == 120
+    summaries = [(tmp_path / name / "summary.json").read_bytes() for name in "ab"]
+    assert summaries[0] == summaries[1]
+
+
+def test_how_samples_lie_in_batches_changes_nothing(tmp_path):
+    for name, batches in (("a", 2), ("b", 1)):
+        work = (
+            workload() if batches == 2 else Workload(network(), whole_set(), tasks.Classification())
+        )
+        run_campaign(CampaignConfig(**MARGIN, max_trials=80, out=str(tmp_path / name)), work)
+    assert lines_of(tmp_path / "a") == lines_of(tmp_path / "b")
+
+
+def whole_set():
+    found = workload().read("test")
+    return (torch.cat([b.inputs for b in found]), torch.cat([b.targets for b in found]))
+
+
+@pytest.mark.parametrize("target", ["activations", "inputs", "module-inputs"])
+def test_what_strikes_during_a_pass_strikes_the_one_sample(tmp_path, target):
+    config = CampaignConfig(**MARGIN, target=target, max_trials=60, out=str(tmp_path / "c"))
+    result = run_campaign(config, workload())
+    assert result.estimate.n <= 60
+    assert all(line["n"] == 1 for line in lines_of(tmp_path / "c"))
+    again = reproduce(tmp_path / "c", 40, work=workload())
+    assert not again.differences
+
+
+def test_the_summary_tells_of_every_stratum_also_where_nothing_happened(tmp_path):
+    work = workload()
+    run_campaign(CampaignConfig(**MARGIN, out=str(tmp_path / "c")), work)
+    found = read_campaign(tmp_path / "c").summary.estimate
+    assert len(found.strata) == len(strata_of(FaultSpace(work.model), "bit,layer")) == 64
+    assert sum(stratum.share for stratum in found.strata) == pytest.approx(1)
+    assert {tuple(part.cell) for part in found.parts} == {("bit",), ("layer",)}
+    assert all(part.high < 1 for part in found.parts if part.n > 30)
+    assert found.rate == "failure"
+
+
+@pytest.mark.parametrize(("by", "strata"), [("bit", 32), ("layer", 2), ("none", 1)])
+def test_strata_are_as_asked(tmp_path, by, strata):
+    config = CampaignConfig(**MARGIN, by=by, max_trials=50, out=str(tmp_path / "c"))
+    run_campaign(config, workload())
+    assert len(read_campaign(tmp_path / "c").summary.estimate.strata) == strata
+
+
+def test_an_event_of_the_task_has_a_rate_too(tmp_path):
+    config = CampaignConfig(**MARGIN, rate="top-6", max_trials=50, out=str(tmp_path / "a"))
+    with pytest.raises(ConfigError, match="top-5"):
+        run_campaign(config, workload())
+    assert not (tmp_path / "a").exists()
+    due = CampaignConfig(**MARGIN, rate="due", out=str(tmp_path / "b"))
+    assert run_campaign(due, workload()).estimate.value < 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"mode": "estimate"}, "--margin"),
+        ({**MARGIN, "relative": 0.1}, "one"),
+        ({**MARGIN, "trials": 5}, "--max-trials"),
+        ({**MARGIN, "direction": "0to1"}, "--direction"),
+        ({**MARGIN, "observe": True}, "--observe"),
+        ({"mode": "random", "margin": 0.1}, "--margin goes with"),
+        ({"mode": "estimate", "margin": 1.0}, "between 0 and 1"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        CampaignConfig(**settings)
+
+
+def test_the_model_is_as_it_was(tmp_path):
+    work = workload()
+    before = [p.clone() for p in work.model.parameters()]
+    run_campaign(CampaignConfig(**MARGIN, max_trials=40, out=str(tmp_path / "c")), work)
+    assert all(torch.equal(a, b) for a, b in zip(before, work.model.parameters(), strict=True))
+
+
+def test_a_batch_that_was_cut_wrongly_is_told(tmp_path):
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+            return self.head(rows + places)  # of the four places there is one for each column
+
+    torch.manual_seed(0)
+    batch = ((torch.randn(4, 4), 5 * torch.arange(4.0)), torch.arange(4) % 3)
+    config = CampaignConfig(**MARGIN, max_trials=20, out=str(tmp_path / "c"))
+    with pytest.raises(ConfigError, match="batches of one sample"):
+        run_campaign(config, Workload(Placed().eval(), [batch], tasks.Classification()))
+
+
+def test_tokens_by_keyword_and_perturbed_images_are_cut_too(tmp_path, model, dataset):
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+        def forward(self, *, ids: torch.Tensor) -> torch.Tensor:
+            return self.head(self.embed(ids).mean(1))
+
+    batch = {"ids": torch.arange(20).reshape(4, 5) % 9, "labels": torch.arange(4) % 3}
+    config = {**MARGIN, "max_trials": 40}
+    work = Workload(Reader().eval(), [batch], tasks.Classification())
+    assert run_campaign(CampaignConfig(**config, out=str(tmp_path / "a")), work).estimate.n == 40
+    noisy = CampaignConfig(**config, perturb="fgsm:eps=1/255", out=str(tmp_path / "b"))
+    assert run_campaign(noisy, model=model, data=dataset).estimate.n == 40

@@ -1,0 +1,51 @@
+"""Forecasts: the pilot is the beginning of the campaign, and tells what the margin takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from faultsim import CampaignConfig, Workload, run_campaign, tasks
+from faultsim.campaign.planning import forecast
+from faultsim.cli.main import main
+from faultsim.stats import sample_size
+
+
+def workload() -> Workload:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    return Workload(model, (torch.randn(10, 4), torch.arange(10) % 3), tasks.Classification())
+
+
+def test_the_pilot_is_what_the_campaign_begins_with(tmp_path):
+    settings = {"mode": "estimate", "margin": 0.01, "confidence": 0.99}
+    found = forecast(CampaignConfig(**settings), 64, workload())
+    run = run_campaign(
+        CampaignConfig(**settings, max_trials=64, out=str(tmp_path / "c")), workload()
+    )
+    assert found.pilot == run.estimate
+    assert found.population == 51 * 32 * 10
+    assert found.classical == sample_size(0.01, 0.99, found.population)
+    assert 0 < found.stratified < found.classical
+    assert found.known <= found.classical
+    assert found.seconds > 0
+
+
+def test_a_relative_margin_is_of_the_rate_of_the_pilot():
+    config = CampaignConfig(mode="estimate", relative=0.5)
+    found = forecast(config, 300, workload())
+    assert found.margin == pytest.approx(0.5 * found.pilot.value)
+
+
+@pytest.mark.parametrize("mode", ["random", "exhaustive"])
+def test_only_an_estimate_can_be_planned(mode, capsys):
+    assert main(["plan", "--mode", mode]) == 2
+    assert "has no margin to plan for" in capsys.readouterr().err
+
+
+def test_the_command_tells_trials_and_time(capsys):
+    arguments = ["--limit", "4", "--margin", "0.05", "--pilot", "3", "--include", "head"]
+    assert main(["plan", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "classical formula" in said
