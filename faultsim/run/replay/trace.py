@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -178,7 +179,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._modules, self._seen = modules, seen
         self._inputs = {_storage(tensor) for tensor in trees.tensors(inputs)}
         self._inside = _Opened("", 0)
-        self._born: dict[int, _Opened] = {}
+        self._born: dict[int, tuple[StorageWeakRef, _Opened]] = {}
         self._values: Any = WeakTensorKeyDictionary()
         self._sharing: defaultdict[int, list[Any]] = defaultdict(list)
         self._number: dict[int, int] = dict.fromkeys(self._inputs, INPUTS)
@@ -247,12 +248,17 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 yield tensor
 
     def _births(self, storages: set[int]) -> Iterator[_Opened | None]:
-        return (self._born.get(storage) for storage in storages)
+        return map(self._birth, storages)
+
+    def _birth(self, storage: int) -> _Opened | None:
+        """The call that made it; what lay at this address before and is gone does not count."""
+        reference, call = self._born.get(storage, (None, None))
+        return None if reference is None or reference.expired() else call
 
     def _left(self, storage: int) -> None:
         """Runs those again that left what is read now elsewhere than in their outputs."""
-        around = self._inside.around()
-        for call in self._born[storage].around() if storage in self._born else ():
+        around, birth = self._inside.around(), self._birth(storage)
+        for call in birth.around() if birth is not None else ():
             if call in around:
                 return
             if storage not in call.returns:
@@ -283,7 +289,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = {_storage(tensor) for tensor in trees.tensors((args, kwargs))}
         for tensor in trees.tensors(result):
             if _storage(tensor) not in given:
-                self._born[_storage(tensor)] = self._inside
+                reference = StorageWeakRef(tensor.untyped_storage())
+                self._born[_storage(tensor)] = reference, self._inside
         for at, argument in enumerate(func._schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 self._write(args[at] if at < len(args) else kwargs.get(argument.name))
