@@ -149,7 +149,7 @@ def test_flat_graphs_are_cut():
     torch.manual_seed(0)
     model = fx.symbolic_trace(models.resnet18(weights=None).eval())
     prefix = replayed(Workload(model, None, never), torch.rand(2, 3, 32, 32), 2)
-    assert len(prefix.cuts) > 8
+    assert len(prefix.cuts) >= 15
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,5 @@ def test_generation_is_exact(kind):
     work = Workload(
         model, None, never, forward=lambda m, b: m.generate(b, max_new_tokens=3, do_sample=False)
     )
-    replayed(work, torch.randint(0, 36, (2, 6)), 2, ["weights"])
+    prefix = replayed(work, torch.randint(0, 36, (2, 6)), 2, ["weights"])
+    assert len(prefix.cuts) >= 5
