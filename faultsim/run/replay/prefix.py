@@ -17,6 +17,7 @@ from faultsim.faults import FaultSet
 from faultsim.run.replay.calls import WHOLE, Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
+from faultsim.run.replay.gains import NO_GAIN, that_pay
 from faultsim.run.replay.operations import operation_ticks
 from faultsim.run.replay.trace import watch
 from faultsim.run.replay.values import (
@@ -74,6 +75,7 @@ class Prefix:
         *,
         run: Run | None = None,
         size: int | None = None,
+        measured: bool = False,
     ) -> None:
         """Watches a golden pass, chooses the cuts, and drops those that do not prove exact.
 
@@ -83,7 +85,10 @@ class Prefix:
             total: Samples of the split.
             run: Inputs to output, of the model; by default calls it.
             size: Samples of the batch; None for the rows of its first tensor.
+            measured: Whether cuts that do not pay are dropped, as a few runs from each tell. It
+                decides about time alone: outputs are the same.
         """
+        self._measured = measured
         self._run: Run = run or (lambda given: model(given))
         self._model = model
         self.modules = open_modules(model)
@@ -106,6 +111,8 @@ class Prefix:
     def _why_whole(self) -> str:
         if not self.modules:
             return "its modules cannot be watched: they are compiled, scripted, or none"
+        if NO_GAIN in self.refuted.values():
+            return "no part of it was measured to be faster than the whole"
         return "no place between its modules where all that is handed on can be kept and is exact"
 
     def _watch(self, inputs: Any, size: int, total: int) -> None:
@@ -140,7 +147,13 @@ class Prefix:
             return []
         self._run(trees.map_tensors(sample, _other))
         exact = [cut for cut in self.cuts[::-1] if self._repeats(golden, sample, kept, cut)]
-        return exact[::-1]
+        return self._paying(exact, sample, kept) if self._measured else exact[::-1]
+
+    def _paying(self, cuts: list[int], sample: Any, kept: Kept) -> list[int]:
+        parts = {cut: partial(self.forward, sample, kept, cut) for cut in cuts}
+        paying = that_pay(partial(self._run, sample), parts)
+        self.refuted |= dict.fromkeys(set(cuts) - set(paying), NO_GAIN)
+        return sorted(paying)
 
     def _repeats(self, golden: Any, sample: Any, kept: Kept, cut: int) -> bool:
         try:

@@ -253,7 +253,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _birth(self, storage: int) -> _Opened | None:
         """The call that made it; what lay at this address before and is gone does not count."""
         reference, call = self._born.get(storage, (None, None))
-        return None if reference is None or reference.expired() else call
+        gone = reference is None or reference.expired()  # type: ignore[no-untyped-call]
+        return None if gone else call
 
     def _left(self, storage: int) -> None:
         """Runs those again that left what is read now elsewhere than in their outputs."""
@@ -289,7 +290,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = {_storage(tensor) for tensor in trees.tensors((args, kwargs))}
         for tensor in trees.tensors(result):
             if _storage(tensor) not in given:
-                reference = StorageWeakRef(tensor.untyped_storage())
+                storage: Any = tensor.untyped_storage()
+                reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
                 self._born[_storage(tensor)] = reference, self._inside
         for at, argument in enumerate(func._schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
