@@ -6,6 +6,8 @@ tests/campaign/test_generation.py and test_caches.py, beams in tests/targets/tes
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -55,3 +57,32 @@ def test_the_cache_is_a_target(campaign, tiny_language_model, kind):
         with inject(model, fault):
             found = moved(golden, written(model, IDS))
         assert found.index(True) == step  # and none before it
+
+
+def test_a_cache_object_of_the_callers_is_struck_in_copies(campaign, tiny_language_model):
+    model = tiny_language_model("Llama")
+    known = inspect.signature(model.forward).parameters
+    name = "cache" if "cache" in known else "past_key_values"  # since transformers 5
+    with torch.no_grad():
+        cache = getattr(model(IDS, use_cache=True), name)
+    held = [(layer.keys, layer.values) for layer in cache.layers]
+    words = [tuple(part.clone() for part in layer) for layer in held]
+    batch = {"input_ids": IDS[:, :1], name: cache}
+
+    def forward(model, batch):
+        with torch.no_grad():
+            return model(**batch).logits
+
+    work = Workload(model, [batch], lambda g, f, b: (g != f).flatten(1).any(1), forward)
+    result = campaign(work, target="kv-cache", bits="28-30", trials=6)
+    assert result.cells[0].rates["sdc"].value > 0
+    for layer, was, word in zip(cache.layers, held, words, strict=True):
+        assert layer.keys is was[0]
+        assert layer.values is was[1]
+        assert torch.equal(layer.keys, word[0])
+        assert torch.equal(layer.values, word[1])
+    space = FaultSpace(model, "kv-cache", inputs=batch)
+    with inject(model, space.sample(3, seed=0)), torch.no_grad():
+        model(**batch)
+    assert all(torch.equal(at.keys, word[0]) for at, word in zip(cache.layers, words, strict=True))
+    assert cache.layers[0].keys is held[0][0]
