@@ -41,5 +41,6 @@ def print_replay(console: Console, work: Workload, space: FaultSpace, batch: Bat
         share = "" if each.saved is None else f"{each.saved:.1%}"
         table.add_row(escape(each.module), share, escape(each.why))
     console.print(table)
+    prefix.prepare(space.sample(1, seed=0), prefix.inputs(0, batch.inputs))
     for what, why in prefix.lost.items():
         console.print(escape(f"Not replayed: {what}, since {why}"), soft_wrap=True)

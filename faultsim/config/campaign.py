@@ -27,7 +27,8 @@ class CampaignConfig(Evaluation, AnySubject):
     """How faults are chosen."""
     target: Kind = "weights"
     """What is struck: parameters and buffers, outputs of modules, hidden states of scans, what the
-    model or its modules are given, or results of functions between modules."""
+    model or its modules are given, results of functions between modules, or the cache that a model
+    keeps from one forward pass for the next."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""

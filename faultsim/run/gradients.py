@@ -38,6 +38,12 @@ Values = dict[str, Value]
 
 Key = TypeVar("Key")
 
+UNCACHED = (
+    "worst-case cannot rank a kv-cache here: generate records no gradient, and a teacher's one "
+    "pass is given no cache; let the forward go on step by step with gradients, or choose another "
+    "mode"
+)
+
 
 class Gradients:
     """Gradients on one batch. What is not finite in them becomes 0 or the largest finite number."""
@@ -119,9 +125,21 @@ class Gradients:
 
         Args:
             faults: Armed meanwhile.
+
+        Raises:
+            ConfigError: No pass is given a cache and records a gradient.
         """
         seen = _Seen()
-        return self._watched(faults, seen, [lambda model: CacheHooks(model, seen)])
+
+        def own(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            if torch.is_grad_enabled() and tensor.is_floating_point() and not tensor.requires_grad:
+                tensor = tensor.detach().requires_grad_().clone()  # which may be written to
+            return seen(name, tensor)
+
+        try:
+            return self._watched(faults, seen, [lambda model: CacheHooks(model, own)])
+        except ConfigError as error:
+            raise error if seen.edges else ConfigError(UNCACHED) from None
 
     def of_operations(self, faults: FaultSet) -> Values:
         """Every result of a function that the loss depends on, by site, with its gradient.

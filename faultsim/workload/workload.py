@@ -109,7 +109,7 @@ def digest_of(batches: Iterable[Batch]) -> str:
     """SHA-256 over the words of all tensors of some batches."""
     digest = hashlib.sha256()
     for batch in batches:
-        for tensor in trees.tensors((batch.inputs, batch.targets)):
+        for _, tensor in held.tensors((batch.inputs, batch.targets)):
             plain = tensor.detach().cpu()
             plain = plain.int_repr() if plain.is_quantized else plain
             plain = torch.view_as_real(plain) if plain.is_complex() else plain

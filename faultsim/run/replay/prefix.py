@@ -38,6 +38,7 @@ SAMPLE = 8
 """Samples of the pass in which a model is watched, where a batch can be cut."""
 
 OTHER_WAY = "they take another way through the model than the first"
+CACHED = "what one forward pass keeps for the next is at hand only in a run from the start"
 UNKEPT = "the output holds what cannot be kept as a copy"
 
 Run = Callable[[Any], Any]
@@ -229,6 +230,8 @@ class Prefix:
             faults: Of a trial.
             inputs: Of the first batch, on the device.
         """
+        if self.cuts and faults.of_kind("kv-cache"):
+            self.lost.setdefault("faults in a cache", CACHED)
         if not self.cuts or self._prepared or not faults.of_kind("operations"):
             return
         self._prepared = True
