@@ -1,6 +1,7 @@
 """Validated operators over the native kernels: the only importer of ``faultsim._C``."""
 
 from faultsim.ops.grid import check_device_flag
+from faultsim.ops.operators import Operator, operator, value_operator
 from faultsim.ops.patch import Patch
 from faultsim.ops.ranking import RankedBits, rank_bits
 from faultsim.ops.sampling import sample_bit_errors, sample_uniform
@@ -20,6 +21,7 @@ from faultsim.ops.words import (
 
 __all__ = [
     "FaultSlots",
+    "Operator",
     "Patch",
     "RankedBits",
     "SelectiveScan",
@@ -27,6 +29,7 @@ __all__ = [
     "apply_",
     "check_device_flag",
     "flip_",
+    "operator",
     "rank_bits",
     "read_words",
     "replace_",
@@ -36,4 +39,5 @@ __all__ = [
     "selective_scan",
     "stuck_at_0_",
     "stuck_at_1_",
+    "value_operator",
 ]
