@@ -31,6 +31,7 @@ from faultsim.ops.operators import (
     operator_of,
     strikes_bits,
     takes_number,
+    takes_word,
 )
 from faultsim.ops.words import corrupted
 
@@ -131,7 +132,7 @@ class Fault:
         """Puts index and mask in the site's terms, and refuses what the site does not have."""
         index = flat(self.index, site.shape, site.name)
         vars(self).update(index=index, mask=narrowed(self.mask, site.format))
-        if self._takes_word and not fits(int(self.operand), site.format.bits):
+        if takes_word(self.op) and not fits(int(self.operand), site.format.bits):
             raise FaultError(f"operand {int(self.operand):#x} is no word of {site.dtype}")
         if self.sample is not None and (site.kind == "weights" or not site.per_sample):
             raise FaultError(f"a fault in {site.name} cannot strike sample {self.sample} alone")
@@ -184,11 +185,6 @@ class Fault:
     def tensor(self) -> str:
         """The qualified name of the tensor struck."""
         return self.site if isinstance(self.site, str) else self.site.name
-
-    @property
-    def _takes_word(self) -> bool:
-        own = isinstance(self.op, Operator) and not self.op.of_values
-        return own or self.op == "replace"
 
     @property
     def bits(self) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from faultsim.ops.operators import (
     number_of,
     numbered,
     operand_of,
+    takes_word,
 )
 
 if TYPE_CHECKING:
@@ -330,7 +331,8 @@ class FaultSet:
         widths = np.array([site.format.bits for site in sites])[self.site]
         whole = np.array([s.kind == "weights" or not s.per_sample for s in sites])[self.site]
         timed = np.array([site.needs_step for site in sites])[self.site]
-        replaced = self.op == OPS.index("replace")
+        replaced = np.isin(self.op, [n for n in set(self.op.tolist()) if takes_word(numbered(n))])
+        shifted = self.op == OPS.index("byte-shift")
         permanent = np.isin(self.op, [OPS.index(op) for op in OPS if is_permanent(op)])
         return np.asarray(
             (self.index < 0)
@@ -338,6 +340,7 @@ class FaultSet:
             | (self.mask == 0)
             | too_wide(self.mask, widths)
             | (replaced & too_wide(self.operand, widths))
+            | (shifted & (abs(self.operand) > 7))
             | (self.sample < -1)
             | (whole & (self.sample >= 0))
             | (timed & (self.step < 0) & ~permanent)

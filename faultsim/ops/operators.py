@@ -234,6 +234,11 @@ def takes_number(op: Op) -> bool:
     return op.of_values if isinstance(op, Operator) else op in VALUE_OPS
 
 
+def takes_word(op: Op) -> bool:
+    """Whether the operand of an operator is a word, which must fit."""
+    return not op.of_values if isinstance(op, Operator) else op == "replace"
+
+
 def takes_random(op: Op) -> bool:
     """Whether an operator may depend on the random bits of a fault."""
     return isinstance(op, Operator) or op in RANDOM_OPS
