@@ -27,7 +27,7 @@ class Struck(Record, omit_defaults=True, gc=False):
     index: Whole
     mask: Word
     op: str
-    operand: Word | float | None = None
+    operand: Word | Number | None = None
     sample: Whole | None = None
     step: Whole | None = None
     random: Word | None = None

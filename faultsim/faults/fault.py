@@ -25,8 +25,8 @@ from faultsim.formats import BitSpec, bits_of, signed
 from faultsim.ops.operators import (
     Op,
     Operand,
-    Operator,
     column_of,
+    compiled,
     number_of,
     operator_of,
     strikes_bits,
@@ -194,8 +194,7 @@ class Fault:
     def corrupt(self, word: int) -> int:
         """The int64 pattern that ``word`` becomes."""
         fmt = self.home.format
-        if isinstance(self.op, Operator):
-            self.op.compiled()
+        compiled(self.op)
         operand = self.mask if strikes_bits(self.op) else column_of(self.op, self.operand)
         rest = operand, self.mask, self.random, signed(word, fmt.bits)
         return corrupted(fmt.dtype, number_of(self.op), *rest)

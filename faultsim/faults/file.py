@@ -22,10 +22,10 @@ from msgspec import Meta, field
 from faultsim.errors import FaultError, FormatError, did_you_mean, shown
 from faultsim.faults.fault import Fault
 from faultsim.faults.site import Site
-from faultsim.files import Record, Whole, decode
+from faultsim.files import Number, Record, Whole, decode
 from faultsim.formats import mask_of, signed
 from faultsim.kinds import Kind
-from faultsim.ops.operators import OPS, is_path, needs_operand, path_of, strikes_bits
+from faultsim.ops.operators import OPS, Operand, is_path, needs_operand, path_of, strikes_bits
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
@@ -75,7 +75,7 @@ class FaultRecord(Record):
     bit: Whole | None = None
     mask: int | None = None
     op: str = "flip"
-    operand: int | float | None = None
+    operand: int | Number | None = None
     sample: Whole | None = None
     step: Whole | None = None
     random: int | None = None
@@ -189,9 +189,14 @@ def record(fault: Fault) -> dict[str, Any]:
     item: dict[str, Any] = {"tensor": fault.tensor, "index": fault.index, "mask": fault.mask}
     item["op"] = path_of(fault.op)
     if needs_operand(fault.op) or fault.op == "replace" or fault.operand:
-        item["operand"] = fault.operand
+        item["operand"] = _number(fault.operand)
     optional = {"sample": fault.sample, "step": fault.step, "random": fault.random or None}
     return item | {key: value for key, value in optional.items() if value is not None}
+
+
+def _number(operand: Operand) -> Operand | str:
+    """JSON has no words for numbers that are not finite."""
+    return operand if math.isfinite(operand) else str(operand)
 
 
 def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
@@ -200,7 +205,8 @@ def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
         raise FaultError(f"{where}: {item.tensor!r} is not a site of this model")
     try:
         index = item.index if isinstance(item.index, int) else _flat(item.index, site)
-        rest = item.op, item.operand, item.sample, item.step
+        operand = float(item.operand) if isinstance(item.operand, str) else item.operand
+        rest = item.op, operand, item.sample, item.step
         return Fault(site, index, _mask(item, site), *rest, random=item.random or 0)
     except (ValueError, FormatError, FaultError) as error:
         raise FaultError(f"{where}: {error}") from None

@@ -9,6 +9,15 @@ from faultsim.ops.scan import selective_scan
 from faultsim.ops.scan_module import SelectiveScan
 from faultsim.ops.slots import FaultSlots
 from faultsim.ops.state_fault import StateFault
+from faultsim.ops.whole_words import (
+    add_,
+    byte_shift_,
+    gaussian_,
+    randomise_,
+    scale_,
+    set_,
+    zero_,
+)
 from faultsim.ops.words import (
     apply_,
     flip_,
@@ -26,18 +35,25 @@ __all__ = [
     "RankedBits",
     "SelectiveScan",
     "StateFault",
+    "add_",
     "apply_",
+    "byte_shift_",
     "check_device_flag",
     "flip_",
+    "gaussian_",
     "operator",
+    "randomise_",
     "rank_bits",
     "read_words",
     "replace_",
     "restore_",
     "sample_bit_errors",
     "sample_uniform",
+    "scale_",
     "selective_scan",
+    "set_",
     "stuck_at_0_",
     "stuck_at_1_",
     "value_operator",
+    "zero_",
 ]

@@ -102,9 +102,9 @@ class Operator:
             FaultError: numba is missing, or cannot compile the function.
         """
         if self._compiled is None:
-            from faultsim.ops.compiled import compiled
+            from faultsim.ops.native_code import native_code
 
-            self._compiled = compiled(self)
+            self._compiled = native_code(self)
         return self
 
     @property
@@ -206,6 +206,12 @@ def number_of(op: Any) -> int:
 def numbered(number: int) -> Op:
     """The operator of a number."""
     return OPS[number] if number < FIRST_OWN else _OWN[number - FIRST_OWN]
+
+
+def compiled(op: Any) -> Op:
+    """An operator that can be applied; errors as :func:`operator_of` and where numba has some."""
+    known = operator_of(op)
+    return known.compiled() if isinstance(known, Operator) else known
 
 
 def compile_all(numbers: npt.NDArray[np.int64]) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from faultsim.errors import FaultError
 from faultsim.formats import FORMATS, signed
-from faultsim.ops.operators import Op, Operand, Operator, column_of, number_of, operator_of
+from faultsim.ops.operators import Op, Operand, column_of, compiled, number_of
 
 
 class StateFault(NamedTuple):
@@ -82,7 +82,7 @@ def _rows(
 
 def _change(fault: StateFault, dtype: torch.dtype) -> list[int]:
     """Bits kept and toggled, operator, operand and random bits."""
-    every, op = (1 << FORMATS[dtype].bits) - 1, operator_of(fault.op)
+    every, op = (1 << FORMATS[dtype].bits) - 1, compiled(fault.op)
     if not 0 <= fault.mask <= every:
         raise FaultError(f"{fault}: the mask has bits that a word of the state lacks")
     rest, number = every & ~fault.mask, number_of(op)
@@ -90,6 +90,4 @@ def _change(fault: StateFault, dtype: torch.dtype) -> list[int]:
         keep = {"flip": every, "replace": 0}.get(op, rest)
         toggle = 0 if op == "stuck-at-0" else fault.mask
         return [signed(keep), signed(toggle), 0, 0, 0]
-    if isinstance(op, Operator):
-        op.compiled()
     return [signed(rest), 0, number, column_of(op, fault.operand), signed(fault.random)]

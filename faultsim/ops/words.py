@@ -25,9 +25,9 @@ from faultsim.ops.operators import (
     OPS,
     Operator,
     column_of,
+    compiled,
     number_of,
     numbered,
-    operator_of,
     strikes_bits,
     takes_number,
 )
@@ -143,10 +143,8 @@ def apply_(
         mask: (n,) or one: the bits that the operator can change, if it is none of the first four.
         random: (n,) or one: the random bits that it is given.
     """
-    known = operator_of(op)
+    known = compiled(op)
     number = number_of(known)
-    if isinstance(known, Operator):
-        known.compiled()
     columns = _columns(known, operand)
     if torch.compiler.is_compiling():
         rest = (torch.as_tensor(mask).view(-1), torch.as_tensor(random).view(-1))
@@ -184,9 +182,7 @@ def apply_columns_(
     random: Patterns,
 ) -> torch.Tensor:
     """Applies the operator of a number to columns of a fault set."""
-    known = numbered(number)
-    if isinstance(known, Operator):
-        known.compiled()
+    known = compiled(numbered(number))
     given = mask if strikes_bits(known) else operand
     return strike_(tensor, index, number, given, mask, random)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from faultsim.ops.operators import Operator
 
 
-def compiled(operator: Operator) -> Any:
+def native_code(operator: Operator) -> Any:
     """The native function, made known to the kernels; it must be kept.
 
     Raises:
