@@ -14,13 +14,13 @@ from faultsim.campaign import CampaignConfig, reproduce, run_campaign
 from faultsim.errors import ConfigError, FaultSimError
 from faultsim.space import FaultSpace
 
-MODULE = '''
+MODULE = """
 import faultsim
 
 @faultsim.operator
 def scramble(word, operand, random):
     return word ^ (random & 0xFFFFFF)
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from faultsim.ops.words import apply_
 pytest.importorskip("numba")
 
 SITE = Site("w", "weights", "float32", (6,))
-MODULE = '''
+MODULE = """
 import faultsim
 
 @faultsim.operator
@@ -31,7 +31,7 @@ def gray(word, operand, random):
 @faultsim.value_operator
 def damp(value, operand, random):
     return value * operand + random
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,10 @@ def test_what_is_no_operator_is_one_line(own):
         return word / 2
 
     for call, told in [
-        (lambda: apply_(torch.zeros(2), 0, wrong), "numba cannot compile .*wrong: .*undefined_name"),
+        (
+            lambda: apply_(torch.zeros(2), 0, wrong),
+            "numba cannot compile .*wrong: .*undefined_name",
+        ),
         (lambda: apply_(torch.zeros(2), 0, halved), "halved returns float64, where an integer"),
         (lambda: faultsim.operator(lambda word: word), "must take three arguments"),
         (lambda: faultsim.operator(5), "is a Python function, not 5"),
