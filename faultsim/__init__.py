@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from faultsim.injector import Injector as Injector
     from faultsim.injector import inject as inject
     from faultsim.models import load_model as load_model
+    from faultsim.ops import operator as operator
+    from faultsim.ops import value_operator as value_operator
     from faultsim.run.observer import observe as observe
     from faultsim.space import FaultSpace as FaultSpace
     from faultsim.training_faults import while_training as while_training
@@ -50,7 +52,9 @@ _HOMES = {
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
     "observe": "faultsim.run.observer",
+    "operator": "faultsim.ops",
     "run_campaign": "faultsim.campaign",
+    "value_operator": "faultsim.ops",
     "while_training": "faultsim.training_faults",
 }
 

@@ -78,7 +78,7 @@ def reproduce(
     _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
     config, line = _config(manifest), lines[trial]
     if not trust_code:
-        _check_code(directory, config, manifest.live)
+        _check_code(directory, config, line, manifest.live)
     with reproducibly(config.threads):
         workload = work or make_workload(config, model, data)
         with uncompiled(workload.model):
@@ -94,12 +94,12 @@ def reproduce(
     )
 
 
-def _check_code(directory: str | Path, config: CampaignConfig, live: list[str]) -> None:
+def _check_code(directory: str | Path, config: CampaignConfig, line: Line, live: list[str]) -> None:
     named = {"model": config.model, "data": config.data}
     if config.workload is not None:
         named = {"workload": config.workload}
     used = () if "work" in live else [path for name, path in named.items() if name not in live]
-    code = foreign_code(*used)
+    code = foreign_code(*used, config.op, *(fault.op for fault in line.faults))
     if code is not None:
         raise ConfigError(f"{directory} names the code {code}; --trust-code imports and calls it")
 

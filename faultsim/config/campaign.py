@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultsim.config.estimate import check_estimate
+from faultsim.config.operators import check_operator
 from faultsim.config.subject import AnySubject, Evaluation
 from faultsim.config.values import Bits, Count, Rate, Share
 from faultsim.errors import ConfigError
@@ -37,11 +38,17 @@ class CampaignConfig(Evaluation, AnySubject):
     trials: Count | None = None
     """Trials in each cell; by default 100 for random, 20 a layer or bit, 10 beside worst-case."""
     ber: Rate | None = None
-    """Bit-error rate, instead of flips (random, layer-wise and bit-wise)."""
+    """Bit-error rate, instead of flips (random, layer-wise and bit-wise); of an --op of words, the
+    rate at which words are struck."""
     bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
-    op: Literal["flip", "stuck-at-0", "stuck-at-1"] = "flip"
-    """What happens to a struck bit."""
+    op: str = "flip"
+    """What happens to a struck bit: flip, stuck-at-0 or stuck-at-1. Or to a word, so that --flips
+    and --ber count words: random, zero, set, add, scale, gaussian (relative to the value),
+    byte-shift; or an operator of your own, package.module:name."""
+    operand: float | None = None
+    """Of --op: the value to set, add or scale by, the relative standard deviation, the bytes; or
+    what your own operator is given."""
     direction: Literal["0to1", "1to0"] | None = None
     """Strike only bits that are 0, or only bits that are 1."""
     allow_nonfinite: bool = False
@@ -93,6 +100,7 @@ class CampaignConfig(Evaluation, AnySubject):
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
         check_estimate(self)
+        check_operator(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

@@ -3,6 +3,6 @@
 from faultsim.faults.fault import Fault
 from faultsim.faults.faultset import FaultSet
 from faultsim.faults.site import Site
-from faultsim.ops.words import OPS
+from faultsim.ops.operators import OPS
 
 __all__ = ["OPS", "Fault", "FaultSet", "Site"]

@@ -10,6 +10,7 @@ from faultsim.errors import ConfigError, did_you_mean, shown
 from faultsim.ops import sample_uniform
 from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule.context import Context, Learnt, Plan, Trials
+from faultsim.schedule.draw import effect
 from faultsim.schedule.strata import Stratum, strata_of
 from faultsim.stats import Goal, SequentialRate
 from faultsim.stats.sequential import looks
@@ -75,7 +76,7 @@ def _places(context: Context, rate: SequentialRate, first: int, last: int) -> li
 
 def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
     config = context.config
-    faults = stratum.space.sample(1, seed=config.seed, trial=trial, op=config.op)
+    faults = stratum.space.sample(1, seed=config.seed, trial=trial, **effect(config))
     drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
     return Trial(faults, stratum.labels, sample=int(drawn))
 
