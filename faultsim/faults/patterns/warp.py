@@ -1,0 +1,72 @@
+"""Events of a GPU: a lane or whole warps, where thread *i* computes word *i* in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faultsim.faults.patterns.event import Elements, Size, Sizes, fixed, words
+from faultsim.faults.patterns.extent import Extent, Ints
+
+
+class Threads(Elements, frozen=True):
+    """Work that is dealt out in warps.
+
+    Attributes:
+        warp: Threads of a warp.
+        period: Words from one strike to the next; that of a warp unless given.
+        times: How many strikes: warps that the faulty unit was given.
+    """
+
+    warp: Size = 32
+    period: Size | None = None
+    times: Sizes = 1
+
+    def __post_init__(self) -> None:
+        """Refuses strikes that overlap; the reader says where they stand."""
+        super().__post_init__()
+        if self.step % self.warp:
+            raise ValueError(f"period {self.step} is no multiple of the warp's {self.warp} threads")
+
+    @property
+    def step(self) -> int:
+        return self.warp if self.period is None else self.period
+
+    def warps(self, extent: Extent) -> int:
+        """Warps with which a run of strikes may begin; all of its words are in the tensor."""
+        last = extent.words - (fixed(self.times) - 1) * self.step
+        return max(0, last // self.warp)
+
+    def starts(self, warp: int) -> Ints:
+        """The first word of each warp struck."""
+        return warp * self.warp + self.step * np.arange(fixed(self.times))
+
+    def after(self) -> str:
+        times = fixed(self.times)
+        return "" if times == 1 else f", {times} times every {words(self.step)}"
+
+
+class Lane(Threads, tag="lane", frozen=True):
+    """One lane: the word of one thread in each warp."""
+
+    def groups(self, extent: Extent) -> int:
+        return self.warps(extent) * self.warp
+
+    def elements(self, extent: Extent, group: int) -> Ints:
+        warp, lane = divmod(group, self.warp)
+        return extent.index(self.starts(warp) + lane)
+
+    def said(self, extent: Extent) -> str:
+        return f"lane of {self.warp}{self.after()}"
+
+
+class Warp(Threads, tag="warp", frozen=True):
+    """All threads of each warp."""
+
+    def groups(self, extent: Extent) -> int:
+        return self.warps(extent)
+
+    def elements(self, extent: Extent, group: int) -> Ints:
+        return extent.index((self.starts(group)[:, None] + np.arange(self.warp)).ravel())
+
+    def said(self, extent: Extent) -> str:
+        return f"warp of {words(self.warp)}{self.after()}"
