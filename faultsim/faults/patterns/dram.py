@@ -18,7 +18,7 @@ from faultsim.faults.patterns.extent import Extent, Words
 Pins = Annotated[int, Meta(ge=1, le=4096)]
 
 
-class Dram(Memory, frozen=True):
+class Dram(Memory, kw_only=True, frozen=True):
     """A memory of so many pins.
 
     Attributes:
@@ -35,7 +35,7 @@ class Dram(Memory, frozen=True):
         return self.pins * self.burst
 
 
-class Beat(Dram, tag="dram-beat", frozen=True):
+class Beat(Dram, tag="dram-beat", kw_only=True, frozen=True):
     """All pins of one beat."""
 
     def places(self, extent: Extent) -> int:
@@ -48,7 +48,7 @@ class Beat(Dram, tag="dram-beat", frozen=True):
         return f"beat of {self.pins} pins"
 
 
-class Pin(Dram, tag="dram-pin", frozen=True):
+class Pin(Dram, tag="dram-pin", kw_only=True, frozen=True):
     """One pin, in all beats of one access."""
 
     def places(self, extent: Extent) -> int:
@@ -65,7 +65,7 @@ class Pin(Dram, tag="dram-pin", frozen=True):
         return f"pin in {self.burst} beats"
 
 
-class Banked(Dram, frozen=True):
+class Banked(Dram, kw_only=True, frozen=True):
     """A memory whose rows are known.
 
     Attributes:
@@ -84,7 +84,7 @@ class Banked(Dram, frozen=True):
             )
 
 
-class Row(Banked, tag="dram-row", frozen=True):
+class Row(Banked, tag="dram-row", kw_only=True, frozen=True):
     """One whole row."""
 
     def places(self, extent: Extent) -> int:
@@ -101,7 +101,7 @@ class Row(Banked, tag="dram-row", frozen=True):
         return f"row of {accesses} × {self.access // extent.width} words"
 
 
-class Column(Banked, tag="dram-column", frozen=True):
+class Column(Banked, tag="dram-column", kw_only=True, frozen=True):
     """A bit line: the same bits in several rows.
 
     Attributes:

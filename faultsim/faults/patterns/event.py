@@ -22,7 +22,7 @@ SURE = 1e-6
 """How far probabilities may be from adding up to 1; figures are published with few digits."""
 
 
-class Event(Record, tag_field="pattern", frozen=True):
+class Event(Record, tag_field="pattern", kw_only=True, frozen=True):
     """One kind of event: a pattern of bits, which lies somewhere in a tensor.
 
     Attributes:
@@ -88,7 +88,7 @@ def fixed(size: Sizes) -> int:
     return size
 
 
-class Memory(Event, frozen=True):
+class Memory(Event, kw_only=True, frozen=True):
     """An event in memory: a pattern of neighbouring addresses.
 
     Attributes:
@@ -105,7 +105,7 @@ class Memory(Event, frozen=True):
         return -(-extent.bits // bits) if self.cut else extent.bits // bits
 
 
-class Elements(Event, frozen=True):
+class Elements(Event, kw_only=True, frozen=True):
     """An event in the elements of a tensor, of which each is struck alike.
 
     Attributes:

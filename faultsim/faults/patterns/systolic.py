@@ -17,7 +17,7 @@ from faultsim.faults.patterns.event import Elements, Size
 from faultsim.faults.patterns.extent import Extent, Ints
 
 
-class Systolic(Elements, tag="systolic", frozen=True):
+class Systolic(Elements, tag="systolic", kw_only=True, frozen=True):
     """A processing element, a row or a column of a systolic array.
 
     In weights, only a weight-stationary array can be struck, and it is the weights it holds.

@@ -12,7 +12,7 @@ from faultsim.faults.patterns.event import Elements, Size
 from faultsim.faults.patterns.extent import Extent, Ints
 
 
-class Tile(Elements, tag="tile", frozen=True):
+class Tile(Elements, tag="tile", kw_only=True, frozen=True):
     """A tile of an activation.
 
     Attributes:
