@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultsim.config.estimate import check_estimate
+from faultsim.config.faultmodel import check_fault_model
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, Rate, Share
+from faultsim.config.values import Bits, Count, NotNegative, Rate, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -37,6 +38,14 @@ class CampaignConfig(Evaluation, AnySubject):
     """Trials in each cell; by default 100 for random, 20 a layer or bit, 10 beside worst-case."""
     ber: Rate | None = None
     """Bit-error rate, instead of flips (random, layer-wise and bit-wise)."""
+    fault_model: str | None = None
+    """Events as hardware makes them, instead of flips: seu, mbu, hbm2, gpu-sdc, or a TOML file."""
+    events: tuple[Count, ...] = (1,)
+    """Events of the fault model in a trial; each number is a cell of its own."""
+    hours: NotNegative | None = None
+    """Instead of events, as many as so many hours bring: a Poisson number in each trial."""
+    fit_per_mbit: NotNegative | None = None
+    """Events in 10^9 hours and 2^20 bits of the memory; that of the fault model unless given."""
     bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
     op: Literal["flip", "stuck-at-0", "stuck-at-1"] = "flip"
@@ -92,6 +101,7 @@ class CampaignConfig(Evaluation, AnySubject):
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
         check_estimate(self)
+        check_fault_model(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

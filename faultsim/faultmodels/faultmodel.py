@@ -13,7 +13,7 @@ from faultsim.faults.patterns.event import SURE
 from faultsim.files import Record
 
 
-class FaultModel(Record, kw_only=True, frozen=True):
+class FaultModel(Record, kw_only=True):
     """What hardware does, as a file says it.
 
     Attributes:
@@ -38,8 +38,7 @@ class FaultModel(Record, kw_only=True, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         """All of it, with a digest of what faults depend on."""
-        content: dict[str, Any] = msgspec.to_builtins(self)
-        return {**content, "digest": self.digest}
+        return {"digest": self.digest, "content": msgspec.to_builtins(self)}
 
     @property
     def digest(self) -> str:

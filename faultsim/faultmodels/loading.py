@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from faultsim.errors import ConfigError, did_you_mean, shown
-from faultsim.faults.patterns import PATTERNS
 from faultsim.faultmodels.faultmodel import FaultModel
+from faultsim.faults.patterns import PATTERNS
 from faultsim.files import convert, read_bytes
 from faultsim.files.toml import parse_toml
 

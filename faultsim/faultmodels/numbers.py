@@ -28,7 +28,7 @@ class Numbers:
     """The random numbers of one try at one event of one trial."""
 
     def __init__(self, seed: int, trial: int, event: int, tried: int) -> None:
-        self._key = {"seed": seed, "trial": trial}
+        self._seed, self._trial = seed, trial
         self._stream = NUMBER + 1 + (event * TRIES + tried) * DRAWS
 
     def _next(self) -> int:
@@ -43,7 +43,7 @@ class Numbers:
         """
         if n >= 1 << 63:
             raise FaultError("an event has more than 2^63 places: it cannot be drawn")
-        return int(sample_uniform(n, 1, **self._key, stream=self._next()))
+        return int(sample_uniform(n, 1, seed=self._seed, trial=self._trial, stream=self._next()))
 
     def unit(self) -> float:
         """Uniform over [0, 1)."""
@@ -56,8 +56,9 @@ class Numbers:
             FaultError: So many hardly ever come together.
         """
         for _ in range(DRAWS - 8):
-            stream = self._next()
-            found = sample_bit_errors(n, density, **self._key, stream=stream).numpy()
+            found = sample_bit_errors(
+                n, density, seed=self._seed, trial=self._trial, stream=self._next()
+            ).numpy()
             if len(found) >= least:
                 return found
         raise FaultError(f"of {n} bits at density {density:g} there are hardly ever {least} struck")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -115,13 +116,17 @@ class Sampler:
                 return faults, text
         raise FaultError(f"there is no room for {number + 1:,} events that strike other words each")
 
-    def _one(self, numbers: Numbers, op: str) -> tuple[FaultSet, str]:
+    def choose(self, numbers: Numbers) -> tuple[Event, int, int]:
+        """The kind of an event, the number of its region, and that of its place there."""
         drawn = int(np.searchsorted(self._shares, numbers.unit(), side="right"))
         event, ends = self._kinds[drawn]
         place = numbers.below(ends[-1])
-        row = next(row for row, end in enumerate(ends) if place < end)
+        row = bisect_right(ends, place)
+        return event, row, place - (ends[row - 1] if row else 0)
+
+    def _one(self, numbers: Numbers, op: str) -> tuple[FaultSet, str]:
+        event, row, place = self.choose(numbers)
         site, extent, steps = self._regions[row]
-        place -= ends[row - 1] if row else 0
         place, step = divmod(place, len(steps))
         words = _thinned(event.struck(extent, place), event, numbers)
         faults = _faults(site, extent, words, steps[step], event.op or op)
@@ -177,6 +182,5 @@ def _told(event: Event, extent: Extent, faults: FaultSet) -> str:
     first = np.unravel_index(int(faults.index[0]), site.shape)
     where = f"{site.name}[{','.join(map(str, first))}]" if site.shape else site.name
     step = f" step {int(faults.step[0])}" if faults.step[0] >= 0 else ""
-    n = len(faults)
-    much = f"{bits:,} bit{'s' * (bits > 1)} of {n:,} word{'s' * (n > 1)}"
-    return f"{event.said(extent)} from {where}{step}: {much}"
+    text, n = f"{event.said(extent)} at {where}{step}", len(faults)
+    return text if bits == 1 else f"{text}: {bits:,} bits of {n:,} word{'s' * (n > 1)}"

@@ -35,7 +35,7 @@ class EventSet(FaultSet):
             events: What struck, in as many texts.
         """
         listed = list(parts)
-        whole = FaultSet.join(listed)
+        whole = listed[0] if len(listed) == 1 else FaultSet.join(listed)
         made: EventSet = object.__new__(cls)
         for name in FaultSet.__slots__:
             object.__setattr__(made, name, getattr(whole, name))

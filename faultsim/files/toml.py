@@ -25,6 +25,7 @@ def parse_toml(text: bytes, place: str, error: type[FaultSimError]) -> dict[str,
         error: Raised, with place and line in it, for what is no TOML.
     """
     try:
-        return tomllib.loads(text.decode("utf-8"))
+        table: dict[str, Any] = tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as cause:
         raise error(f"{place}: {told(cause)}") from None
+    return table

@@ -22,9 +22,7 @@ AnyEvent = (
 )  # fmt: skip
 """What a fault model is made of."""
 
-PATTERNS: tuple[str, ...] = tuple(
-    str(kind.__struct_config__.tag) for kind in AnyEvent.__args__
-)
+PATTERNS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in AnyEvent.__args__)
 """Their names, as files have them."""
 
 __all__ = ["PATTERNS", "AnyEvent", "Event", "Extent", "Words"]

@@ -12,7 +12,7 @@ from faultsim.faults.patterns.event import Memory, Sizes, fixed
 from faultsim.faults.patterns.extent import Extent, Words
 
 
-class Bit(Memory, tag="bit", kw_only=True, frozen=True):
+class Bit(Memory, tag="bit", kw_only=True):
     """A single bit, wherever one may be struck."""
 
     def places(self, extent: Extent) -> int:
@@ -26,7 +26,7 @@ class Bit(Memory, tag="bit", kw_only=True, frozen=True):
         return "1 bit"
 
 
-class AdjacentBits(Memory, tag="adjacent-bits", kw_only=True, frozen=True):
+class AdjacentBits(Memory, tag="adjacent-bits", kw_only=True):
     """A multi-bit upset: so many neighbours.
 
     Attributes:
@@ -55,7 +55,7 @@ class AdjacentBits(Memory, tag="adjacent-bits", kw_only=True, frozen=True):
         return f"{fixed(self.width)} adjacent bits" if fixed(self.width) > 1 else "1 bit"
 
 
-class ScatteredBits(Memory, tag="scattered-bits", kw_only=True, frozen=True):
+class ScatteredBits(Memory, tag="scattered-bits", kw_only=True):
     """So many bits anywhere in one aligned block.
 
     Attributes:

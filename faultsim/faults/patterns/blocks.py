@@ -13,7 +13,7 @@ from faultsim.faults.patterns.extent import Extent, Words
 Power = Annotated[int, Meta(ge=1, le=2**30)]
 
 
-class Byte(Memory, tag="byte", kw_only=True, frozen=True):
+class Byte(Memory, tag="byte", kw_only=True):
     """One byte."""
 
     def places(self, extent: Extent) -> int:
@@ -29,7 +29,7 @@ class Byte(Memory, tag="byte", kw_only=True, frozen=True):
         return "1 byte"
 
 
-class Word(Memory, tag="word", kw_only=True, frozen=True):
+class Word(Memory, tag="word", kw_only=True):
     """One word, whatever its dtype."""
 
     def places(self, extent: Extent) -> int:
@@ -42,7 +42,7 @@ class Word(Memory, tag="word", kw_only=True, frozen=True):
         return "1 word"
 
 
-class Line(Memory, tag="line", kw_only=True, frozen=True):
+class Line(Memory, tag="line", kw_only=True):
     """An aligned line of a cache, or what one access to memory reads.
 
     Attributes:

@@ -13,7 +13,7 @@ from faultsim.faults.patterns.extent import Extent, Ints
 Axis = Annotated[int, Meta(ge=-8, le=7)]
 
 
-class Channel(Elements, tag="channel", kw_only=True, frozen=True):
+class Channel(Elements, tag="channel", kw_only=True):
     """One channel.
 
     Attributes:

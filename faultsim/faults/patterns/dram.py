@@ -1,8 +1,8 @@
 """Events of a DRAM: a beat, a pin, a row, a column of a stated geometry.
 
-One access moves ``burst`` beats over ``pins`` data pins: beat *b* carries the bits from *b* · pins on,
-bit *p* of each over pin *p*. Rows of ``row_bytes`` follow one another in a tensor, as in a bank whose
-addresses are not interleaved.
+One access moves ``burst`` beats over ``pins`` data pins: beat *b* carries the bits from *b* · pins
+on, bit *p* of each over pin *p*. Rows of ``row_bytes`` follow one another in a tensor, as in a bank
+whose addresses are not interleaved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faultsim.faults.patterns.extent import Extent, Words
 Pins = Annotated[int, Meta(ge=1, le=4096)]
 
 
-class Dram(Memory, kw_only=True, frozen=True):
+class Dram(Memory, kw_only=True):
     """A memory of so many pins.
 
     Attributes:
@@ -35,7 +35,7 @@ class Dram(Memory, kw_only=True, frozen=True):
         return self.pins * self.burst
 
 
-class Beat(Dram, tag="dram-beat", kw_only=True, frozen=True):
+class Beat(Dram, tag="dram-beat", kw_only=True):
     """All pins of one beat."""
 
     def places(self, extent: Extent) -> int:
@@ -48,7 +48,7 @@ class Beat(Dram, tag="dram-beat", kw_only=True, frozen=True):
         return f"beat of {self.pins} pins"
 
 
-class Pin(Dram, tag="dram-pin", kw_only=True, frozen=True):
+class Pin(Dram, tag="dram-pin", kw_only=True):
     """One pin, in all beats of one access."""
 
     def places(self, extent: Extent) -> int:
@@ -65,7 +65,7 @@ class Pin(Dram, tag="dram-pin", kw_only=True, frozen=True):
         return f"pin in {self.burst} beats"
 
 
-class Banked(Dram, kw_only=True, frozen=True):
+class Banked(Dram, kw_only=True):
     """A memory whose rows are known.
 
     Attributes:
@@ -84,7 +84,7 @@ class Banked(Dram, kw_only=True, frozen=True):
             )
 
 
-class Row(Banked, tag="dram-row", kw_only=True, frozen=True):
+class Row(Banked, tag="dram-row", kw_only=True):
     """One whole row."""
 
     def places(self, extent: Extent) -> int:
@@ -101,7 +101,7 @@ class Row(Banked, tag="dram-row", kw_only=True, frozen=True):
         return f"row of {accesses} × {self.access // extent.width} words"
 
 
-class Column(Banked, tag="dram-column", kw_only=True, frozen=True):
+class Column(Banked, tag="dram-column", kw_only=True):
     """A bit line: the same bits in several rows.
 
     Attributes:

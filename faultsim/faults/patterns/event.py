@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ SURE = 1e-6
 """How far probabilities may be from adding up to 1; figures are published with few digits."""
 
 
-class Event(Record, tag_field="pattern", kw_only=True, frozen=True):
+class Event(Record, tag_field="pattern", kw_only=True):
     """One kind of event: a pattern of bits, which lies somewhere in a tensor.
 
     Attributes:
@@ -88,7 +88,7 @@ def fixed(size: Sizes) -> int:
     return size
 
 
-class Memory(Event, kw_only=True, frozen=True):
+class Memory(Event, kw_only=True):
     """An event in memory: a pattern of neighbouring addresses.
 
     Attributes:
@@ -105,7 +105,7 @@ class Memory(Event, kw_only=True, frozen=True):
         return -(-extent.bits // bits) if self.cut else extent.bits // bits
 
 
-class Elements(Event, kw_only=True, frozen=True):
+class Elements(Event, kw_only=True):
     """An event in the elements of a tensor, of which each is struck alike.
 
     Attributes:
@@ -113,8 +113,6 @@ class Elements(Event, kw_only=True, frozen=True):
     """
 
     bits: Sizes | None = None
-
-    groups_are: ClassVar[str] = "words"
 
     def groups(self, extent: Extent) -> int:
         """How many sets of elements there are."""

@@ -21,7 +21,7 @@ class Words(NamedTuple):
         mask: (n,) int64 bit patterns, none of them 0.
     """
 
-    index: Ints
+    index: Ints  # type: ignore[assignment]  # shadows tuple.index
     mask: Ints
 
     @property

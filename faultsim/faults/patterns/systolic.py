@@ -1,15 +1,15 @@
 """Events of a systolic array on which a matrix product is mapped, tile by tile.
 
 The product is C = A · B with A (m, k) and B (k, n); the array has ``rows`` × ``columns`` processing
-elements. Output-stationary, element (r, c) accumulates C[i, j] for i ≡ r modulo rows and j ≡ c modulo
-columns. Weight-stationary, it holds B[i, j] for such i and j, and what passes through it goes on down
-its column, so that a fault there reaches a column of C, in all m rows (H. T. Kung, "Why systolic
-architectures?", Computer 15, 1982).
+elements. Output-stationary, element (r, c) accumulates C[i, j] for i ≡ r modulo rows and j ≡ c
+modulo columns. Weight-stationary, it holds B[i, j] for such i and j, and what passes through it
+goes on down its column, so that a fault there reaches a column of C, in all m rows (H. T. Kung,
+"Why systolic architectures?", Computer 15, 1982).
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,38 @@ from faultsim.faults.patterns.event import Elements, Size
 from faultsim.faults.patterns.extent import Extent, Ints
 
 
-class Systolic(Elements, tag="systolic", kw_only=True, frozen=True):
+class Along(NamedTuple):
+    """What a fault reaches along one dimension of a matrix.
+
+    Attributes:
+        size: Of the dimension.
+        tile: How much of it the array has at a time.
+        reach: ``one`` position of a tile, the ``tile``, or ``all``.
+        every: Whether it does so in every tile, rather than in one.
+    """
+
+    size: int
+    tile: int
+    reach: Literal["one", "tile", "all"]
+    every: bool
+
+    @property
+    def groups(self) -> int:
+        """How many sets of positions there are."""
+        if self.reach == "one":
+            return min(self.tile, self.size) if self.every else self.size
+        return 1 if self.every or self.reach == "all" else -(-self.size // self.tile)
+
+    def positions(self, group: int) -> Ints:
+        """Those of one set, ascending."""
+        if self.reach == "one":
+            return np.arange(group, self.size if self.every else group + 1, self.tile)
+        if self.every or self.reach == "all":
+            return np.arange(self.size)
+        return np.arange(group * self.tile, min(self.size, (group + 1) * self.tile))
+
+
+class Systolic(Elements, tag="systolic", kw_only=True):
     """A processing element, a row or a column of a systolic array.
 
     In weights, only a weight-stationary array can be struck, and it is the weights it holds.
@@ -40,65 +71,34 @@ class Systolic(Elements, tag="systolic", kw_only=True, frozen=True):
     features: Literal["first", "last"]
     tiles: Literal["one", "all"] = "one"
 
-    def matrix(self, extent: Extent) -> tuple[int, int]:
-        """Rows and columns of the product, or of the weights: k and n."""
-        if not extent.shape:
-            return 1, 1
-        columns = extent.shape[0 if self.features == "first" else -1]
-        return extent.words // columns, columns
-
-    def _struck_rows(self, extent: Extent) -> int:
-        """Rows of the matrix among which a fault tells; 1 where it reaches all of them."""
-        through = self.dataflow == "weight-stationary" and not extent.at_rest
-        return 1 if through or self.unit == "column" else self.rows
-
-    def _sizes(self, extent: Extent) -> tuple[int, int, int, int]:
-        """Rows and columns of tiles, and units along either within a tile, as far as they fit."""
-        m, n = self.matrix(extent)
-        high = -(-m // self.rows)
+    def _matrix(self, extent: Extent) -> tuple[Along, Along]:
+        """What a fault reaches along the rows and the columns of the product, or of the weights."""
+        n = extent.shape[0 if self.features == "first" else -1] if extent.shape else 1
+        every = self.tiles == "all"
+        down: Literal["one", "tile", "all"] = "tile" if self.unit == "column" else "one"
         if self.dataflow == "weight-stationary" and not extent.at_rest:
-            high = 1  # all rows stream through the same tile of weights
-        wide = -(-n // self.columns)
-        across = 1 if self.unit == "row" else min(self.columns, n)
-        return high, wide, min(self._struck_rows(extent), m), across
+            down = "all"  # whatever streams through
+        across: Literal["one", "tile"] = "tile" if self.unit == "row" else "one"
+        return (
+            Along(extent.words // n, self.rows, down, every),
+            Along(n, self.columns, across, every),
+        )
 
     def groups(self, extent: Extent) -> int:
         if extent.at_rest and self.dataflow == "output-stationary":
             return 0
-        return len(self._units(extent))
-
-    def _units(self, extent: Extent) -> list[tuple[int, int]]:
-        """First row and column of the matrix that each unit, of each tile, strikes."""
-        high, wide, down, across = self._sizes(extent)
-        m, n = self.matrix(extent)
-        if self.tiles == "all":
-            high = wide = 1
-        return [
-            (i * self.rows + r, j * self.columns + c)
-            for i in range(high)
-            for j in range(wide)
-            for r in range(down)
-            for c in range(across)
-            if i * self.rows + r < m and j * self.columns + c < n
-        ]
+        rows, columns = self._matrix(extent)
+        return rows.groups * columns.groups
 
     def elements(self, extent: Extent, group: int) -> Ints:
-        m, n = self.matrix(extent)
-        top, left = self._units(extent)[group]
-        i, j = np.arange(m), np.arange(n)
-        if self._struck_rows(extent) > 1:
-            i = i[top:: self.rows] if self.tiles == "all" else i[top: top + 1]
-        elif self._sizes(extent)[0] > 1 and self.tiles == "one":
-            i = i[top: top + self.rows]
-        if self.unit != "row":
-            j = j[left:: self.columns] if self.tiles == "all" else j[left: left + 1]
-        elif self.tiles == "one":
-            j = j[left: left + self.columns]
+        rows, columns = self._matrix(extent)
+        down, across = divmod(group, columns.groups)
+        i, j = rows.positions(down), columns.positions(across)
         if self.features == "first":
-            return np.asarray((j[:, None] * m + i).ravel())
-        return np.asarray((i[:, None] * n + j).ravel())
+            return np.asarray((j[:, None] * rows.size + i).ravel())
+        return np.asarray((i[:, None] * columns.size + j).ravel())
 
     def said(self, extent: Extent) -> str:
-        what = {"element": "processing element"}.get(self.unit, self.unit)
+        what = "processing element" if self.unit == "element" else self.unit
         tiles = "a tile" if self.tiles == "one" else "all tiles"
         return f"{what} of a {self.dataflow} {self.rows} × {self.columns} array, {tiles}"

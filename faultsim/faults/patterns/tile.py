@@ -12,7 +12,7 @@ from faultsim.faults.patterns.event import Elements, Size
 from faultsim.faults.patterns.extent import Extent, Ints
 
 
-class Tile(Elements, tag="tile", kw_only=True, frozen=True):
+class Tile(Elements, tag="tile", kw_only=True):
     """A tile of an activation.
 
     Attributes:
@@ -45,10 +45,14 @@ class Tile(Elements, tag="tile", kw_only=True, frozen=True):
         channel, box = divmod(group, prod(boxes))
         first = np.unravel_index(box, boxes)
         step = self.size if self.aligned else (1,) * len(self.size)
-        spans = [slice(at * by, at * by + n) for at, by, n in zip(first, step, self.size, strict=True)]
+        spans = [
+            slice(at * by, at * by + n) for at, by, n in zip(first, step, self.size, strict=True)
+        ]
         sizes = extent.shape[-len(self.size) :]
         inside = np.arange(prod(sizes)).reshape(sizes)[tuple(spans)].ravel()
-        before = np.arange(self._channels(extent)) if self.channels == "all" else np.array([channel])
+        before = (
+            np.arange(self._channels(extent)) if self.channels == "all" else np.array([channel])
+        )
         return np.asarray((before[:, None] * prod(sizes) + inside).ravel())
 
     def said(self, extent: Extent) -> str:

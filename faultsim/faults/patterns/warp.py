@@ -8,7 +8,7 @@ from faultsim.faults.patterns.event import Elements, Size, Sizes, fixed, words
 from faultsim.faults.patterns.extent import Extent, Ints
 
 
-class Threads(Elements, kw_only=True, frozen=True):
+class Threads(Elements, kw_only=True):
     """Work that is dealt out in warps.
 
     Attributes:
@@ -51,7 +51,7 @@ class Threads(Elements, kw_only=True, frozen=True):
         return "" if times == 1 else f", {times} times every {words(self.step)}"
 
 
-class Lane(Threads, tag="lane", kw_only=True, frozen=True):
+class Lane(Threads, tag="lane", kw_only=True):
     """One lane: the word of one thread in each warp."""
 
     def groups(self, extent: Extent) -> int:
@@ -65,7 +65,7 @@ class Lane(Threads, tag="lane", kw_only=True, frozen=True):
         return f"lane of {self.warp}{self.after()}"
 
 
-class Warp(Threads, tag="warp", kw_only=True, frozen=True):
+class Warp(Threads, tag="warp", kw_only=True):
     """All threads of each warp."""
 
     def groups(self, extent: Extent) -> int:
