@@ -69,5 +69,5 @@ def test_bad_files_are_one_line_with_the_place(tmp_path, text, message):
 def test_names_are_corrected():
     with pytest.raises(ConfigError, match="did you mean 'hbm2'"):
         load_fault_model("hbm")
-    with pytest.raises(ConfigError, match="cannot read nowhere.toml"):
+    with pytest.raises(ConfigError, match=r"cannot read nowhere\.toml"):
         load_fault_model("nowhere.toml")
