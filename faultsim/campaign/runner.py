@@ -14,6 +14,7 @@ from torch import nn
 from faultsim.campaign.damaging import damaging
 from faultsim.campaign.directory import TRIALS, fresh_directory
 from faultsim.campaign.estimated import estimate_record
+from faultsim.campaign.fit import known_fit
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
@@ -202,12 +203,12 @@ def _campaign(
         if plan.learnt is not None:
             found = _estimated(experiment, directory, golden, clean, plan.learnt)
             told = {"estimate": estimate_record(config, plan.learnt, found.parts)}
-            journal.finish(_summary(found) | told)
+            journal.finish(_summary(found) | told | known_fit(manifest, lines, told))
             return found
         result = _result(config, experiment, directory, golden, clean, lines, worst)
         score, counts = golden.score(result.objective.key), result.objective.name
         harm = damaging(lines, score, experiment.workload.model, space.sites, counts)
-        journal.finish(_summary(result) | {"damaging": harm})
+        journal.finish(_summary(result) | {"damaging": harm} | known_fit(manifest, lines))
     return result
 
 
