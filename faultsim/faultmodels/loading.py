@@ -26,11 +26,8 @@ def load_fault_model(name: str) -> FaultModel:
     """
     path = SHIPPED / f"{name}.toml" if name in NAMES else Path(name)
     if name not in NAMES and path.suffix != ".toml":
-        listed = ", ".join(NAMES)
-        raise ConfigError(
-            f"unknown fault model {shown(name)}{did_you_mean(name, NAMES)}; there are {listed}, or "
-            "a .toml file"
-        )
+        near = did_you_mean(name, NAMES) or f"; there are {', '.join(NAMES)}, or a .toml file"
+        raise ConfigError(f"unknown fault model {shown(name)}{near}")
     place = str(path) if name not in NAMES else name
     table = parse_toml(read_bytes(path, ConfigError), place, ConfigError)
     _check_patterns(table, place)
