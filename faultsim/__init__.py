@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from faultsim.models import load_model as load_model
     from faultsim.run.observer import observe as observe
     from faultsim.space import FaultSpace as FaultSpace
+    from faultsim.training_faults import while_training as while_training
     from faultsim.workload import Batch as Batch
     from faultsim.workload import Task as Task
     from faultsim.workload import Workload as Workload
@@ -50,6 +51,7 @@ _HOMES = {
     "load_model": "faultsim.models",
     "observe": "faultsim.run.observer",
     "run_campaign": "faultsim.campaign",
+    "while_training": "faultsim.training_faults",
 }
 
 _MODULES = {

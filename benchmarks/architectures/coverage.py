@@ -41,12 +41,13 @@ def _struck(name: str, sites: Iterable[str]) -> bool:
 
 
 def _packed(model: nn.Module, known: set[str]) -> list[int]:
-    """Sizes of weights that are no parameters: quantised ones, and what objects of torch hold."""
-    held = {name: value for name, value in model.state_dict().items() if name not in known}
+    """Sizes of weights that are no parameters: quantised ones with their biases, and what objects
+    of torch hold."""
+    state = model.state_dict().items()
+    held = {n: value for n, value in state if n not in known and not n.endswith(STEPS)}
     words = [leaf for value in held.values() for _, leaf in _words(value)]
     return [leaf.numel() for leaf in {id(leaf): leaf for leaf in words}.values()]
 
 
 def _words(value: Any) -> list[tuple[str, torch.Tensor]]:
-    found = leaves(value) if not torch.is_tensor(value) or value.is_quantized else ()
-    return [(name, leaf) for name, leaf in found if not name.endswith(STEPS)]
+    return [(name, leaf) for name, leaf in leaves(value) if not name.endswith(STEPS)]

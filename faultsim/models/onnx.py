@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -29,7 +30,7 @@ def load_onnx(path: Path) -> nn.Module:
         ) from None
     _check(path)
     try:
-        made: nn.Module = convert(str(path))
+        made: nn.Module = convert(_without_aliases(path))
     except Exception as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"{path} cannot be converted to torch: {said}") from None
@@ -48,3 +49,23 @@ def _check(path: Path) -> None:
         nodes = 0
     if not nodes:
         raise ConfigError(f"{path} holds no ONNX model")
+
+
+def _without_aliases(path: Path) -> Any:
+    """The model with weights named where they are used.
+
+    torch.onnx.export keeps one of equal weights and names it again by Identity nodes, under which
+    onnx2torch does not find it.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    names = {weight.name: weight.name for weight in model.graph.initializer}
+    given = {output.name for output in model.graph.output}
+    for node in list(model.graph.node):
+        if node.op_type == "Identity" and node.input[0] in names and node.output[0] not in given:
+            names[node.output[0]] = names[node.input[0]]
+            model.graph.node.remove(node)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    return model

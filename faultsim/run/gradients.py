@@ -18,6 +18,7 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.reals import Reals
+from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
 from faultsim.targets.operation_hooks import OperationHooks
@@ -113,6 +114,15 @@ class Gradients:
 
         return self._watched(faults, seen, [lambda m: GivenHooks(m, own, when=self._when)])
 
+    def of_caches(self, faults: FaultSet) -> Values:
+        """Everything in caches that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+        """
+        seen = _Seen()
+        return self._watched(faults, seen, [lambda model: CacheHooks(model, seen)])
+
     def of_operations(self, faults: FaultSet) -> Values:
         """Every result of a function that the loss depends on, by site, with its gradient.
 
@@ -170,7 +180,7 @@ class Gradients:
             loss = self._workload.task.loss(self._workload.run(inputs), self._batch)
         if not loss.requires_grad:
             raise ConfigError(
-                f"the loss of {self._workload.name} has no gradient: worst-case needs a forward "
+                "the loss of the task has no gradient: worst-case needs a forward "
                 "pass that records one"
             )
         return loss

@@ -106,6 +106,7 @@ class _Shapes:
         hooks = HOOKS[kind](self._workload.model, showing(see))
         with untouched(self._workload.model):
             try:
+                hooks.batch = sizes_of((batch.inputs,))
                 hooks.register()
                 self._workload.run(batch.inputs)
             finally:

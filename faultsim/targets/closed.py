@@ -14,7 +14,7 @@ def check_open(model: nn.Module) -> None:
     check_seen(model)
     if _is_exported(model):
         raise FaultError(
-            "activations of an exported program are not seen: its graph calls no modules; pass the "
+            "the calls of an exported program are not seen: its graph has no modules; pass the "
             "module before torch.export, or torch.export.unflatten(program)"
         )
 
@@ -24,14 +24,14 @@ def check_seen(model: nn.Module) -> None:
     kind = type(model).__name__
     if isinstance(model, torch.jit.ScriptModule):
         raise FaultError(
-            f"activations of a scripted model ({kind}) are not seen: pass the module before "
+            f"the calls of a scripted model ({kind}) are not seen: pass the module before "
             "torch.jit.script or trace"
         )
     for name, module in model.named_modules():
         check_not_compiled(name or kind, module)
         if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
             raise FaultError(
-                f"activations of {name or kind} are not seen in its replicas: pass its .module"
+                f"the calls of {name or kind} are not seen in its replicas: pass its .module"
             )
         if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
             raise FaultError(
@@ -44,7 +44,7 @@ def check_not_compiled(name: str, module: nn.Module) -> None:
     compiled = getattr(module, "_compiled_call_impl", None) is not None
     if compiled or isinstance(getattr(module, "_orig_mod", None), nn.Module):
         raise FaultError(
-            f"activations of a compiled model are not seen ({name} is compiled): pass the module "
+            f"the calls of a compiled model are not seen ({name} is compiled): pass the module "
             "before torch.compile or .compile(), or a copy of it"
         )
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.errors import ConfigError
+from faultsim.targets import held
 from faultsim.workload.batch import Batch, read_batches
-from faultsim.workload.outputs import copied
 from faultsim.workload.task import Change, Task, name_of, task_of
 
 Forward = Callable[[nn.Module, Any], Any]
@@ -84,7 +84,7 @@ class Workload:
 
         The model gets copies, for it may change what it is given.
         """
-        inputs = copied(inputs)
+        inputs = held.map_copied(inputs, lambda _, tensor: trees.copy_of(tensor))
         if self._forward is not None:
             return self._forward(self.model, inputs)
         if isinstance(inputs, Mapping):

@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks.architectures import record
 from benchmarks.architectures.__main__ import chosen, run
 from benchmarks.architectures.architecture import Architecture, body_of
+from benchmarks.architectures.coverage import coverage
 from benchmarks.architectures.families import ARCHITECTURES
 from benchmarks.architectures.inputs import labelled
 from benchmarks.architectures.page import page, row
@@ -69,6 +70,13 @@ def test_lines_are_those_that_run():
         if architecture.write is not None:
             assert architecture.code == body_of(architecture.write)
             assert "Workload(" in architecture.code
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_biases_beside_packed_words_are_parameters():
+    with torch.random.fork_rng():
+        found = coverage(nn.Sequential(torch.ao.nn.quantized.Conv2d(2, 3, 3)))
+    assert (found["parameters"], found["covered"]) == (2 * 3 * 9 + 3, 1)
 
 
 def test_the_oracle_sees_every_word():

@@ -64,6 +64,23 @@ def test_a_file_computes_what_its_graph_says(file):
     torch.testing.assert_close(model(x), expected)
 
 
+def test_a_weight_that_is_named_again_is_found(file):
+    import onnx
+
+    model = onnx.load(file())
+    conv = model.graph.node[0]
+    conv.input[2] = "again"
+    alias = [
+        onnx.helper.make_node("Identity", [a], [b]) for a, b in (("b", "bias"), ("bias", "again"))
+    ]
+    nodes = [*alias, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, "aliased.onnx")
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(load("aliased.onnx")(x), load("net.onnx")(x))
+
+
 def test_its_weights_are_in_the_digest(file):
     assert model_digest(load(file())) == model_digest(load(file("again.onnx")))
     assert model_digest(load(file())) != model_digest(load(file("other.onnx", bias=1.0)))
