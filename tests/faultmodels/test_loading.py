@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from faultsim.errors import ConfigError
 from faultsim.faultmodels import NAMES, load_fault_model
+from faultsim.faults.patterns import PATTERNS
 
 GOOD = 'source = "mine"\n[[event]]\nprobability = 1.0\npattern = "bit"\n'
 
@@ -71,3 +75,14 @@ def test_names_are_corrected():
         load_fault_model("hbm")
     with pytest.raises(ConfigError, match=r"cannot read nowhere\.toml"):
         load_fault_model("nowhere.toml")
+
+
+def test_the_page_shows_a_file_that_loads_and_names_every_pattern(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "fault_models.md"
+    text = page.read_text(encoding="utf-8")
+    shown = re.search(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    path = tmp_path / "shown.toml"
+    path.write_text(shown[1], encoding="utf-8")
+    assert load_fault_model(str(path)).fit_per_mbit == 25.0
+    assert all(f"`{name}`" in text for name in (*PATTERNS, *NAMES))
