@@ -73,14 +73,17 @@ class ScatteredBits(Memory, tag="scattered-bits", kw_only=True):
             raise ValueError(f"{self.bytes} bytes have no {self.count} bits")
 
     def places(self, extent: Extent) -> int:
-        return self.blocks(extent, 8 * self.bytes) * comb(8 * self.bytes, self.count)
+        if not extent.whole:
+            return 0
+        blocks, rest = divmod(extent.bits, 8 * self.bytes)
+        last = comb(rest, self.count) if self.cut else 0
+        return blocks * comb(8 * self.bytes, self.count) + last
 
     def struck(self, extent: Extent, place: int) -> Words:
         block, number = divmod(place, comb(8 * self.bytes, self.count))
-        chosen = _subset(8 * self.bytes, self.count, number)
         first = block * 8 * self.bytes
-        inside = [first + bit for bit in chosen if first + bit < extent.bits]
-        return extent.at(np.array(inside or [first], np.int64))
+        size = min(8 * self.bytes, extent.bits - first)
+        return extent.at(first + np.array(_subset(size, self.count, number), np.int64))
 
     def said(self, extent: Extent) -> str:
         return f"{self.count} bits of {self.bytes} bytes"

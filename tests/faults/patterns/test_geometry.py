@@ -19,6 +19,7 @@ EXAMPLES = [
     {"pattern": "adjacent-bits", "width": 11, "within": "tensor"},
     {"pattern": "adjacent-bits", "width": 5, "within": "tensor", "cut": True},
     {"pattern": "scattered-bits", "count": 2, "bytes": 2},
+    {"pattern": "scattered-bits", "count": 3, "bytes": 32, "cut": True},
     {"pattern": "byte"},
     {"pattern": "word"},
     {"pattern": "line", "bytes": 32},
@@ -171,6 +172,10 @@ def test_scattered_bits_are_every_subset_once():
     assert made.places(extent) == 2 * math.comb(8, 3)
     seen = {tuple(map(int, np.concatenate(made.struck(extent, p)))) for p in range(112)}
     assert len(seen) == 112
+    cut = event(pattern="scattered-bits", count=2, bytes=3, cut=True)
+    rest = Extent((4,), 8, tuple(range(8)))
+    assert cut.places(rest) == math.comb(24, 2) + math.comb(8, 2)
+    assert {tuple(cut.struck(rest, 276 + p).index.tolist()) for p in range(28)} == {(3,)}
 
 
 def test_a_lane_strikes_once_a_warp():
