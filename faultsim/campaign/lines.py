@@ -81,6 +81,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
         flips: Bits struck.
         faults: That were armed.
         sample: The only one that was run, alone.
+        struck: The events that made the faults, in words.
     """
 
     trial: Count
@@ -89,6 +90,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
     flips: Count
     faults: list[Struck]
     sample: Count | None = None
+    struck: list[str] | None = None
     n: Count
     correct: Count | UnsetType = UNSET
     due: Count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,14 @@ class Reproduction:
         recorded: The outcome in the journal.
         again: The outcome now.
         differences: Fields of the outcome that differ; empty if it is the same.
+        struck: The events that made the faults, in words.
     """
 
     faults: list[str]
     recorded: Outcome
     again: Outcome
     differences: list[str]
+    struck: Sequence[str] = ()
 
 
 def reproduce(
@@ -90,7 +93,11 @@ def reproduce(
     was, now = line.outcome.to_json(), again.to_json()
     described = [str(fault) for fault in faults.describe(workload.model)]
     return Reproduction(
-        described, line.outcome, again, [key for key in was if was[key] != now.get(key)]
+        described,
+        line.outcome,
+        again,
+        [key for key in was if was[key] != now.get(key)],
+        line.struck or (),
     )
 
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.campaign import Mode
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits, Count
+from faultsim.config.values import Bits, Count, NotNegative
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
@@ -93,6 +93,18 @@ class Reproduce(Settings):
 
 
 @dataclass(frozen=True)
+class Fit(Settings):
+    """Failures in time (FIT) of a model and its layers, from a campaign of single events."""
+
+    directory: Positional[str]
+    """The campaign directory."""
+    fit_per_mbit: NotNegative | None = None
+    """Events in 10^9 hours and 2^20 bits of the memory; what the campaign recorded unless given."""
+    fleet: Count = 1
+    """How many run at once, for the hours between failures of any."""
+
+
+@dataclass(frozen=True)
 class Report(Settings):
     """Write a page of results, and figures for a paper, from recorded campaigns."""
 
@@ -106,7 +118,7 @@ class Report(Settings):
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Report
+Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit | Report
 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
@@ -116,6 +128,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "inspect": Inspect,
     "train": Train,
     "reproduce": Reproduce,
+    "fit": Fit,
     "report": Report,
 }
 """The sub-commands by name, in the order of the help."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultsim.config.estimate import check_estimate
+from faultsim.config.faultmodel import check_fault_model
 from faultsim.config.operators import check_operator
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, Rate, Share
+from faultsim.config.values import Bits, Count, NotNegative, Rate, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -40,6 +41,14 @@ class CampaignConfig(Evaluation, AnySubject):
     ber: Rate | None = None
     """Bit-error rate, instead of flips (random, layer-wise and bit-wise); of an --op of words, the
     rate at which words are struck."""
+    fault_model: str | None = None
+    """Events as hardware makes them, instead of flips: seu, mbu, hbm2, gpu-sdc, or a TOML file."""
+    events: tuple[Count, ...] = (1,)
+    """Events of the fault model in a trial; each number is a cell of its own."""
+    hours: NotNegative | None = None
+    """Instead of events, as many as so many hours bring: a Poisson number in each trial."""
+    fit_per_mbit: NotNegative | None = None
+    """Events in 10^9 hours and 2^20 bits of the memory; that of the fault model unless given."""
     bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
     op: str = "flip"
@@ -101,6 +110,7 @@ class CampaignConfig(Evaluation, AnySubject):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
         check_estimate(self)
         check_operator(self)
+        check_fault_model(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

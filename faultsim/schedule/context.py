@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
 
 from faultsim.config import CampaignConfig
+from faultsim.faultmodels import FaultModel
 from faultsim.run.search import Search
 from faultsim.run.trial import Cell, Outcome, Trial
 from faultsim.space import FaultSpace
@@ -27,6 +28,7 @@ class Context:
         model: The model, without faults; its words are read, it is never run.
         search: What a search may look at; called by those that search.
         samples: Of the split that results come from.
+        fault_model: The events that trials draw, where they do not draw bits.
     """
 
     config: CampaignConfig
@@ -34,6 +36,7 @@ class Context:
     model: nn.Module
     search: Callable[[], Search]
     samples: int
+    fault_model: FaultModel | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
