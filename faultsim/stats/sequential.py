@@ -177,9 +177,12 @@ class SequentialRate:
 
     @property
     def expected(self) -> Floats:
-        """(strata,) the rate expected of each by now: its own, drawn to that of its kin."""
-        known = np.bincount(self._kin, self.events)[self._kin]
-        tried = np.bincount(self._kin, self.trials)[self._kin]
+        """(strata,) the rate expected of each by now: its own, drawn to that of its other kin.
+
+        What a stratum saw itself counts once: bets on a rare event not seen yet would be ruinous.
+        """
+        known = np.bincount(self._kin, self.events)[self._kin] - self.events
+        tried = np.bincount(self._kin, self.trials)[self._kin] - self.trials
         alike = (known + FAITH * self._prior) / (tried + FAITH)
         found: Floats = (self.events + FAITH * alike) / (self.trials + FAITH)
         return found

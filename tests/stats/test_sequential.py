@@ -94,3 +94,15 @@ def test_looks_are_fixed():
 def test_a_goal_is_one_margin(options):
     with pytest.raises(ConfigError):
         Goal(**options)
+
+
+def test_a_stratum_alone_is_not_believed_twice():
+    rate = SequentialRate([1.0], Goal(margin=0.003), [0])
+    rate.add(np.zeros(32, int), np.zeros(32, bool))
+    assert rate.expected == pytest.approx([0.02 * 2 / 34])  # two trials' worth of the prior
+
+
+def test_without_strata_it_takes_few_times_a_sample_whose_rate_is_known():
+    goal, rate = Goal(margin=0.003), 0.0142
+    spent = [estimated([rate], goal, s, weights=[1.0], kin=[0], most=30_000).n for s in range(5)]
+    assert np.median(spent) < 3 * sample_size(goal.margin, rate=rate)
