@@ -33,7 +33,11 @@ def work(kind: type = nn.Sequential, hidden: int = 6, shift: float = 0.0) -> Wor
 
 
 def campaign(place: Path, workload: Workload | None = None, **settings) -> str:
-    base = {"mode": "random", "trials": 40, "flips": (1, 2), "bits": "23-30"} if "mode" not in settings else {}
+    base = (
+        {"mode": "random", "trials": 40, "flips": (1, 2), "bits": "23-30"}
+        if "mode" not in settings
+        else {}
+    )
     config = CampaignConfig(**{**base, **settings}, out=str(place))
     run_campaign(config, workload or work())
     return str(place)
