@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from faultsim import ops as ops
     from faultsim import perturb as perturb
     from faultsim.campaign import CampaignConfig as CampaignConfig
+    from faultsim.campaign import compare as compare
     from faultsim.campaign import run_campaign as run_campaign
     from faultsim.data import load_data as load_data
     from faultsim.errors import FaultSimError as FaultSimError
@@ -48,6 +49,7 @@ _HOMES = {
     "Site": "faultsim.faults",
     "Task": "faultsim.workload",
     "Workload": "faultsim.workload",
+    "compare": "faultsim.campaign",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",

@@ -85,6 +85,7 @@ class EstimatedRecord(Record):
     reached: bool
     parts: list[PartRecord]
     strata: list[StratumRecord]
+    part_margin: Share | None = None
 
 
 class Damaging(Record):

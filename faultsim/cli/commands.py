@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.campaign import Mode
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits, Count, NotNegative
+from faultsim.config.values import Bits, Count, NotNegative, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
@@ -105,6 +105,21 @@ class Fit(Settings):
 
 
 @dataclass(frozen=True)
+class Compare(Settings):
+    """Two campaigns beside each other: two models, or one with a protection and without.
+
+    Where trials struck the same faults, their outcomes are compared pair by pair.
+    """
+
+    first: Positional[str]
+    """A campaign directory."""
+    second: Positional[str]
+    """The one to compare with it."""
+    confidence: Share = 0.95
+    """That the interval of a difference holds; of estimates, their own confidence counts."""
+
+
+@dataclass(frozen=True)
 class Report(Settings):
     """Write a page of results, and figures for a paper, from recorded campaigns."""
 
@@ -118,7 +133,7 @@ class Report(Settings):
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit | Report
+Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit | Compare | Report
 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
@@ -129,6 +144,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "train": Train,
     "reproduce": Reproduce,
     "fit": Fit,
+    "compare": Compare,
     "report": Report,
 }
 """The sub-commands by name, in the order of the help."""

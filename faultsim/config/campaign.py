@@ -82,6 +82,9 @@ class CampaignConfig(Evaluation, AnySubject):
     """Of estimate: failure (SDC or DUE), sdc, due, or an event that the task names."""
     by: Literal["bit,layer", "bit", "layer", "none"] = "bit,layer"
     """Of estimate: the strata, between which trials are shared out as it turns out to pay."""
+    part_margin: Share | None = None
+    """Of estimate: go on until the rate of each layer and each bit that --by tells apart is known
+    this well, too; without --margin or --relative, the whole is to be known as well."""
     max_trials: Count | None = None
     """Of estimate: stop after so many, whatever is known by then."""
     perturb: str | None = None

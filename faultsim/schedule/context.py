@@ -14,6 +14,7 @@ from faultsim.run.search import Search
 from faultsim.run.trial import Cell, Outcome, Trial
 from faultsim.space import FaultSpace
 from faultsim.stats import Estimate, SequentialRate
+from faultsim.stats.design import Rows
 
 Trials = Generator[Trial, Outcome, None]
 
@@ -52,14 +53,22 @@ class Learnt:
     strata: Sequence[Cell]
 
     def parts(self) -> list[tuple[Cell, Estimate]]:
-        """The strata of each bit together, then those of each layer, with the rates of these."""
-        names = ("bit", "layer")
-        values = {(n, labels[n]): None for n in names for labels in self.strata if n in labels}
-        found: list[tuple[Cell, Estimate]] = []
-        for name, value in sorted(values, key=lambda pair: pair[0] != "bit"):
-            rows = np.array([labels[name] == value for labels in self.strata])
-            found.append(({name: value}, self.rate.within(rows)))
-        return found
+        """Each bit and each layer, with its rate."""
+        return [(labels, self.rate.within(rows)) for labels, rows in parts_of(self.strata)]
+
+
+def parts_of(strata: Sequence[Cell]) -> list[tuple[Cell, Rows]]:
+    """Labels and (strata,) which: those of each bit together, then those of each layer.
+
+    Args:
+        strata: The labels of each.
+    """
+    found: list[tuple[Cell, Rows]] = []
+    for name in ("bit", "layer"):
+        for value in dict.fromkeys(labels[name] for labels in strata if name in labels):
+            rows = np.array([labels[name] == value for labels in strata])
+            found.append(({name: value}, rows))
+    return found
 
 
 @dataclass(frozen=True)
