@@ -10,6 +10,7 @@ import numpy.typing as npt
 from faultsim.config import CampaignConfig
 from faultsim.errors import FaultError
 from faultsim.faults import FaultSet
+from faultsim.ops.operators import operator_of, takes_number
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 
@@ -49,7 +50,10 @@ def draw_bit_errors(context: Context, space: FaultSpace, rate: float, trial: int
 
 def effect(config: CampaignConfig) -> dict[str, Any]:
     """What the faults of a campaign do."""
-    return {"op": config.op, "operand": config.operand}
+    operand = config.operand
+    if operand is not None and operand.is_integer() and not takes_number(operator_of(config.op)):
+        operand = int(operand)
+    return {"op": config.op, "operand": operand}
 
 
 def _directed(context: Context, faults: FaultSet) -> FaultSet:
