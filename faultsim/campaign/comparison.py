@@ -180,11 +180,12 @@ def _cells(lines: Sequence[Line]) -> dict[bytes, list[Line]]:
 def _changes(
     one: Recorded, other: Recorded, why: str, confidence: float, sampled: bool
 ) -> Iterator[Change]:
-    others, make = _cells(other.lines), _of_samples if why else _of_pairs
-    for key, lines in _cells(one.lines).items():
-        facing = others.get(key)
-        if facing is None:
-            raise ConfigError(f"only one of the campaigns has trials of {key.decode()}")
+    groups, others = _cells(one.lines), _cells(other.lines)
+    for key in groups.keys() ^ others.keys():
+        raise ConfigError(f"only one of the campaigns has trials of {key.decode()}")
+    make = _of_samples if why else _of_pairs
+    for key, lines in groups.items():
+        facing = others[key]
         for name, count in _rates(lines, facing).items():
             events = [np.array([count(line) for line in side]) for side in (lines, facing)]
             sizes = [np.array([line.n for line in side]) for side in (lines, facing)]

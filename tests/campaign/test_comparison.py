@@ -130,6 +130,7 @@ def test_estimates_are_compared_by_their_own_intervals(tmp_path):
         ({}, {"bits": "mantissa"}, "bits = 23-30"),
         ({"hidden": 5}, {}, "strike other populations"),
         ({"shift": 1.0}, {}, "other data"),
+        ({}, {"flips": (1, 2, 3)}, "only one of the campaigns has trials of"),
         ({}, ESTIMATE, "campaigns of one mode"),
     ],
 )
