@@ -64,6 +64,16 @@ def changing(lost: float, won: float) -> Draw:
     return lambda rng, shape: rng.choice([-1.0, 0, 1], shape, p=[lost, 1 - lost - won, won])
 
 
+def protected(removed: float, introduced: float) -> Draw:
+    """Of pairs of trials: harm that a protection takes away, and some that it does."""
+
+    def draw(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        harm = rng.binomial(SAMPLES, rng.beta(0.5, 0.63, shape)) / SAMPLES
+        return harm * changing(removed, introduced)(rng, shape)
+
+    return draw
+
+
 def uniform(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return rng.integers(0, SAMPLES + 1, shape) / SAMPLES
 
@@ -82,6 +92,10 @@ def by_mean(row: np.ndarray, level: float) -> Any:
 
 def by_change(row: np.ndarray, level: float) -> Any:
     return paired_change(row < 0, row > 0, level)
+
+
+def by_pairs(row: np.ndarray, level: float) -> Any:
+    return bounded_mean(row, -1, 1, level, "pairs")
 
 
 def of_excess(row: np.ndarray, level: float) -> Any:
@@ -112,6 +126,11 @@ WHAT: dict[str, tuple[Callable[..., Any], list[tuple[str, Draw, float]]]] = {
         [("5 % lost, 1 % won", changing(0.05, 0.01), -0.04),
          ("0.5 % lost", changing(0.005, 0), -0.005)],
     ),
+    "difference of two campaigns (Gaffke over pairs)": (
+        by_pairs,
+        [(f"{r:.1%} removed, {i:.1%} introduced", protected(r, i), (i - r) * 0.5 / 1.13)
+         for r, i in ((0.02, 0.002), (0.3, 0.05))],
+    ),
     "excess loss (Gaffke over trials)": (of_excess, [("3 % much worse", excess, 0.009)]),
 }  # fmt: skip
 
@@ -134,7 +153,7 @@ def held(rows: np.ndarray, ends: tuple[float, float], truth: float, level: float
     return 1 - float(np.mean(missed))
 
 
-ENDS = {by_change: (-1.0, 1.0), of_excess: (-1.1, 0.9)}
+ENDS = {by_change: (-1.0, 1.0), by_pairs: (-1.0, 1.0), of_excess: (-1.1, 0.9)}
 """Of the means whose values are no shares."""
 
 

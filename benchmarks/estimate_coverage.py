@@ -29,10 +29,8 @@ from faultsim.stats.sequential import looks
 
 HERE = Path(__file__).parent
 REPETITIONS, IMAGES, WORKERS = 500, 200, 3
-GOALS = {
-    "perceptron": [(0.95, 0.01), (0.95, 0.003), (0.99, 0.003), (0.99, 0.001)],
-    "convolutional, bits 0 to 28": [(0.95, 0.003), (0.99, 0.003), (0.99, 0.001)],
-}
+ALONE = 20  # repetitions without strata, for their cost
+GOALS = [(confidence, margin) for confidence in (0.95, 0.99) for margin in (0.01, 0.003, 0.001)]
 
 
 class Truth(NamedTuple):
@@ -148,7 +146,8 @@ def row(name: str, truth: Truth, confidence: float, margin: float) -> dict[str, 
         "classical plan": sample_size(margin, confidence),
         "simple random, rate known": math.ceil(known),
         "without strata": float(np.median([
-            estimated(truth, goal, np.random.default_rng(seed), strata=False).n for seed in range(5)
+            estimated(truth, goal, np.random.default_rng(seed), strata=False).n
+            for seed in range(ALONE)
         ])),
         "seconds": time.process_time() - started,
     }  # fmt: skip
@@ -199,7 +198,7 @@ def main() -> None:
         for name, (model, bits) in networks().items():
             truth = truth_of(model, bits)
             print(f"{name}: {len(truth.failed):,} faults, {truth.rate:.3%} fail", flush=True)
-            waiting += [pool.submit(row, name, truth, *goal) for goal in GOALS[name]]
+            waiting += [pool.submit(row, name, truth, *goal) for goal in GOALS]
         for done in as_completed(waiting):
             rows.append(done.result())
             print(json.dumps(rows[-1]), flush=True)

@@ -1,27 +1,11 @@
-// Word layouts and corruption operators, shared by host and device.
+// Words in memory and faults on them, shared by host and device.
 #pragma once
 #include <cstdint>
 
 #include "host_device.h"
+#include "operators.h"
 
 namespace faultsim {
-
-enum class Op : int { flip = 0, stuck_at_0 = 1, stuck_at_1 = 2, replace = 3 };
-
-// The operand is the mask, or for replace the new word.
-template <class Word>
-FAULTSIM_HD inline Word corrupt(Op op, Word word, Word operand) {
-  switch (op) {
-    case Op::flip:
-      return word ^ operand;
-    case Op::stuck_at_0:
-      return word & static_cast<Word>(~operand);
-    case Op::stuck_at_1:
-      return word | operand;
-    default:
-      return operand;
-  }
-}
 
 constexpr int kMaxDims = 16;
 
@@ -33,6 +17,7 @@ struct Words {
   int dims;       // 0: contiguous
   int64_t sizes[kMaxDims];
   int64_t strides[kMaxDims];  // in words
+  Layout layout = {};
 
   FAULTSIM_HD int64_t offset(int64_t index) const {
     if (dims == 0) return index;
@@ -45,28 +30,38 @@ struct Words {
   }
 };
 
-// What one call does: n faults in array order. stride 0 broadcasts the operand.
+// What one call does: n faults in array order. A column of stride 0 is the same for all faults.
 struct Faults {
   const int64_t* index;
   const int64_t* operand;
   int64_t stride;
   int64_t n;
   Op op;
+  const int64_t* mask = nullptr;  // both null: all bits, and no random numbers
+  const int64_t* random = nullptr;
+  int64_t mask_stride = 0;
+  int64_t random_stride = 0;
+  const Own* own = nullptr;
+
+  FAULTSIM_HD Effect effect(int64_t i) const {
+    return {op, operand[i * stride], mask == nullptr ? -1 : mask[i * mask_stride],
+            random == nullptr ? 0 : static_cast<uint64_t>(random[i * random_stride]), own};
+  }
 };
 
 // Strikes one word; saved becomes the word before, sign-extended.
 template <class Word>
-FAULTSIM_HD inline void strike_one(const Words& words, Op op, int64_t index, int64_t operand,
+FAULTSIM_HD inline void strike_one(const Words& words, const Effect& effect, int64_t index,
                                    int64_t& saved) {
   Word* word = static_cast<Word*>(words.data) + words.offset(index);
   saved = *word;
-  *word = corrupt<Word>(op, *word, static_cast<Word>(operand));
+  *word = corrupt<Word>(effect, words.layout, *word);
 }
 
 template <class Word>
 FAULTSIM_HD inline void strike(const Words& words, const Faults& faults, int64_t i,
                                int64_t* saved) {
-  strike_one<Word>(words, faults.op, faults.index[i], faults.operand[i * faults.stride], saved[i]);
+  strike_one<Word>(words, faults.effect(i), faults.index[i], saved[i]);
 }
 
 // Runs body with a value of the signed word type of the given size.

@@ -1,7 +1,15 @@
 #include "flip.h"
 
+#include <deque>
+#include <stdexcept>
+#include <string>
+
+#include "float_mode.h"
+
 namespace faultsim {
 namespace {
+
+std::deque<Own> own_operators;  // whose places faults hold
 
 constexpr int64_t kAhead = 24;  // words in flight: random faults are bound by memory latency
 
@@ -11,6 +19,20 @@ void prefetch(const Words& words, const int64_t* index, int64_t i, int64_t n) {
 }
 
 }  // namespace
+
+const Own* own_operator(Op op) {
+  const int number = static_cast<int>(op) - kOwn;
+  if (number < 0) return nullptr;
+  if (static_cast<size_t>(number) >= own_operators.size())
+    throw std::invalid_argument("no operator has the number " + std::to_string(number + kOwn));
+  return &own_operators[number];
+}
+
+void define_operator(int number, const Own& own) {
+  const auto at = static_cast<size_t>(number - kOwn);
+  while (own_operators.size() <= at) own_operators.emplace_back();
+  own_operators[at] = own;
+}
 
 int64_t first_out_of_bounds(const int64_t* index, int64_t n, int64_t numel) {
   const uint64_t limit = static_cast<uint64_t>(numel);
@@ -30,6 +52,7 @@ void read_words(const Words& words, const int64_t* index, int64_t n, int64_t* ou
 }
 
 void corrupt_words(const Words& words, const Faults& faults, int64_t* saved) {
+  const FloatMode mode;
   with_word(words.bytes, [&](auto zero) {
     using Word = decltype(zero);
     for (int64_t i = 0; i < faults.n; ++i) {

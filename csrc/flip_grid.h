@@ -18,11 +18,12 @@ FAULTSIM_HD inline bool is_inside(const Words& words, int64_t index, int32_t* fl
   return false;
 }
 
-// Whether the operand is a pattern of the word, signed or unsigned.
+// Whether the bits of the effect are those of the word, signed or unsigned.
 template <class Word>
-FAULTSIM_HD inline bool fits(int64_t operand, int32_t* flag) {
+FAULTSIM_HD inline bool fits(const Effect& effect, int32_t* flag) {
   constexpr int bits = 8 * sizeof(Word);
-  const int64_t above = bits == 64 ? 0 : operand >> (bits - 1);
+  const int64_t pattern = effect.op <= Op::replace ? effect.operand : effect.mask;
+  const int64_t above = bits == 64 ? 0 : pattern >> (bits - 1);
   if (above >= -1 && above <= 1) return true;
   fetch_or(flag, kWideMask);
   return false;
@@ -58,9 +59,10 @@ struct CorruptWords {
     Word& target = static_cast<Word*>(words.data)[words.offset(index)];
     Word word = target;
     for (; at < faults.n && faults.index[at] == index; ++at) {
-      const int64_t i = order[at], operand = faults.operand[i * faults.stride];
+      const int64_t i = order[at];
+      const Effect effect = faults.effect(i);
       if (at > first) saved[i] = word;
-      if (fits<Word>(operand, flag)) word = corrupt<Word>(faults.op, word, operand);
+      if (fits<Word>(effect, flag)) word = corrupt<Word>(effect, words.layout, word);
     }
     target = word;
   }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "flip.h"
@@ -20,11 +21,18 @@ namespace faultsim {
 std::vector<PatchFault> patch_faults(const py::array_t<int64_t, py::array::c_style>& table) {
   const py::ssize_t n = table.shape(1);
   const int64_t* rows = table.data();
+  const int64_t* random = table.shape(0) > 7 ? rows + 7 * n : nullptr;
   std::vector<PatchFault> faults(n);
   for (py::ssize_t i = 0; i < n; ++i) {
     const Op op = static_cast<Op>(rows[3 * n + i]);
-    const int64_t operand = rows[(op == Op::replace ? 4 : 2) * n + i];
-    faults[i] = {rows[n + i], operand, static_cast<int32_t>(rows[i]), op};
+    const int64_t mask = rows[2 * n + i];
+    faults[i] = {rows[n + i],
+                 op < Op::replace ? mask : rows[4 * n + i],
+                 static_cast<int32_t>(rows[i]),
+                 op,
+                 mask,
+                 random == nullptr ? 0 : static_cast<uint64_t>(random[i]),
+                 own_operator(op)};
   }
   return faults;
 }
@@ -43,9 +51,18 @@ py::tuple ranking(const std::vector<Ranked>& best, int64_t nan) {
 
 namespace {
 
+// A layout is exponent bits, whether there is a sign, what is special and the bias.
 Words make_words(uintptr_t data, int bytes, int64_t numel, const py::tuple& sizes,
-                 const py::tuple& strides) {
-  Words words{pointer<void>(data), bytes, numel, static_cast<int>(sizes.size()), {}, {}};
+                 const py::tuple& strides, const std::tuple<int, bool, int, int>& layout) {
+  const auto [exponent, is_signed, special, bias] = layout;
+  Words words{pointer<void>(data),
+              bytes,
+              numel,
+              static_cast<int>(sizes.size()),
+              {},
+              {},
+              {static_cast<uint8_t>(8 * bytes), static_cast<uint8_t>(exponent), is_signed,
+               static_cast<Special>(special), static_cast<int16_t>(bias)}};
   if (words.dims > kMaxDims) throw py::value_error("tensors have at most 16 strided dimensions");
   for (int d = 0; d < words.dims; ++d) {
     words.sizes[d] = sizes[d].cast<int64_t>();
@@ -54,8 +71,50 @@ Words make_words(uintptr_t data, int bytes, int64_t numel, const py::tuple& size
   return words;
 }
 
+// A column is its address and its stride, 0 where all faults share its first number.
+Faults make_faults(int op, uintptr_t index, int64_t n, std::pair<uintptr_t, int64_t> operand,
+                   std::pair<uintptr_t, int64_t> mask, std::pair<uintptr_t, int64_t> random) {
+  const Op kind = static_cast<Op>(op);
+  return {pointer<int64_t>(index),
+          pointer<int64_t>(operand.first),
+          operand.second,
+          n,
+          kind,
+          pointer<int64_t>(mask.first),
+          pointer<int64_t>(random.first),
+          mask.second,
+          random.second,
+          own_operator(kind)};
+}
+
+// What a fault makes of one word.
+int64_t corrupted(const Words& words, int op, int64_t operand, int64_t mask, uint64_t random,
+                  int64_t word) {
+  const Op kind = static_cast<Op>(op);
+  Words one = words;
+  one.data = &word;
+  one.dims = 0;
+  int64_t saved;
+  const int64_t place = 0, draw = static_cast<int64_t>(random);
+  corrupt_words(one, {&place, &operand, 0, 1, kind, &mask, &draw, 0, 0, own_operator(kind)},
+                &saved);
+  read_words(one, &place, 1, &word);
+  return word;
+}
+
 void register_words(py::module_& m) {
   py::class_<Words>(m, "Words").def(py::init(&make_words));
+  py::class_<Faults>(m, "Faults").def(py::init(&make_faults));
+  m.def("corrupted", &corrupted);
+  m.attr("own_operators") = kOwn;
+  m.def("define_operator", [](int number, uintptr_t address, bool of_values) {
+    Own own;
+    if (of_values)
+      own.of_values = reinterpret_cast<decltype(own.of_values)>(address);
+    else
+      own.of_words = reinterpret_cast<decltype(own.of_words)>(address);
+    define_operator(number, own);
+  });
   m.def(
       "first_out_of_bounds",
       [](uintptr_t index, int64_t n, int64_t numel) {
@@ -70,12 +129,8 @@ void register_words(py::module_& m) {
       NoGil());
   m.def(
       "corrupt_words",
-      [](const Words& words, int op, uintptr_t index, int64_t n, uintptr_t operand, int64_t stride,
-         uintptr_t saved) {
-        corrupt_words(
-            words,
-            {pointer<int64_t>(index), pointer<int64_t>(operand), stride, n, static_cast<Op>(op)},
-            pointer<int64_t>(saved));
+      [](const Words& words, const Faults& faults, uintptr_t saved) {
+        corrupt_words(words, faults, pointer<int64_t>(saved));
       },
       NoGil());
   m.def(
@@ -105,6 +160,13 @@ void register_sampling(py::module_& m) {
     const Philox4 out = philox(words, key[0].cast<uint32_t>(), key[1].cast<uint32_t>());
     return py::make_tuple(out.v[0], out.v[1], out.v[2], out.v[3]);
   });
+  m.def(
+      "random_words",
+      [](int64_t n, uint64_t seed, uint32_t trial, uint32_t stream, uintptr_t out) {
+        Draws draws(seed, trial, stream, 0);
+        for (int64_t i = 0; i < n; ++i) pointer<uint64_t>(out)[i] = draws.next();
+      },
+      NoGil());
   m.def(
       "sample_uniform",
       [](uint64_t population, int64_t n, uint64_t seed, uint32_t trial, uint32_t stream,
@@ -166,15 +228,18 @@ ScanGrads make_grads(const std::array<uintptr_t, 8>& grads) {
   return {dy, du, ddelta, dA, dB, dC, dD, dbias};
 }
 
-// A fault is batch, channel, state, step, bits kept and bits toggled.
+// A fault is batch, channel, state, step, bits kept and bits toggled; operator, operand, random bits.
 class Scan {
  public:
   Scan(bool is_double, const std::array<int64_t, 5>& shape, const std::array<uintptr_t, 7>& inputs,
-       bool softplus, const std::vector<std::array<int64_t, 6>>& faults)
+       bool softplus, const std::vector<std::array<int64_t, 9>>& faults)
       : job_(make_scan(is_double, shape, inputs, softplus)) {
-    for (const auto& [batch, channel, state, step, keep, toggle] : faults)
+    for (const auto& [batch, channel, state, step, keep, toggle, op, operand, random] : faults) {
+      own_operator(static_cast<Op>(op));  // throws unless there is one
       faults_.push_back({batch, channel, state, step, static_cast<uint64_t>(keep),
-                         static_cast<uint64_t>(toggle)});
+                         static_cast<uint64_t>(toggle), op, operand,
+                         static_cast<uint64_t>(random)});
+    }
     job_.faults = faults_.data();
     job_.n_faults = static_cast<int64_t>(faults_.size());
   }
@@ -203,7 +268,7 @@ class ScanGrid {
            const std::array<uintptr_t, 7>& inputs, bool softplus, uintptr_t faults,
            int64_t n_faults)
       : job_(make_scan(is_double, shape, inputs, softplus)) {
-    static_assert(sizeof(StateFault) == 6 * sizeof(int64_t), "a row of the table is a fault");
+    static_assert(sizeof(StateFault) == 9 * sizeof(int64_t), "a row of the table is a fault");
     job_.is_narrow = is_narrow;
     job_.faults = pointer<StateFault>(faults);
     job_.n_faults = n_faults;
@@ -239,7 +304,7 @@ class ScanGrid {
 };
 
 void register_scan(py::module_& m) {
-  using Faults = std::vector<std::array<int64_t, 6>>;
+  using Faults = std::vector<std::array<int64_t, 9>>;
   py::class_<Scan>(m, "Scan")
       .def(py::init<bool, const std::array<int64_t, 5>&, const std::array<uintptr_t, 7>&, bool,
                     const Faults&>())

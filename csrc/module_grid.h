@@ -22,10 +22,8 @@ void register_grid_words(py::module_& m, const std::string& ending) {
         },
         NoGil());
   m.def(("corrupt_words" + ending).c_str(),
-        [](const Words& words, int op, uintptr_t index, int64_t n, uintptr_t operand,
-           int64_t stride, uintptr_t order, uintptr_t saved, uintptr_t flag, uintptr_t grid) {
-          const Faults faults{pointer<int64_t>(index), pointer<int64_t>(operand), stride, n,
-                              static_cast<Op>(op)};
+        [](const Words& words, const Faults& faults, uintptr_t order, uintptr_t saved,
+           uintptr_t flag, uintptr_t grid) {
           GridWords<Grid>{{grid}, words, pointer<int32_t>(flag)}.corrupt(
               faults, pointer<int64_t>(order), pointer<int64_t>(saved));
         },

@@ -12,7 +12,12 @@ struct PatchFault {
   int64_t operand;
   int32_t tensor;  // position in the tensors of the patch
   Op op;
+  int64_t mask = -1;
+  uint64_t random = 0;
+  const Own* own = nullptr;
   uintptr_t word = 0;  // its address, once sorted by it
+
+  FAULTSIM_HD Effect effect() const { return {op, operand, mask, random, own}; }
 };
 
 // Throws std::out_of_range where a fault is outside its tensor.

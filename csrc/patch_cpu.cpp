@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "float_mode.h"
 #include "patch.h"
 
 namespace faultsim {
@@ -33,11 +34,12 @@ Patch::Patch(std::vector<Words> tensors, std::vector<PatchFault> faults)
 
 void Patch::strike() {
   if (struck_) return;
+  const FloatMode mode;
   for (size_t i = 0; i < faults_.size(); ++i) {
     const PatchFault& fault = faults_[i];
     const Words& words = tensors_[fault.tensor];
     with_word(words.bytes, [&](auto zero) {
-      strike_one<decltype(zero)>(words, fault.op, fault.index, fault.operand, saved_[i]);
+      strike_one<decltype(zero)>(words, fault.effect(), fault.index, saved_[i]);
     });
   }
   struck_ = true;
@@ -45,6 +47,7 @@ void Patch::strike() {
 
 void Patch::restore() {
   if (!struck_) return;
+  const FloatMode mode;
   std::vector<size_t> odd;
   for (size_t i = faults_.size(); i-- > 0;) {
     const Words& words = tensors_[faults_[i].tensor];
@@ -52,7 +55,7 @@ void Patch::restore() {
       using Word = decltype(zero);
       Word& word = static_cast<Word*>(words.data)[words.offset(faults_[i].index)];
       const Word before = static_cast<Word>(saved_[i]);
-      if (word == corrupt<Word>(faults_[i].op, before, static_cast<Word>(faults_[i].operand)))
+      if (word == corrupt<Word>(faults_[i].effect(), words.layout, before))
         word = before;
       else
         odd.push_back(i);

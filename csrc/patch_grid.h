@@ -50,7 +50,7 @@ struct StrikePatch {
     for (int64_t i = first; i < patch.n && patch.same_word(first, i); ++i) {
       const PatchFault& fault = patch.faults[i];
       const Words& words = patch.tensors[fault.tensor];
-      strike_one<Word>(words, fault.op, fault.index, fault.operand, patch.saved[i]);
+      strike_one<Word>(words, fault.effect(), fault.index, patch.saved[i]);
     }
   }
 };
@@ -77,16 +77,16 @@ struct RestorePatch {
     const Words& words = patch.tensors[patch.faults[at].tensor];
     Word& word = static_cast<Word*>(words.data)[words.offset(patch.faults[at].index)];
     const Word before = static_cast<Word>(patch.saved[at]);
-    if (patch.changed == nullptr || word == struck_word(at, before))
+    if (patch.changed == nullptr || word == struck_word(at, words.layout, before))
       word = before;
     else if (word != before)
       fetch_min(patch.changed, static_cast<uint64_t>(at));
   }
 
   template <class Word>
-  FAULTSIM_HD Word struck_word(int64_t first, Word word) const {
+  FAULTSIM_HD Word struck_word(int64_t first, const Layout& layout, Word word) const {
     for (int64_t i = first; i < patch.n && patch.same_word(first, i); ++i)
-      word = corrupt<Word>(patch.faults[i].op, word, static_cast<Word>(patch.faults[i].operand));
+      word = corrupt<Word>(patch.faults[i].effect(), layout, word);
     return word;
   }
 };

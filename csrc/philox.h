@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "bits.h"
+#include "host_device.h"
 
 namespace faultsim {
 

@@ -1,9 +1,9 @@
 // Which bits fail: distinct uniform positions, and independent errors at a rate.
 #pragma once
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
+#include "logarithm.h"
 #include "philox.h"
 
 namespace faultsim {
@@ -18,37 +18,6 @@ void sample_uniform(uint64_t population, int64_t n, uint64_t seed, uint32_t tria
 // Positions of a population whose bits fail independently with probability rate, ascending.
 std::vector<int64_t> sample_bit_errors(int64_t population, double rate, uint64_t seed,
                                        uint32_t trial, uint32_t stream);
-
-// log(1 + z) - log(1 - z) for |z| <= 0.18; additions, multiplications and divisions only, so that
-// no libm and no device can differ.
-FAULTSIM_HD inline double log_ratio(double z) {
-  const double square = z * z;
-  double sum = 0;
-  for (int k = 23; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
-  return 2 * z * sum;
-}
-
-// Natural logarithm of a positive normal number.
-FAULTSIM_HD inline double natural_log(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  int exponent = static_cast<int>(bits >> 52) - 1023;
-  bits = (bits & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
-  double mantissa;
-  memcpy(&mantissa, &bits, sizeof mantissa);
-  if (mantissa > 1.4142135623730951) {
-    mantissa *= 0.5;
-    ++exponent;
-  }
-  const double fraction = log_ratio((mantissa - 1) / (mantissa + 1));
-  // ln 2 in two parts: the first has 32 trailing zeros, so its product is exact.
-  return exponent * 0.693147180369123816490 + (exponent * 1.90821492927058770002e-10 + fraction);
-}
-
-// log(1 - p) for 0 < p < 1, accurate for tiny p.
-FAULTSIM_HD inline double log_survival(double p) {
-  return p < 0.25 ? log_ratio(-p / (2 - p)) : natural_log(1 - p);
-}
 
 // Bits that survive before the next error: geometric with parameter p, capped at a block.
 FAULTSIM_HD inline int64_t survivors(Draws& draws, double log_survive) {

@@ -4,8 +4,9 @@
 
 namespace faultsim {
 
-// Strikes one word of the hidden state after the update of a step, before it is read out:
-// word becomes (word & keep) ^ toggle.
+// Strikes one word of the hidden state after the update of a step, before it is read out: word
+// becomes (word & keep) ^ toggle. Where an operator is named, what it makes of the word stands in the
+// bits that are not kept.
 struct StateFault {
   int64_t batch;  // -1 for every sample
   int64_t channel;
@@ -13,7 +14,13 @@ struct StateFault {
   int64_t step;
   uint64_t keep;
   uint64_t toggle;
+  int64_t op = 0;
+  int64_t operand = 0;
+  uint64_t random = 0;
 };
+
+// What the operator of a fault makes of a word of so many bits, 32 or 64.
+uint64_t made_state(uint64_t word, int bits, const StateFault& fault);
 
 // Contiguous arrays of float, or of double if is_double. u, delta, y: (batch, dim, length);
 // A: (dim, state); B, C: (batch, groups, state, length); D, bias: (dim) or null.

@@ -8,6 +8,7 @@
 #include "isa.h"
 #include "parallel.h"
 #include "scan_kernel.h"
+#include "state_operators.h"
 
 namespace faultsim {
 namespace {
@@ -78,6 +79,10 @@ void backward(const ScanJob& job, const ScanGrads& grads, int threads) {
 }
 
 }  // namespace
+
+uint64_t made_state(uint64_t word, int bits, const StateFault& fault) {
+  return state_word(word, bits, fault);
+}
 
 void scan_forward(const ScanJob& job, int threads) {
   const ScanKernels& kernel = kernels(job);

@@ -18,7 +18,24 @@ class Words:
         numel: int,
         sizes: tuple[int, ...],
         strides: tuple[int, ...],
+        layout: tuple[int, bool, int, int],
     ) -> None: ...
+
+class Faults:
+    def __init__(
+        self,
+        op: int,
+        index: int,
+        n: int,
+        operand: tuple[int, int],
+        mask: tuple[int, int],
+        random: tuple[int, int],
+    ) -> None: ...
+
+own_operators: int
+
+def define_operator(number: int, address: int, of_values: bool) -> None: ...
+def corrupted(words: Words, op: int, operand: int, mask: int, random: int, word: int) -> int: ...
 
 class Patch:
     def __init__(self, tensors: list[Words], table: npt.NDArray[np.int64]) -> None: ...
@@ -31,11 +48,10 @@ class Patch:
 
 def first_out_of_bounds(index: int, n: int, numel: int) -> int: ...
 def read_words(words: Words, index: int, n: int, out: int) -> None: ...
-def corrupt_words(
-    words: Words, op: int, index: int, n: int, operand: int, stride: int, saved: int
-) -> None: ...
+def corrupt_words(words: Words, faults: Faults, saved: int) -> None: ...
 def restore_words(words: Words, index: int, n: int, saved: int) -> None: ...
 def philox(counter: tuple[int, ...], key: tuple[int, ...]) -> tuple[int, int, int, int]: ...
+def random_words(n: int, seed: int, trial: int, stream: int, out: int) -> None: ...
 def sample_uniform(
     population: int, n: int, seed: int, trial: int, stream: int, out: int
 ) -> None: ...
@@ -103,16 +119,7 @@ class GridPatch:
 
 def read_words_grid(words: Words, index: int, n: int, out: int, flag: int, grid: int) -> None: ...
 def corrupt_words_grid(
-    words: Words,
-    op: int,
-    index: int,
-    n: int,
-    operand: int,
-    stride: int,
-    order: int,
-    saved: int,
-    flag: int,
-    grid: int,
+    words: Words, faults: Faults, order: int, saved: int, flag: int, grid: int
 ) -> None: ...
 def restore_words_grid(
     words: Words, index: int, order: int, n: int, saved: int, flag: int, grid: int
@@ -158,16 +165,7 @@ class CudaPatch:
 
 def read_words_cuda(words: Words, index: int, n: int, out: int, flag: int, grid: int) -> None: ...
 def corrupt_words_cuda(
-    words: Words,
-    op: int,
-    index: int,
-    n: int,
-    operand: int,
-    stride: int,
-    order: int,
-    saved: int,
-    flag: int,
-    grid: int,
+    words: Words, faults: Faults, order: int, saved: int, flag: int, grid: int
 ) -> None: ...
 def restore_words_cuda(
     words: Words, index: int, order: int, n: int, saved: int, flag: int, grid: int

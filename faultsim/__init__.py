@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from faultsim import ops as ops
     from faultsim import perturb as perturb
     from faultsim.campaign import CampaignConfig as CampaignConfig
+    from faultsim.campaign import compare as compare
     from faultsim.campaign import run_campaign as run_campaign
     from faultsim.data import load_data as load_data
     from faultsim.errors import FaultSimError as FaultSimError
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from faultsim.injector import Injector as Injector
     from faultsim.injector import inject as inject
     from faultsim.models import load_model as load_model
+    from faultsim.ops import operator as operator
+    from faultsim.ops import value_operator as value_operator
     from faultsim.run.observer import observe as observe
     from faultsim.space import FaultSpace as FaultSpace
+    from faultsim.training_faults import while_training as while_training
     from faultsim.workload import Batch as Batch
     from faultsim.workload import Task as Task
     from faultsim.workload import Workload as Workload
@@ -45,11 +49,15 @@ _HOMES = {
     "Site": "faultsim.faults",
     "Task": "faultsim.workload",
     "Workload": "faultsim.workload",
+    "compare": "faultsim.campaign",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
     "observe": "faultsim.run.observer",
+    "operator": "faultsim.ops",
     "run_campaign": "faultsim.campaign",
+    "value_operator": "faultsim.ops",
+    "while_training": "faultsim.training_faults",
 }
 
 _MODULES = {

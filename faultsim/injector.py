@@ -71,7 +71,7 @@ class Injector:
         if when not in get_args(When):
             raise FaultError(f"faults strike after or before the user's hooks, not {shown(when)}")
         self.model = model
-        self.faults = _placed(model, faults)
+        self.faults = placed(model, faults)
         self._when = when
         self._armed: Armed | None = None
         self._stack: list[Armed] = []  # of the model, once armed
@@ -218,8 +218,8 @@ def _last(stack: list[Armed], thread: int) -> Armed | None:
     return None
 
 
-def _placed(model: nn.Module, faults: Faults) -> FaultSet:
-    """The faults as a set, those that only name a weight in the model's."""
+def placed(model: nn.Module, faults: Faults) -> FaultSet:
+    """The faults as a set; those that only name a weight are looked up in the model."""
     if isinstance(faults, FaultSet):
         return faults
     listed = listed_faults(faults)

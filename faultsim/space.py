@@ -13,17 +13,24 @@ import numpy.typing as npt
 from torch import nn
 
 from faultsim.errors import FaultError, FormatError, did_you_mean, shown
-from faultsim.faults import OPS, FaultSet, Site
+from faultsim.faults import FaultSet, Site
 from faultsim.faults.columns import whole_column
-from faultsim.faults.numbers import whole
-from faultsim.formats import BitSpec
+from faultsim.faults.numbers import operand_from, whole
+from faultsim.formats import BitSpec, mask_of
 from faultsim.kinds import KINDS, Kind
 from faultsim.ops import sample_bit_errors, sample_uniform
+from faultsim.ops.operators import (
+    Op,
+    Operand,
+    column_of,
+    compiled,
+    number_of,
+    strikes_bits,
+    takes_random,
+)
+from faultsim.ops.sampling import LAST_STREAM, random_words
 from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
-
-BIT_OPS = OPS[:3]
-"""Operators that need no operand, so that a bit alone is a fault."""
 
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 
@@ -35,7 +42,7 @@ class FaultSpace:
 
     Bits are numbered site by site, element by element (row-major; step by step within an element,
     or where steps differ in shape, element by element within a step), from the least significant
-    selected bit up.
+    selected bit up. Operators that strike words rather than bits draw from :attr:`words`.
 
     Attributes:
         sites: The tensors in the space, in model order.
@@ -45,7 +52,10 @@ class FaultSpace:
             output, and is not listed.
         whole: Names of the sites whose samples cannot be told apart, with the reason: a fault
             strikes such an output once a pass, whatever the batch size.
+        unit: What is numbered, ``"bit"`` or ``"word"``.
     """
+
+    unit = "bit"
 
     def __init__(
         self,
@@ -126,7 +136,8 @@ class FaultSpace:
             raise FaultError("the fault space is empty: no tensor has the bits asked for")
         self.sites, self.bits = tuple(sites), tuple(bits)
         self._steps: Ints = np.array([site.steps for site in sites], dtype=np.int64)
-        self._widths: Ints = np.array([len(chosen) for chosen in bits], dtype=np.int64)
+        units = [len(chosen) if self.unit == "bit" else 1 for chosen in bits]
+        self._widths: Ints = np.array(units, dtype=np.int64)
         parts = [(n, *part) for n, site in enumerate(sites) for part in _parts(site)]
         columns = np.array(parts, dtype=np.int64).T
         self._site_of, self._step_of, words = columns
@@ -142,20 +153,34 @@ class FaultSpace:
             table[row, : len(bits)] = bits
         return table
 
+    @cached_property
+    def words(self) -> FaultSpace:
+        """The space of the same words, numbered rather than their bits.
+
+        A fault in it strikes all the selected bits of its word.
+        """
+        return self._part(self.sites, self.bits, "word")
+
+    @cached_property
+    def _masks(self) -> Ints:
+        """(sites,) the selected bits of each as a mask."""
+        return np.array(list(map(mask_of, self.bits)), dtype=np.int64)
+
     def __len__(self) -> int:
-        """Number of bits."""
+        """Number of bits, or of words."""
         return int(self._ends[-1])
 
     def __repr__(self) -> str:
-        return f"FaultSpace({len(self.sites)} tensors, {len(self):,} bits)"
+        return f"FaultSpace({len(self.sites)} tensors, {len(self):,} {self.unit}s)"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FaultSpace):
             return NotImplemented
-        return (self.sites, self.bits) == (other.sites, other.bits)
+        mine, others = (self.sites, self.bits, self.unit), (other.sites, other.bits, other.unit)
+        return mine == others
 
     def __hash__(self) -> int:
-        return hash((self.sites, self.bits))
+        return hash((self.sites, self.bits, self.unit))
 
     def filter(self, keep: Callable[[Site, int], bool]) -> FaultSpace:
         """The part of the space where ``keep(site, bit)`` holds.
@@ -188,9 +213,11 @@ class FaultSpace:
         kept = [(sites[site.name], bits) for site, bits in pairs if site.name in sites]
         return self._part([site for site, _ in kept], [bits for _, bits in kept])
 
-    def _part(self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]]) -> FaultSpace:
+    def _part(
+        self, sites: Sequence[Site], bits: Sequence[tuple[int, ...]], unit: str | None = None
+    ) -> FaultSpace:
         part = object.__new__(type(self))
-        part.skipped, part.whole = {}, self.whole
+        part.skipped, part.whole, part.unit = {}, self.whole, unit or self.unit
         part._set(sites, bits)
         return part
 
@@ -205,42 +232,80 @@ class FaultSpace:
         }
 
     def by_bit(self) -> dict[int, FaultSpace]:
-        """One space a bit position, ascending."""
+        """One space a bit position, ascending.
+
+        Raises:
+            FaultError: The space numbers words.
+        """
+        if self.unit == "word":
+            raise FaultError("the words of a space cannot be told apart by bit")
         found: defaultdict[int, list[Site]] = defaultdict(list)
         for site, bits in zip(self.sites, self.bits, strict=True):
             for bit in bits:
                 found[bit].append(site)
         return {bit: self._part(own, [(bit,)] * len(own)) for bit, own in sorted(found.items())}
 
-    def locate(self, positions: npt.ArrayLike, op: str = "flip") -> FaultSet:
-        """The faults at the given bit numbers, one bit each.
+    def locate(
+        self,
+        positions: npt.ArrayLike,
+        op: Op = "flip",
+        operand: Operand | None = None,
+        *,
+        seed: int = 0,
+        trial: int = 0,
+    ) -> FaultSet:
+        """The faults at the given bit numbers, one bit each; or at numbers of :attr:`words`.
 
         Args:
             positions: (n,) distinct integers in [0, len(self)).
-            op: ``flip``, ``stuck-at-0`` or ``stuck-at-1``.
+            op: ``flip``, ``stuck-at-0`` or ``stuck-at-1``. Or an operator of words: another of
+                :data:`faultsim.faults.OPS`, or one of your own, as such or by import path; the
+                positions are then of words.
+            operand: What the operator takes besides the word.
+            seed: With ``trial`` it fixes the random bits of operators that use some.
+            trial: Below 2^32.
 
         Raises:
-            FaultError: A position outside the space, given twice, or no whole number.
+            FaultError: A position outside the space, given twice, or no whole number; or no such
+                operator.
         """
-        position = whole_column("a list of bit numbers", positions).ravel()
-        if position.size and (position.min() < 0 or position.max() >= len(self)):
-            raise FaultError(f"bit numbers run from 0 to {len(self) - 1}")
+        space = self._of(op)
+        position = whole_column(f"a list of {space.unit} numbers", positions).ravel()
+        if position.size and (position.min() < 0 or position.max() >= len(space)):
+            raise FaultError(f"{space.unit} numbers run from 0 to {len(space) - 1}")
         if len(np.unique(position)) < len(position):
-            raise FaultError("a bit number is given twice: each bit is struck once")
-        return self._located(position, op)
+            unit = space.unit
+            raise FaultError(f"a {unit} number is given twice: each {unit} is struck once")
+        return space._located(position, op, operand, (seed, trial, 0))
 
-    def _located(self, position: Ints, op: str) -> FaultSet:
-        if op not in BIT_OPS:
-            known = f"{', '.join(BIT_OPS)}{did_you_mean(op, BIT_OPS)}"
-            raise FaultError(f"unknown operator {shown(op)}: use one of {known}")
+    def _of(self, op: Op) -> FaultSpace:
+        """The space whose units an operator strikes."""
+        return self if self.unit == "word" or strikes_bits(op) else self.words
+
+    def _located(
+        self, position: Ints, op: Op, operand: Operand | None, key: tuple[int, int, int]
+    ) -> FaultSet:
+        known = compiled(op)
         part = np.searchsorted(self._ends, position, side="right")
         number = self._site_of[part]
         offset, per_word = position - self._starts[part], self._widths[number]
-        mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
+        if self.unit == "word":
+            mask = self._masks[number]
+        else:
+            mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
         used, site = np.unique(number, return_inverse=True)
         sites = [self.sites[i] for i in used]
         index, step = self._elements(part, offset // per_word)
-        return FaultSet(sites, site, index, mask, OPS.index(op), step=step, checked=True)
+        rest: dict[str, Any] = {"step": step}
+        if known == "replace" and operand is None:
+            raise FaultError("replace needs an operand: the new word")
+        if not strikes_bits(known):
+            rest["operand"] = column_of(known, operand_from(operand, known))
+        if takes_random(known):
+            seed, trial, stream = key
+            draws = random_words(len(position), seed, trial, LAST_STREAM - stream)
+            rest["random"] = draws.numpy()
+        return FaultSet(sites, site, index, mask, number_of(known), **rest, checked=True)
 
     def _elements(self, part: Ints, word: Ints) -> tuple[Ints, Ints]:
         """Index and step of words, by their numbers within parts; -1 where there are no steps."""
@@ -260,28 +325,35 @@ class FaultSpace:
         *,
         seed: int,
         trial: int = 0,
-        op: str = "flip",
+        op: Op = "flip",
+        operand: Operand | None = None,
         stratify: str | None = None,
     ) -> FaultSet:
         """``n`` distinct bits, uniform over (element, bit); fewer are a prefix of more.
 
+        Or ``n`` distinct words, where the operator strikes words.
+
         Args:
-            n: Number of bits.
+            n: Number of bits, or of words.
             seed: Key of the random stream (Philox-4x32-10); with ``trial`` it fixes the faults.
             trial: Number of the trial, below 2^32.
             op: Operator, as for :meth:`locate`.
+            operand: As for :meth:`locate`.
             stratify: ``"layer"`` or ``"bit"`` shares ``n`` over the strata in proportion to their
                 bits (largest remainders first) and samples uniformly inside each.
 
         Raises:
             FaultError: More faults than the space has bits.
         """
-        n = whole(n, "the number of faults")
+        n, space = whole(n, "the number of faults"), self._of(op)
         if stratify is not None:
-            return self._sample_strata(n, seed, trial, op, stratify)
-        return self._located(sample_uniform(len(self), n, seed=seed, trial=trial).numpy(), op)
+            return space._sample_strata(n, seed, trial, op, operand, stratify)
+        drawn = sample_uniform(len(space), n, seed=seed, trial=trial).numpy()
+        return space._located(drawn, op, operand, (seed, trial, 0))
 
-    def _sample_strata(self, n: int, seed: int, trial: int, op: str, stratify: str) -> FaultSet:
+    def _sample_strata(
+        self, n: int, seed: int, trial: int, op: Op, operand: Operand | None, stratify: str
+    ) -> FaultSet:
         if stratify not in ("layer", "bit"):
             raise FaultError(f"cannot stratify by {stratify!r}: use layer or bit")
         strata = list((self.layers() if stratify == "layer" else self.by_bit()).values())
@@ -291,25 +363,36 @@ class FaultSpace:
             if not share:
                 continue
             drawn = sample_uniform(len(stratum), share, seed=seed, trial=trial, stream=stream)
-            parts.append(stratum._located(drawn.numpy(), op))
+            key = (seed, trial, stream)
+            parts.append(stratum._located(drawn.numpy(), op, operand, key))
         return FaultSet.join(parts)
 
     def sample_bit_errors(
-        self, rate: float, *, seed: int, trial: int = 0, op: str = "flip"
+        self,
+        rate: float,
+        *,
+        seed: int,
+        trial: int = 0,
+        op: Op = "flip",
+        operand: Operand | None = None,
     ) -> FaultSet:
         """Every bit struck independently with probability ``rate``; may well be empty.
+
+        Or every word, where the operator strikes words.
 
         Args:
             rate: Bit-error rate in [0, 1].
             seed: As for :meth:`sample`.
             trial: As for :meth:`sample`.
             op: As for :meth:`sample`.
+            operand: As for :meth:`sample`.
 
         Raises:
             FaultError: ``rate`` is outside [0, 1].
         """
-        positions = sample_bit_errors(len(self), rate, seed=seed, trial=trial)
-        return self._located(positions.numpy(), op)
+        space = self._of(op)
+        positions = sample_bit_errors(len(space), rate, seed=seed, trial=trial)
+        return space._located(positions.numpy(), op, operand, (seed, trial, 0))
 
 
 def _kinds(targets: Sequence[str] | str) -> tuple[Kind, ...]:

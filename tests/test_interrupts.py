@@ -20,6 +20,7 @@ from torch.overrides import _get_current_function_mode
 
 from faultsim import FaultSet, FaultSpace, inject
 from faultsim.injector import _ARMED
+from faultsim.kinds import KINDS
 from faultsim.ops import SelectiveScan
 from faultsim.ops.grid import rehearsed
 from faultsim.run.replay.forwards import other_forwards
@@ -98,21 +99,21 @@ class Scanner(nn.Module):
         self.mix = nn.Linear(2, 2)
         self.scan = SelectiveScan()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, state: list[torch.Tensor]) -> torch.Tensor:
         ones = torch.ones(len(x), 1, 1, x.shape[-1])
-        y: torch.Tensor = self.scan(self.mix(x.mT).mT, x, -torch.ones(2, 1), ones, ones)
+        y: torch.Tensor = self.scan(self.mix(x.mT).mT, state[0], -torch.ones(2, 1), ones, ones)
         return y
 
 
 @pytest.fixture
-def scanner() -> tuple[nn.Module, torch.Tensor]:
+def scanner() -> tuple[nn.Module, tuple[torch.Tensor, list[torch.Tensor]]]:
+    """A model, and what it is given."""
     torch.manual_seed(0)
-    return Scanner().eval(), torch.rand(2, 2, 3)
+    return Scanner().eval(), (torch.rand(2, 2, 3), [torch.rand(2, 2, 3)])
 
 
-def faults_of(model: nn.Module, x: torch.Tensor) -> FaultSet:
-    kinds = ("weights", "activations", "states", "inputs", "module-inputs", "operations")
-    spaces = [FaultSpace(model, kind, inputs=x, bits="sign") for kind in kinds]
+def faults_of(model: nn.Module, given: Any) -> FaultSet:
+    spaces = [FaultSpace(model, kind, inputs=given, bits="sign") for kind in KINDS]
     return FaultSet.join([space.sample(min(2, len(space)), seed=0) for space in spaces])
 
 
@@ -120,12 +121,13 @@ def faults_of(model: nn.Module, x: torch.Tensor) -> FaultSet:
 @pytest.mark.filterwarnings("ignore:faults on Scanner were armed and forgotten:ResourceWarning")
 @pytest.mark.parametrize("grid", [False, True])
 def test_whatever_is_interrupted_the_model_is_as_before(scanner, grid):
-    model, x = scanner
-    faults, before = faults_of(model, x), state(model)
+    model, given = scanner
+    faults, before, (_, kept) = faults_of(model, given), state(model), given
+    (own,) = kept
 
     def act() -> None:
         with torch.no_grad(), inject(model, faults):
-            model(x)
+            model(*given)
 
     def attempt() -> None:
         if not grid:
@@ -140,32 +142,33 @@ def test_whatever_is_interrupted_the_model_is_as_before(scanner, grid):
         error = (KeyboardInterrupt, TimeoutError)[number % 2]
         assert interrupt(attempt, place, time, error), place
         assert state(model) == before, place
+        assert kept[0] is own, place
 
 
 @pytest.mark.slow
 def test_an_interrupted_look_for_sites_leaves_no_hooks(scanner):
-    model, x = scanner
+    model, given = scanner
     before = state(model)
     known: set[Place] = set()  # kinds share most of their code
-    for kind in ("activations", "states", "inputs", "module-inputs", "operations"):
-        tried = places(lambda kind=kind: FaultSpace(model, kind, inputs=x))
+    for kind in KINDS[1:]:
+        tried = places(lambda kind=kind: FaultSpace(model, kind, inputs=given))
         new = [(place, time) for place, time in tried if place not in known]
         assert new
         known.update(place for place, _ in new)
         for place, time in new:
-            interrupt(lambda kind=kind: FaultSpace(model, kind, inputs=x), place, time, OSError)
+            interrupt(lambda kind=kind: FaultSpace(model, kind, inputs=given), place, time, OSError)
             assert state(model) == before, place
 
 
 def test_an_interrupted_replay_leaves_every_forward_as_it_was(scanner):
-    model, x = scanner
+    model, given = scanner
     model.mix.forward = own = model.mix.forward  # a model may have its own
     before = state(model)
     modules = dict(model.named_children())
 
     def act() -> None:
         with other_forwards(modules, lambda name, forward: lambda *args: forward(*args)):
-            model(x)
+            model(*given)
 
     for place, time in places(act, ("replay/forwards.py",)):
         assert interrupt(act, place, time, KeyboardInterrupt), place

@@ -158,7 +158,7 @@ def test_bit_errors_follow_the_rate():
         (lambda space: space.sample(1.5, seed=0), "number of faults"),
         (lambda space: space.sample(1, seed=None), "seed None is not between"),
         (lambda space: space.sample(1, seed=0, op="flipp"), "did you mean 'flip'"),
-        (lambda space: space.sample(1, seed=0, op="replace"), "unknown operator 'replace'"),
+        (lambda space: space.sample(1, seed=0, op="replace"), "replace needs an operand"),
         (lambda space: space.sample_bit_errors("x", seed=0), "bit-error rate 'x'"),
         (lambda space: space.locate([0.5]), "whole numbers"),
         (lambda space: space.locate([3, 3]), "given twice"),

@@ -1,5 +1,6 @@
 """Campaigns: thousands of trials, journalled, turned into rates with honest intervals."""
 
+from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.reproduce import Reproduction, reproduce
 from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
 from faultsim.campaign.summary import CellSummary
@@ -9,8 +10,11 @@ __all__ = [
     "CampaignConfig",
     "CampaignResult",
     "CellSummary",
+    "Change",
+    "Comparison",
     "Progress",
     "Reproduction",
+    "compare",
     "reproduce",
     "run_campaign",
 ]

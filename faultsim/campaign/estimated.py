@@ -29,6 +29,7 @@ def estimate_record(
         "confidence": config.confidence,
         "margin": config.margin,
         "relative": config.relative,
+        **({} if config.part_margin is None else {"part_margin": config.part_margin}),
         "reached": rate.reached,
         "parts": [{"cell": dict(cell), **_plain(part)} for cell, part in parts],
         "strata": [

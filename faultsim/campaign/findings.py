@@ -85,6 +85,7 @@ class EstimatedRecord(Record):
     reached: bool
     parts: list[PartRecord]
     strata: list[StratumRecord]
+    part_margin: Share | None = None
 
 
 class Damaging(Record):
@@ -97,6 +98,31 @@ class Damaging(Record):
     score: Number | None = None
 
 
+class RateRecord(Record):
+    """Failures in 10⁹ hours; NaN where no trial fell."""
+
+    value: Number
+    low: float | None
+    high: float | None
+    n: Count
+    method: str
+
+
+class FitPartRecord(Record):
+    """A memory and its failures, by outcome."""
+
+    bits: Count
+    rates: dict[str, RateRecord]
+
+
+class FitRecord(Record):
+    """Failures in time, of a campaign that knows how often events happen."""
+
+    fit_per_mbit: float
+    whole: FitPartRecord
+    layers: dict[str, FitPartRecord]
+
+
 class Summary(Record):
     """What a campaign found."""
 
@@ -107,3 +133,4 @@ class Summary(Record):
     clean: OutcomeRecord | None = None
     damaging: list[Damaging] = field(default_factory=list)
     estimate: EstimatedRecord | None = None
+    fit: FitRecord | None = None

@@ -19,7 +19,7 @@ from faultsim.files import parse, read_lines, replacing, write_json
 from faultsim.files.writing import lock
 from faultsim.run.trial import Trial
 
-COMPARED = ("config", "model", "data")
+COMPARED = ("config", "model", "data", "fault_model")
 
 
 class Journal:
@@ -143,6 +143,9 @@ class Journal:
             now["config"]["trials"] = was.config["trials"]
         recorded = msgspec.to_builtins(was)
         recorded["config"] = with_defaults(was.config)
+        for record in (recorded, now):
+            if record.get("fault_model"):
+                record["fault_model"] = {"digest": record["fault_model"]["digest"]}
         check_same(self.directory, recorded, now, COMPARED)
         end = self._read()
         was.check_number(self.directory / TRIALS, len(self.recorded))

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from faultsim.errors import JournalError
-from faultsim.faults.file import Op
+from faultsim.faults.file import check_op
 from faultsim.files import Count, Number, Record, Scalar, Share, Whole, read_lines
 from faultsim.run.trial import FIGURES, Outcome, searching
 
@@ -26,13 +26,15 @@ class Struck(Record, omit_defaults=True, gc=False):
     tensor: str
     index: Whole
     mask: Word
-    op: Op
-    operand: Word | None = None
+    op: str
+    operand: Word | Number | None = None
     sample: Whole | None = None
     step: Whole | None = None
+    random: Word | None = None
 
     def __post_init__(self) -> None:
         """Refuses what strikes nothing; the reader says where it stands."""
+        check_op(self.op)
         if not self.mask:
             raise ValueError("mask 0 strikes no bit")
 
@@ -79,6 +81,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
         flips: Bits struck.
         faults: That were armed.
         sample: The only one that was run, alone.
+        struck: The events that made the faults, in words.
     """
 
     trial: Count
@@ -87,6 +90,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
     flips: Count
     faults: list[Struck]
     sample: Count | None = None
+    struck: list[str] | None = None
     n: Count
     correct: Count | UnsetType = UNSET
     due: Count

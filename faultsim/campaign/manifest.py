@@ -15,6 +15,7 @@ from faultsim.campaign.lines import OutcomeRecord
 from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
+from faultsim.faultmodels import FaultModel
 from faultsim.files import Count, Number, Record, read_json
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
@@ -48,6 +49,14 @@ class SpaceRecord(Record):
     bits: Count = 0
     skipped: dict[str, str] = field(default_factory=dict)
     sites: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, Count] = field(default_factory=dict)
+
+
+class FaultModelRecord(Record):
+    """A fault model as it was, wherever its file is by now."""
+
+    digest: str
+    content: FaultModel
 
 
 class Manifest(Record):
@@ -58,7 +67,8 @@ class Manifest(Record):
         live: What was given as an object rather than by name: ``model``, ``data``.
         model: Its digest.
         data: Name, digest, task and sizes.
-        space: The bits that could be struck; the dtype of each tensor, in the model's order.
+        space: The bits that could be struck; the dtype of each tensor, in the model's order; how
+            many bits each layer holds at a time.
         golden: The golden run on the test split, of perturbed images where there are such.
         versions: Of faultsim and what it stands on.
         clean: The golden run on the images as they are, where others are perturbed.
@@ -66,6 +76,7 @@ class Manifest(Record):
         objective: Of a task that is no classification, the figure that counts; "" for none.
         observed: Outputs that are observed, in the order of the pass, and their numbers of samples.
         ranges: Least and greatest possible value of the figures of such a task that have them.
+        fault_model: The events that were drawn, of a campaign that draws such.
     """
 
     config: dict[str, Any]
@@ -80,6 +91,7 @@ class Manifest(Record):
     objective: str | None = None
     observed: dict[str, Count] = field(default_factory=dict)
     ranges: dict[str, tuple[Number, Number]] = field(default_factory=dict)
+    fault_model: FaultModelRecord | None = None
 
     @property
     def settings(self) -> CampaignConfig:
@@ -150,7 +162,7 @@ def check_same(
     """
     fresh = json.loads(json.dumps(now))
     for part in parts:
-        before, after = recorded.get(part) or {}, fresh[part]
+        before, after = recorded.get(part) or {}, fresh.get(part) or {}
         for key in dict.fromkeys([*before, *after]):
             was, new = before.get(key), after.get(key)
             if was != new:
@@ -168,6 +180,7 @@ def manifest_of(
     golden: Outcome,
     clean: Outcome | None,
     planned: int,
+    fault_model: FaultModel | None = None,
 ) -> dict[str, Any]:
     """The manifest of a campaign; resuming compares its ``config``, ``model`` and ``data``.
 
@@ -179,11 +192,14 @@ def manifest_of(
         golden: The golden run that results are compared with.
         clean: The same on images that are not perturbed, where others are.
         planned: How many trials there are to be, or at most.
+        fault_model: The events that are drawn, if any.
     """
     settings = asdict(config)
     settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
     if experiment.attack:
         settings["perturb"] = str(experiment.attack.perturbation)
+    if fault_model is not None:
+        settings["fault_model"] = fault_model.name  # its file may lie elsewhere another time
     for transient in TRANSIENT:
         del settings[transient]
     splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
@@ -197,13 +213,23 @@ def manifest_of(
             "bits": len(space),
             "skipped": space.skipped,
             "sites": {site.name: site.dtype for site in space.sites},  # in the model's order
+            "layers": _held(space),
         },
         "golden": golden.to_json(),
         **({"clean": clean.to_json()} if clean else {}),
         **_objective(config, golden, experiment.workload.task),
+        **({"fault_model": fault_model.to_json()} if fault_model else {}),
         "planned": planned,
         "versions": versions(),
     }
+
+
+def _held(space: FaultSpace) -> dict[str, int]:
+    """Bits that each layer holds at a time; other time steps strike the same memory."""
+    held: dict[str, int] = {}
+    for site, bits in zip(space.sites, space.bits, strict=True):
+        held[site.layer] = held.get(site.layer, 0) + site.numel * len(bits)
+    return held
 
 
 def _objective(config: CampaignConfig, golden: Outcome, task: Task) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -15,7 +18,8 @@ from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
-from faultsim.schedule import SCHEDULES, Context, Plan
+from faultsim.schedule import SCHEDULES, Context, Learnt, Plan
+from faultsim.schedule.context import parts_of
 from faultsim.schedule.estimate import counted
 from faultsim.stats import Estimate, sample_size
 from faultsim.workload import Workload
@@ -34,7 +38,8 @@ class Forecast:
         pilot: The rate, as the trials of the pilot tell it.
         margin: That was asked for; of a relative one, what it is of the rate of the pilot.
         seconds: A trial took, the median of the pilot.
-        classical: Trials by the formula that knows nothing of the rate.
+        classical: Trials by the formula that knows nothing of the rate; with a margin of their own
+            for bits and layers, of all of these.
         known: By the same formula, if the rate is that of the pilot.
         stratified: By mode ``estimate``, if the strata fail as the pilot lets expect.
     """
@@ -84,25 +89,42 @@ def _forecast(config: CampaignConfig, experiment: Experiment) -> Forecast:
     assert plan.learnt is not None
     rate, population = plan.learnt.rate, len(space) * samples
     margin = min(max(rate.goal.at(rate.estimate.value), 1e-6), 0.999)
-    seen = min(max(rate.estimate.value, 1 / population), 0.5)
+    formula = partial(_by_formula, config, plan.learnt, population, margin)
     return Forecast(
         population,
         rate.estimate,
         margin,
         seconds,
-        sample_size(margin, config.confidence, population),
-        sample_size(margin, config.confidence, population, seen),
+        formula(known=False),
+        formula(known=True),
         rate.needed,
     )
+
+
+def _by_formula(
+    config: CampaignConfig, learnt: Learnt, population: int, margin: float, *, known: bool
+) -> int:
+    """Trials for the whole; or for all bits, or all layers, where those want more."""
+
+    def trials(margin: float, share: float, rate: float) -> int:
+        pairs = max(round(share * population), 1)
+        seen = min(max(rate, 1 / (pairs + 1)), 0.5) if known and math.isfinite(rate) else 0.5
+        return sample_size(margin, config.confidence, pairs, seen)
+
+    wanted = Counter(whole=trials(margin, 1.0, learnt.rate.estimate.value))
+    if config.part_margin is not None:
+        for labels, rows in parts_of(learnt.strata):
+            share, own = float(learnt.rate.weights[rows].sum()), learnt.rate.within(rows).value
+            wanted[next(iter(labels))] += trials(config.part_margin, share, own)
+    return max(wanted.values())
 
 
 def _timed(plan: Plan, experiment: Experiment) -> Iterator[float]:
     """Seconds of each trial."""
     together = next(plan.trials, None)
     while together is not None:
-        outcomes, start = [], time.perf_counter()
-        for outcome in experiment.outcomes(together):
-            outcomes.append(outcome)
+        start = time.perf_counter()
+        outcomes = list(experiment.outcomes(together))
         yield from [(time.perf_counter() - start) / len(outcomes)] * len(outcomes)
         try:
             together = plan.trials.send(outcomes)

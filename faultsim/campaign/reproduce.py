@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,14 @@ class Reproduction:
         recorded: The outcome in the journal.
         again: The outcome now.
         differences: Fields of the outcome that differ; empty if it is the same.
+        struck: The events that made the faults, in words.
     """
 
     faults: list[str]
     recorded: Outcome
     again: Outcome
     differences: list[str]
+    struck: Sequence[str] = ()
 
 
 def reproduce(
@@ -78,7 +81,7 @@ def reproduce(
     _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
     config, line = _config(manifest), lines[trial]
     if not trust_code:
-        _check_code(directory, config, manifest.live)
+        _check_code(directory, config, line, manifest.live)
     with reproducibly(config.threads):
         workload = work or make_workload(config, model, data)
         with uncompiled(workload.model):
@@ -91,16 +94,20 @@ def reproduce(
     was, now = line.outcome.to_json(), again.to_json()
     described = [str(fault) for fault in faults.describe(workload.model)]
     return Reproduction(
-        described, line.outcome, again, [key for key in was if was[key] != now.get(key)]
+        described,
+        line.outcome,
+        again,
+        [key for key in was if was[key] != now.get(key)],
+        line.struck or (),
     )
 
 
-def _check_code(directory: str | Path, config: CampaignConfig, live: list[str]) -> None:
+def _check_code(directory: str | Path, config: CampaignConfig, line: Line, live: list[str]) -> None:
     named = {"model": config.model, "data": config.data}
     if config.workload is not None:
         named = {"workload": config.workload}
     used = () if "work" in live else [path for name, path in named.items() if name not in live]
-    code = foreign_code(*used)
+    code = foreign_code(*used, config.op, *(fault.op for fault in line.faults))
     if code is not None:
         raise ConfigError(f"{directory} names the code {code}; --trust-code imports and calls it")
 

@@ -14,6 +14,7 @@ from torch import nn
 from faultsim.campaign.damaging import damaging
 from faultsim.campaign.directory import TRIALS, fresh_directory
 from faultsim.campaign.estimated import estimate_record
+from faultsim.campaign.fit import known_fit
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
@@ -25,7 +26,8 @@ from faultsim.config import CampaignConfig
 from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, JournalError, shown
-from faultsim.faults import FaultSet
+from faultsim.faultmodels import FaultModel, load_fault_model
+from faultsim.faults import EventSet, FaultSet
 from faultsim.models.onnx import SUFFIX
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
@@ -142,12 +144,13 @@ def run_campaign(
         raise ConfigError("the settings name a workload, and one is given: leave one of them out")
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
+    fault_model = load_fault_model(config.fault_model) if config.fault_model else None
     with reproducibly(config.threads):
         workload = work or make_workload(config, model, data)
         with uncompiled(workload.model):
             experiment = make_experiment(config, workload)
             given_names = [name for name, value in live.items() if value is not None]
-            return _campaign(config, experiment, given_names, trials, progress)
+            return _campaign(config, experiment, given_names, trials, progress, fault_model)
 
 
 def _campaign(
@@ -156,14 +159,15 @@ def _campaign(
     live: list[str],
     trials: Iterable[Given] | None,
     progress: Callable[[Progress], None],
+    fault_model: FaultModel | None,
 ) -> CampaignResult:
     space = make_space(config, experiment)
-    plan = _plan(config, experiment, space, trials)
+    plan = _plan(config, experiment, space, trials, fault_model)
     golden = experiment.baseline()
     if plan.learnt is not None:
         counted(golden, config.rate)  # for its error
     clean = experiment.clean_baseline() if experiment.attack else None
-    manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total)
+    manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total, fault_model)
     name = directory_name(config, experiment.workload, live)
     directory = Path(config.out) if config.out else fresh_directory(name)
     observer = TrialObserver(experiment) if config.observe else None
@@ -199,12 +203,12 @@ def _campaign(
         if plan.learnt is not None:
             found = _estimated(config, experiment, directory, golden, clean, plan.learnt)
             told = {"estimate": estimate_record(config, plan.learnt, found.parts)}
-            journal.finish(_summary(found) | told)
+            journal.finish(_summary(found) | told | known_fit(manifest, lines, told))
             return found
         result = _result(config, experiment, directory, golden, clean, lines, worst)
         score, counts = golden.score(result.objective.key), result.objective.name
         harm = damaging(lines, score, experiment.workload.model, space.sites, counts)
-        journal.finish(_summary(result) | {"damaging": harm})
+        journal.finish(_summary(result) | {"damaging": harm} | known_fit(manifest, lines))
     return result
 
 
@@ -213,12 +217,14 @@ def _plan(
     experiment: Experiment,
     space: FaultSpace,
     trials: Iterable[Given] | None,
+    fault_model: FaultModel | None,
 ) -> Plan:
     samples = experiment.golden(REPORTED).size
+    model, search = experiment.workload.model, experiment.search
     if trials is not None:
         plan = given(trials, config.trials)
     else:
-        context = Context(config, space, experiment.workload.model, experiment.search, samples)
+        context = Context(config, space, model, search, samples, fault_model=fault_model)
         plan = SCHEDULES[config.mode](context)
     return plan if config.granularity == "dataset" else inferences(plan, samples, config.seed)
 
@@ -332,6 +338,7 @@ def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[s
         "flips": faults.flips,
         "faults": faults.records(),
         **({} if trial.sample is None else {"sample": trial.sample}),
+        **({"struck": list(faults.events)} if isinstance(faults, EventSet) else {}),
         **outcome.to_json(),
     }
 

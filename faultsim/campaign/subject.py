@@ -16,6 +16,7 @@ from faultsim.errors import ConfigError, FaultError
 from faultsim.kinds import KINDS
 from faultsim.models import load_model
 from faultsim.models.checkpoint import load_checkpoint
+from faultsim.ops.operators import compiled, strikes_bits
 from faultsim.perturb import Perturbation
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
@@ -149,7 +150,8 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     if alone and config.target != "weights":
         batches = [single(batch, n) for batch in batches for n in range(batch.size)]
     space = common_steps(experiment.workload, batches, space, experiment.device)
-    return common_shapes(experiment.workload, batches, space, experiment.device)
+    space = common_shapes(experiment.workload, batches, space, experiment.device)
+    return space if strikes_bits(compiled(config.op)) else space.words
 
 
 def _inputs(experiment: Experiment, *, alone: bool) -> Any:

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.campaign import Mode
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits, Count
+from faultsim.config.values import Bits, Count, NotNegative, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
@@ -93,6 +93,33 @@ class Reproduce(Settings):
 
 
 @dataclass(frozen=True)
+class Fit(Settings):
+    """Failures in time (FIT) of a model and its layers, from a campaign of single events."""
+
+    directory: Positional[str]
+    """The campaign directory."""
+    fit_per_mbit: NotNegative | None = None
+    """Events in 10^9 hours and 2^20 bits of the memory; what the campaign recorded unless given."""
+    fleet: Count = 1
+    """How many run at once, for the hours between failures of any."""
+
+
+@dataclass(frozen=True)
+class Compare(Settings):
+    """Two campaigns beside each other: two models, or one with a protection and without.
+
+    Where trials struck the same faults, their outcomes are compared pair by pair.
+    """
+
+    first: Positional[str]
+    """A campaign directory."""
+    second: Positional[str]
+    """The one to compare with it."""
+    confidence: Share = 0.95
+    """That the interval of a difference holds; of estimates, their own confidence counts."""
+
+
+@dataclass(frozen=True)
 class Report(Settings):
     """Write a page of results, and figures for a paper, from recorded campaigns."""
 
@@ -106,7 +133,7 @@ class Report(Settings):
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Report
+Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit | Compare | Report
 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
@@ -116,6 +143,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "inspect": Inspect,
     "train": Train,
     "reproduce": Reproduce,
+    "fit": Fit,
+    "compare": Compare,
     "report": Report,
 }
 """The sub-commands by name, in the order of the help."""

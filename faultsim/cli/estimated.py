@@ -27,7 +27,9 @@ def show_estimate(console: Console, config: CampaignConfig, result: CampaignResu
         f"one fault on one of the {result.objective.unit}, {escape(found.method)}."
     )
     if not result.reached:
-        console.print(f"The margin asked for is not reached after {found.n:,} trials.")
+        lacking = "The margin" if config.part_margin is None else "Not every margin"
+        verb = "not reached" if config.part_margin is None else "reached"
+        console.print(f"{lacking} asked for is {verb} after {found.n:,} trials.")
     for label in dict.fromkeys(label for cell, _ in result.parts for label in cell):
         console.print(_table(label, [(c[label], own) for c, own in result.parts if label in c]))
 

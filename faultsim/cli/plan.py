@@ -23,7 +23,7 @@ def run(command: Plan) -> int:
     )
     console, confidence = Console(), f"{100 * command.confidence:g} %"
     console.print(
-        f"{escape(command.rate)} to ±{100 * found.margin:.4g} % at {confidence}: "
+        f"{escape(command.rate)} to ±{100 * found.margin:.4g} %{_own(command)} at {confidence}: "
         f"{found.population:,} pairs of a bit and a sample; {1e3 * found.seconds:.3g} ms a trial; "
         f"after {found.pilot.n:,} trials the rate is {found.pilot}.",
         soft_wrap=True,
@@ -42,6 +42,11 @@ def run(command: Plan) -> int:
     console.print(table)
     console.print("The pilot is a guess; only the estimate itself says when it is enough.")
     return 0
+
+
+def _own(command: Plan) -> str:
+    margin = command.part_margin
+    return "" if margin is None else f", each bit and layer to ±{100 * margin:.4g} %,"
 
 
 def _span(seconds: float) -> str:

@@ -17,6 +17,8 @@ def run(command: Reproduce) -> int:
 
     again = reproduce(command.directory, command.trial, trust_code=command.trust_code)
     console = Console()
+    for event in again.struck:
+        console.print(escape(event), soft_wrap=True, highlight=False)
     for fault in again.faults[:MOST_FAULTS]:
         console.print(escape(fault), soft_wrap=True, highlight=False)
     if len(again.faults) > MOST_FAULTS:

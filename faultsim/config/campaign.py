@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultsim.config.estimate import check_estimate
+from faultsim.config.faultmodel import check_fault_model
 from faultsim.config.granularity import check_granularity
+from faultsim.config.operators import check_operator
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, Rate, Share
+from faultsim.config.values import Bits, Count, NotNegative, Rate, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -28,7 +30,8 @@ class CampaignConfig(Evaluation, AnySubject):
     """How faults are chosen."""
     target: Kind = "weights"
     """What is struck: parameters and buffers, outputs of modules, hidden states of scans, what the
-    model or its modules are given, or results of functions between modules."""
+    model or its modules are given, results of functions between modules, or the cache that a model
+    keeps from one forward pass for the next."""
     granularity: Literal["dataset", "inference"] = "dataset"
     """What a trial is: a fault set on all samples, or on one that is drawn; the rates have the same
     mean. Many trials of one sample share a pass."""
@@ -40,11 +43,25 @@ class CampaignConfig(Evaluation, AnySubject):
     trials: Count | None = None
     """Trials in each cell; by default 100 for random, 20 a layer or bit, 10 beside worst-case."""
     ber: Rate | None = None
-    """Bit-error rate, instead of flips (random, layer-wise and bit-wise)."""
+    """Bit-error rate, instead of flips (random, layer-wise and bit-wise); of an --op of words, the
+    rate at which words are struck."""
+    fault_model: str | None = None
+    """Events as hardware makes them, instead of flips: seu, mbu, hbm2, gpu-sdc, or a TOML file."""
+    events: tuple[Count, ...] = (1,)
+    """Events of the fault model in a trial; each number is a cell of its own."""
+    hours: NotNegative | None = None
+    """Instead of events, as many as so many hours bring: a Poisson number in each trial."""
+    fit_per_mbit: NotNegative | None = None
+    """Events in 10^9 hours and 2^20 bits of the memory; that of the fault model unless given."""
     bits: Bits = "all"
     """Bits that may be struck: sign, exponent, mantissa, all, a bit (30) or a range (23-30)."""
-    op: Literal["flip", "stuck-at-0", "stuck-at-1"] = "flip"
-    """What happens to a struck bit."""
+    op: str = "flip"
+    """What happens to a struck bit: flip, stuck-at-0 or stuck-at-1. Or to a word, so that --flips
+    and --ber count words: random, zero, set, add, scale, gaussian (relative to the value),
+    byte-shift; or an operator of your own, package.module:name."""
+    operand: float | None = None
+    """Of --op: the value to set, add or scale by, the relative standard deviation, the bytes; or
+    what your own operator is given."""
     direction: Literal["0to1", "1to0"] | None = None
     """Strike only bits that are 0, or only bits that are 1."""
     allow_nonfinite: bool = False
@@ -69,6 +86,9 @@ class CampaignConfig(Evaluation, AnySubject):
     """Of estimate: failure (SDC or DUE), sdc, due, or an event that the task names."""
     by: Literal["bit,layer", "bit", "layer", "none"] = "bit,layer"
     """Of estimate: the strata, between which trials are shared out as it turns out to pay."""
+    part_margin: Share | None = None
+    """Of estimate: go on until the rate of each layer and each bit that --by tells apart is known
+    this well, too; without --margin or --relative, the whole is to be known as well."""
     max_trials: Count | None = None
     """Of estimate: stop after so many, whatever is known by then."""
     perturb: str | None = None
@@ -97,6 +117,8 @@ class CampaignConfig(Evaluation, AnySubject):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
         check_estimate(self)
         check_granularity(self)
+        check_operator(self)
+        check_fault_model(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

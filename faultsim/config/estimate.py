@@ -9,7 +9,7 @@ from faultsim.errors import ConfigError
 if TYPE_CHECKING:
     from faultsim.config.campaign import CampaignConfig
 
-OWN = ("margin", "relative", "max_trials")
+OWN = ("margin", "relative", "part_margin", "max_trials")
 UNWANTED = {
     "trials": "it stops by itself; --max-trials ends it sooner",
     "direction": "which bits are 0 or 1 is not known of a stratum",
@@ -23,8 +23,14 @@ def check_estimate(config: CampaignConfig) -> None:
             if getattr(config, name) is not None:
                 raise ConfigError(f"--{name.replace('_', '-')} goes with --mode estimate")
         return
-    if (config.margin is None) == (config.relative is None):
-        raise ConfigError("--mode estimate needs --margin (0.001 is ±0.1 %) or --relative, one")
+    if config.margin is not None and config.relative is not None:
+        raise ConfigError("--margin and --relative do not go together: give one of them")
+    if (config.margin, config.relative, config.part_margin) == (None, None, None):
+        raise ConfigError(
+            "--mode estimate needs --margin (0.001 is ±0.1 %), --relative or --part-margin"
+        )
+    if config.part_margin is not None and config.by == "none":
+        raise ConfigError("--part-margin needs parts: --by bit, layer or bit,layer, not none")
     for name, why in UNWANTED.items():
         if getattr(config, name) is not None:
             raise ConfigError(f"--{name} does not go with --mode estimate: {why}")

@@ -1,8 +1,9 @@
 """A fault, a set of them, and their file."""
 
+from faultsim.faults.eventset import EventSet
 from faultsim.faults.fault import Fault
 from faultsim.faults.faultset import FaultSet
 from faultsim.faults.site import Site
-from faultsim.ops.words import OPS
+from faultsim.ops.operators import OPS
 
-__all__ = ["OPS", "Fault", "FaultSet", "Site"]
+__all__ = ["OPS", "EventSet", "Fault", "FaultSet", "Site"]

@@ -51,7 +51,7 @@ def whole_column(name: str, column: Any) -> Ints:
         raise FaultError(f"{name} must hold whole numbers, not {shown(column)}") from None
     if array.size and array.dtype.kind not in "iu":
         raise FaultError(f"{name} must hold whole numbers of at most 64 bits, not {array.dtype}")
-    if name not in ("mask", "operand") and array.size and int(array.max()) >= 1 << 63:
+    if name not in ("mask", "operand", "random") and array.size and int(array.max()) >= 1 << 63:
         raise FaultError(f"{name} {array.max()} is out of range")
     return array.astype(np.int64)
 

@@ -15,13 +15,25 @@ from faultsim.faults.numbers import (
     flat,
     mask_from,
     narrowed,
+    operand_from,
     pattern,
     position,
     whole,
 )
 from faultsim.faults.site import Site
 from faultsim.formats import BitSpec, bits_of, signed
-from faultsim.ops.words import OPS
+from faultsim.ops.operators import (
+    Op,
+    Operand,
+    column_of,
+    compiled,
+    number_of,
+    operator_of,
+    strikes_bits,
+    takes_number,
+    takes_word,
+)
+from faultsim.ops.words import corrupted
 
 
 @dataclass(frozen=True, init=False)
@@ -37,37 +49,43 @@ class Fault:
         site: The tensor struck; its name until the fault is placed.
         index: Row-major over ``site.shape``, whatever the memory layout; coordinates only until the
             fault is placed.
-        mask: The bits struck, an int64 pattern within the word.
-        op: One of :data:`faultsim.ops.words.OPS`.
-        operand: The new word for ``replace``, an int64 pattern.
+        mask: The bits struck, an int64 pattern within the word; all of them, or those that the
+            operator can change.
+        op: One of :data:`faultsim.ops.operators.OPS`, or an operator of your own.
+        operand: What the operator takes besides the word: a float for those that compute with
+            numbers, bytes for ``byte-shift``, else a word as an int64 pattern.
         sample: For activations and states, the only sample struck; None strikes every sample.
         step: For states, the time step in the order of the scan; else the number of the forward
             pass within one run. None strikes at every pass.
         before: The value before, where :meth:`FaultSet.describe` has read it.
         after: The value after.
+        random: 64 random bits, an int64 pattern, for the operators that use some. They belong to
+            the fault, so that it does the same wherever it strikes.
     """
 
     site: Site | str
     index: int  # or coordinates until it is placed, when nothing computes with them
     mask: int
-    op: str = "flip"
-    operand: int = 0
+    op: Op = "flip"
+    operand: Operand = 0
     sample: int | None = None
     step: int | None = None
     before: float | None = None
     after: float | None = None
+    random: int = 0
 
     def __init__(
         self,
         site: Site | str,
         index: Index,
         mask: SupportsIndex | None = None,
-        op: str = "flip",
-        operand: SupportsIndex = 0,
+        op: Op = "flip",
+        operand: SupportsIndex | float | None = None,
         sample: SupportsIndex | None = None,
         step: SupportsIndex | None = None,
         before: float | None = None,
         after: float | None = None,
+        random: SupportsIndex = 0,
         *,
         bit: BitSpec | None = None,
     ) -> None:
@@ -77,12 +95,14 @@ class Fault:
             site: A site, or the name of one.
             index: A row-major position, or coordinates in the site's shape.
             mask: A bit pattern, signed or not; -1 is all bits of the word.
-            op: One of :data:`faultsim.ops.words.OPS`.
-            operand: The new word for ``replace``, a bit pattern.
+            op: One of :data:`faultsim.ops.operators.OPS`, an operator of your own, or its import
+                path.
+            operand: See above; needed by those that cannot do without.
             sample: From 0.
             step: From 0; states and caches need one.
             before: See above.
             after: See above.
+            random: A bit pattern.
             bit: Instead of ``mask``, a bit or several; for a site also as ``"sign"``, ``"23-30"``.
 
         Raises:
@@ -91,21 +111,19 @@ class Fault:
         """
         if not isinstance(site, Site | str):
             raise FaultError(f"a fault strikes a Site or the name of one, not {shown(site)}")
-        if op not in OPS:
-            raise FaultError(
-                f"unknown operator {shown(op)}: use one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
-            )
+        op = operator_of(op)
         known = site if isinstance(site, Site) else None
         vars(self).update(
             site=site,
             index=position(index),
             mask=mask_from(mask, bit, op, known.format if known else None),
             op=op,
-            operand=pattern(operand, "operand"),
+            operand=operand_from(operand, op),
             sample=None if sample is None else whole(sample, "sample"),
             step=None if step is None else whole(step, "step"),
             before=before,
             after=after,
+            random=pattern(random, "random"),
         )
         if known is not None:
             self._fit(known)
@@ -114,11 +132,11 @@ class Fault:
         """Puts index and mask in the site's terms, and refuses what the site does not have."""
         index = flat(self.index, site.shape, site.name)
         vars(self).update(index=index, mask=narrowed(self.mask, site.format))
-        if self.op == "replace" and not fits(self.operand, site.format.bits):
-            raise FaultError(f"operand {self.operand:#x} is no word of {site.dtype}")
+        if takes_word(self.op) and not fits(int(self.operand), site.format.bits):
+            raise FaultError(f"operand {int(self.operand):#x} is no word of {site.dtype}")
         if self.sample is not None and (site.kind == "weights" or not site.per_sample):
             raise FaultError(f"a fault in {site.name} cannot strike sample {self.sample} alone")
-        missing = self.step is None and site.needs_step
+        missing = self.step is None and site.needs_step and not is_permanent(self.op)
         if missing or (self.step is not None and self.step >= site.steps):
             raise FaultError(
                 f"{site.name} has {site.steps} time steps; step {self.step} is none of them"
@@ -175,13 +193,11 @@ class Fault:
 
     def corrupt(self, word: int) -> int:
         """The int64 pattern that ``word`` becomes."""
-        new = {
-            "flip": word ^ self.mask,
-            "stuck-at-0": word & ~self.mask,
-            "stuck-at-1": word | self.mask,
-            "replace": self.operand,
-        }[self.op]
-        return signed(new, self.home.format.bits)
+        fmt = self.home.format
+        compiled(self.op)
+        operand = self.mask if strikes_bits(self.op) else column_of(self.op, self.operand)
+        rest = operand, self.mask, self.random, signed(word, fmt.bits)
+        return corrupted(fmt.dtype, number_of(self.op), *rest)
 
     def __str__(self) -> str:
         where = ",".join(map(str, self._coordinates()))
@@ -190,10 +206,7 @@ class Fault:
             text += f" step {self.step}"
         if self.sample is not None:
             text += f" sample {self.sample}"
-        if self.op == "replace":
-            text += f" replace by {self._operand_text()}"
-        else:
-            text += f" {self._bits_text()} {self.op}"
+        text += f" {self._op_text()}"
         if self.before is None or self.after is None:
             return text
         return f"{text}: {_number(self.before)} → {_number(self.after)}"
@@ -205,10 +218,19 @@ class Fault:
             return (self.index,)
         return np.unravel_index(self.index, self.site.shape)
 
+    def _op_text(self) -> str:
+        if self.op == "replace":
+            return f"replace by {self._operand_text()}"
+        if strikes_bits(self.op):
+            return f"{self._bits_text()} {self.op}"
+        whole = isinstance(self.site, str) or len(self.bits) == self.site.format.bits
+        text = str(self.op) if whole else f"{self._bits_text()} {self.op}"
+        named = takes_number(self.op) or self.op == "byte-shift" or self.operand
+        return f"{text} {_number(self.operand)}" if named else text
+
     def _operand_text(self) -> str:
-        if isinstance(self.site, str):
-            return f"{self.operand:#x}"
-        return _number(self.site.format.value(self.operand))
+        word = int(self.operand)
+        return f"{word:#x}" if isinstance(self.site, str) else _number(self.home.format.value(word))
 
     def _bits_text(self) -> str:
         low, high = self.bits[0], self.bits[-1]
@@ -221,6 +243,11 @@ class Fault:
         if isinstance(self.site, str):
             return span
         return f"{span} ({', '.join(dict.fromkeys(map(self.site.format.field, self.bits)))})"
+
+
+def is_permanent(op: Op) -> bool:
+    """Whether an operator may strike at every step of what lives on from step to step."""
+    return op in ("stuck-at-0", "stuck-at-1")
 
 
 _FIELDS = tuple(field.name for field in fields(Fault))

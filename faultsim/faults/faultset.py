@@ -16,9 +16,20 @@ import numpy.typing as npt
 from faultsim.errors import FaultError, shown
 from faultsim.faults import file as faultfile
 from faultsim.faults.columns import Ints, listed_faults, too_wide, whole_columns
-from faultsim.faults.fault import Fault
+from faultsim.faults.fault import Fault, is_permanent
 from faultsim.faults.site import Site
-from faultsim.ops.words import OPS
+from faultsim.ops.operators import (
+    BIT_OPS,
+    FIRST_OWN,
+    OPS,
+    Op,
+    column_of,
+    is_number,
+    number_of,
+    numbered,
+    operand_of,
+    takes_word,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,22 +48,24 @@ class FaultSet:
     """An immutable set of faults, armed together.
 
     Iterating yields :class:`Fault`; slicing yields a FaultSet, and so does ``+``. Masks on one word
-    are disjoint, and a replacement stands alone on its word.
+    are disjoint, and an operator that knows the whole word stands alone on it.
 
     Attributes:
         sites: The sites struck, each once.
         site: (n,) int64, position in ``sites``.
         index: (n,) int64, row-major position in the site.
         mask: (n,) int64 bit patterns.
-        op: (n,) int64, position in :data:`OPS`.
-        operand: (n,) int64 bit patterns.
+        op: (n,) int64, position in :data:`OPS`, or from 64 on the number of an operator of one's
+            own in this process.
+        operand: (n,) int64 bit patterns, where numbers are those of float64.
         sample: (n,) int64, -1 for every sample.
         step: (n,) int64, -1 where steps do not apply.
-        table: (7, n) int64, all of these as its rows, in this order.
+        random: (n,) int64, the random bits of each fault.
+        table: (8, n) int64, all of these as its rows, in this order.
     """
 
-    __slots__ = ("index", "mask", "op", "operand", "sample", "site", "sites", "step", "table")
-    _columns = ("site", "index", "mask", "op", "operand", "sample", "step")
+    _columns = ("site", "index", "mask", "op", "operand", "sample", "step", "random")
+    __slots__ = (*_columns, "sites", "table")
 
     sites: tuple[Site, ...]
     site: Ints
@@ -62,6 +75,7 @@ class FaultSet:
     operand: Ints
     sample: Ints
     step: Ints
+    random: Ints
     table: Ints
 
     def __init__(
@@ -74,6 +88,7 @@ class FaultSet:
         operand: npt.ArrayLike = 0,
         sample: npt.ArrayLike = -1,
         step: npt.ArrayLike = -1,
+        random: npt.ArrayLike = 0,
         *,
         checked: bool = False,
     ) -> None:
@@ -86,7 +101,7 @@ class FaultSet:
             FaultError: A column that is no integers or of another length, an index, mask or
                 operator out of range, or two faults that clash.
         """
-        columns: tuple[Any, ...] = (site, index, mask, op, operand, sample, step)
+        columns: tuple[Any, ...] = (site, index, mask, op, operand, sample, step, random)
         if not checked:
             columns = whole_columns(dict(zip(self._columns, columns, strict=True)))
         table = np.empty((len(columns), np.size(index)), dtype=np.int64)
@@ -106,7 +121,10 @@ class FaultSet:
         raise AttributeError("a FaultSet is immutable")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(FaultSet, checked=True), (self.sites, *self.table)
+        numbers = set(self.op.tolist())
+        own = {number: numbered(number) for number in numbers if number >= FIRST_OWN}
+        columns = (self.sites, *self.table)
+        return (partial(_numbered_anew, own), columns) if own else (_CHECKED, columns)
 
     def __copy__(self) -> FaultSet:
         return self
@@ -139,14 +157,15 @@ class FaultSet:
                 numbers[fault.home],
                 fault.index,
                 fault.mask,
-                OPS.index(fault.op),
-                fault.operand,
+                number_of(fault.op),
+                column_of(fault.op, fault.operand),
                 -1 if fault.sample is None else fault.sample,
                 -1 if fault.step is None else fault.step,
+                fault.random,
             )
             for fault in listed
         ]
-        made = cls(list(numbers), *np.array(rows, np.int64).reshape(-1, 7).T, checked=True)
+        made = cls(list(numbers), *np.array(rows, np.int64).reshape(-1, 8).T, checked=True)
         made._check_clashes()
         return made
 
@@ -155,15 +174,19 @@ class FaultSet:
 
     def __iter__(self) -> Iterator[Fault]:
         for row in zip(*(getattr(self, name).tolist() for name in self._columns), strict=True):
-            site, index, mask, op, operand, sample, step = row
+            site, index, mask, number, operand, sample, step, random = row
+            op = numbered(number)
             yield Fault.trusted(
                 self.sites[site],
                 index,
                 mask,
-                OPS[op],
-                operand,
+                op,
+                operand_of(op, operand),
                 None if sample < 0 else sample,
                 None if step < 0 else step,
+                None,
+                None,
+                random,
             )
 
     def __getitem__(self, rows: slice | npt.NDArray[Any]) -> FaultSet:
@@ -284,13 +307,15 @@ class FaultSet:
         for site in self.sites:
             if not isinstance(site, Site):
                 raise FaultError(f"the sites of a fault set are Sites, not {shown(site)}")
-        for name, column, names in (("site", self.site, self.sites), ("op", self.op, OPS)):
-            if len(self) and (column.min() < 0 or column.max() >= len(names)):
-                raise FaultError(f"a fault's {name} is out of range 0 to {len(names) - 1}")
+        if len(self) and (self.site.min() < 0 or self.site.max() >= len(self.sites)):
+            raise FaultError(f"a fault's site is out of range 0 to {len(self.sites) - 1}")
+        if not all(map(is_number, set(self.op.tolist()))):
+            raise FaultError(f"a fault's op is out of range 0 to {len(OPS) - 1}")
         for row in np.flatnonzero(self._impossible()):
-            site, index, mask, op, operand, sample, step = self.table[:, row].tolist()
+            site, index, mask, number, operand, sample, step, _ = self.table[:, row].tolist()
             times = (None if sample == -1 else sample, None if step == -1 else step)
-            Fault(self.sites[site], index, mask, OPS[op], operand, *times)  # says what is wrong
+            op = numbered(number)
+            Fault(self.sites[site], index, mask, op, operand_of(op, operand), *times)  # says why
             raise FaultError(f"fault {row} cannot be")
         widths = np.array([site.format.bits for site in self.sites] or [64])[self.site]
         self.mask[:] &= np.where(widths < 64, (np.int64(1) << np.minimum(widths, 62)) - 1, -1)
@@ -306,16 +331,19 @@ class FaultSet:
         widths = np.array([site.format.bits for site in sites])[self.site]
         whole = np.array([s.kind == "weights" or not s.per_sample for s in sites])[self.site]
         timed = np.array([site.needs_step for site in sites])[self.site]
-        replaced = self.op == OPS.index("replace")
+        replaced = np.isin(self.op, [n for n in set(self.op.tolist()) if takes_word(numbered(n))])
+        shifted = self.op == OPS.index("byte-shift")
+        permanent = np.isin(self.op, [OPS.index(op) for op in OPS if is_permanent(op)])
         return np.asarray(
             (self.index < 0)
             | (self.index >= sizes)
             | (self.mask == 0)
             | too_wide(self.mask, widths)
             | (replaced & too_wide(self.operand, widths))
+            | (shifted & (abs(self.operand) > 7))
             | (self.sample < -1)
             | (whole & (self.sample >= 0))
-            | (timed & (self.step < 0))
+            | (timed & (self.step < 0) & ~permanent)
             | (self.step < -1)
             | (self.step >= np.maximum(steps, 0))
             | self._absent(),
@@ -343,7 +371,7 @@ class FaultSet:
         new = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
         starts = np.flatnonzero(np.r_[True, new])
         mask, counts = self.mask[order], np.diff(np.r_[starts, len(self)])
-        replaced = (self.op[order] == OPS.index("replace")).astype(np.int64)
+        replaced = (self.op[order] >= len(BIT_OPS)).astype(np.int64)
         crowded = (np.add.reduceat(replaced, starts) > 0) & (counts > 1)
         union = np.bitwise_or.reduceat(mask, starts)
         clash = (np.add.reduceat(_popcount(mask), starts) != _popcount(union)) | crowded
@@ -352,8 +380,20 @@ class FaultSet:
             name = self.sites[self.site[row]].name
             raise FaultError(
                 f"faults clash on {name} element {self.index[row]}: masks on one word must be "
-                "disjoint, and a replacement stands alone"
+                "disjoint, and an operator of whole words stands alone"
             )
+
+
+_CHECKED = partial(FaultSet, checked=True)
+
+
+def _numbered_anew(own: dict[int, Op], sites: Sequence[Site], *columns: Ints) -> FaultSet:
+    """A set from another process, where operators of one's own have other numbers."""
+    rows = dict(zip(FaultSet._columns, columns, strict=True))
+    op = rows["op"].copy()
+    for number, operator in own.items():
+        op[rows["op"] == number] = number_of(operator)
+    return FaultSet(sites, **(rows | {"op": op}), checked=True)
 
 
 def _popcount(mask: Ints) -> Ints:

@@ -1,7 +1,9 @@
 """Faults as JSON: the fault files people write, and the records of a journal line.
 
 A record has ``tensor``, ``index`` (row-major, or a list of coordinates), ``bit`` or ``mask``, and
-optionally ``op``, ``operand``, ``sample`` and ``step``. A fault file is a list of records, or
+optionally ``op`` (:data:`faultsim.ops.operators.OPS`, or the import path ``package.module:name`` of
+one's own), ``operand``, ``random`` (bits), ``sample`` and ``step``. Operators of whole words need
+neither ``bit`` nor ``mask``. A fault file is a list of records, or
 ``{"sites": {name: {kind, dtype, shape}}, "faults": [records]}``, which needs no model to read; the
 sites of states have ``steps`` too; where samples do not lie along the leading dimension alone,
 ``axis``, ``outer`` and ``inner`` say where, where steps differ in shape, ``shapes`` lists them, and
@@ -13,22 +15,28 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, field
 
-from faultsim.errors import FaultError, FormatError, shown
+from faultsim.errors import FaultError, FormatError, did_you_mean, shown
 from faultsim.faults.fault import Fault
 from faultsim.faults.site import Site
-from faultsim.files import Record, Whole, decode
+from faultsim.files import Number, Record, Whole, decode
 from faultsim.formats import mask_of, signed
 from faultsim.kinds import Kind
+from faultsim.ops.operators import OPS, Operand, is_path, needs_operand, path_of, strikes_bits
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
 serves the wrapped one, and the other way round."""
 
-Op = Literal["flip", "stuck-at-0", "stuck-at-1", "replace"]
+
+def check_op(op: str) -> None:
+    """Raises ValueError unless a name may be an operator's; nothing is imported."""
+    if op not in OPS and not is_path(op):
+        known = f"{', '.join(OPS)}, or package.module:name"
+        raise ValueError(f"unknown operator {shown(op)}: use one of {known}{did_you_mean(op, OPS)}")
 
 
 class SiteRecord(Record):
@@ -66,22 +74,31 @@ class FaultRecord(Record):
     index: Whole | list[Whole]
     bit: Whole | None = None
     mask: int | None = None
-    op: Op = "flip"
-    operand: int | None = None
+    op: str = "flip"
+    operand: int | Number | None = None
     sample: Whole | None = None
     step: Whole | None = None
+    random: int | None = None
 
     def __post_init__(self) -> None:
         """Refuses a record that says too little or too much; the reader says where it stands."""
-        for name, word in (("mask", self.mask), ("operand", self.operand)):
-            if word is not None and not -(1 << 63) <= word < 1 << 64:
+        check_op(self.op)
+        words = {"mask": self.mask, "operand": self.operand, "random": self.random}
+        for name, word in words.items():
+            if isinstance(word, int) and not -(1 << 63) <= word < 1 << 64:
                 raise ValueError(f"{name} {word} has more than 64 bits")
         if self.bit is not None and self.mask is not None:
             raise ValueError("bit and mask are both given")
-        if self.bit is None and self.mask is None and self.op != "replace":
+        if self.bit is None and self.mask is None and strikes_bits(self.op):
             raise ValueError("neither bit nor mask is given")
-        if (self.op == "replace") != (self.operand is not None):
+        if self.op == "replace" and self.operand is None:
             raise ValueError("operand and op replace go together")
+        if self.operand is not None and (strikes_bits(self.op) or self.op in ("zero", "random")):
+            raise ValueError(
+                "operand and op replace go together"
+                if strikes_bits(self.op)
+                else f"{self.op} takes no operand"
+            )
 
 
 class FaultFile(Record):
@@ -170,11 +187,16 @@ def _site_json(site: Site) -> dict[str, Any]:
 def record(fault: Fault) -> dict[str, Any]:
     """One fault as a JSON-able mapping, defaults left out."""
     item: dict[str, Any] = {"tensor": fault.tensor, "index": fault.index, "mask": fault.mask}
-    item["op"] = fault.op
-    if fault.op == "replace":
-        item["operand"] = fault.operand
-    optional = {"sample": fault.sample, "step": fault.step}
+    item["op"] = path_of(fault.op)
+    if needs_operand(fault.op) or fault.op == "replace" or fault.operand:
+        item["operand"] = _number(fault.operand)
+    optional = {"sample": fault.sample, "step": fault.step, "random": fault.random or None}
     return item | {key: value for key, value in optional.items() if value is not None}
+
+
+def _number(operand: Operand) -> Operand | str:
+    """JSON has no words for numbers that are not finite."""
+    return operand if math.isfinite(operand) else str(operand)
 
 
 def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
@@ -183,8 +205,9 @@ def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
         raise FaultError(f"{where}: {item.tensor!r} is not a site of this model")
     try:
         index = item.index if isinstance(item.index, int) else _flat(item.index, site)
-        mask, operand = _mask(item, site), signed(item.operand or 0)
-        return Fault(site, index, mask, item.op, operand, item.sample, item.step)
+        operand = float(item.operand) if isinstance(item.operand, str) else item.operand
+        rest = item.op, operand, item.sample, item.step
+        return Fault(site, index, _mask(item, site), *rest, random=item.random or 0)
     except (ValueError, FormatError, FaultError) as error:
         raise FaultError(f"{where}: {error}") from None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from faultsim.errors import FaultError, shown
 from faultsim.formats import BitSpec, Format, bits_of, mask_of, signed
+from faultsim.ops.operators import Op, Operand, needs_operand, strikes_bits, takes_number
 
 Index = SupportsIndex | Iterable[SupportsIndex]
 """A row-major position, or coordinates."""
@@ -41,6 +43,28 @@ def pattern(value: Any, what: str) -> int:
     return signed(whole(value, what, -(1 << 63), (1 << 64) - 1))
 
 
+def operand_from(value: Any, op: Op) -> Operand:
+    """An operand as an operator takes it: a float64, a number of bytes, or a bit pattern.
+
+    Raises:
+        FaultError: It is none, or lacks.
+    """
+    if value is None:
+        if needs_operand(op):
+            raise FaultError(f"{op} needs an operand")
+        value = 0
+    if op == "byte-shift":
+        return whole(value, "byte-shift: operand", -7, 7)
+    if not takes_number(op):
+        return pattern(value, "operand")
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real | np.number):
+        raise FaultError(f"the operand of {op} must be a number, not {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise FaultError(f"the operand of {op} must be a float64, not {shown(value)}") from None
+
+
 def position(index: Any) -> int | tuple[int, ...]:
     """A row-major position, or coordinates; a negative position is for the site to refuse."""
     if isinstance(index, list | tuple) or (isinstance(index, np.ndarray) and index.ndim == 1):
@@ -66,17 +90,17 @@ def flat(index: int | tuple[int, ...], shape: tuple[int, ...], name: str) -> int
     return int(np.ravel_multi_index(index, shape)) if shape else 0
 
 
-def mask_from(mask: Any, bit: BitSpec | None, op: str, fmt: Format | None) -> int:
+def mask_from(mask: Any, bit: BitSpec | None, op: Op, fmt: Format | None) -> int:
     """The bits that a fault strikes, as an int64 pattern.
 
     Args:
         mask: A pattern, or None.
         bit: One or several bits, or where the format is known their names; instead of ``mask``.
-        op: A replacement without either strikes the whole word.
+        op: One that does not strike bits strikes the whole word without either.
         fmt: The word's, None where it is not known yet.
     """
     if (mask is None) == (bit is None):
-        if mask is None and op == "replace":
+        if mask is None and not strikes_bits(op):
             return WHOLE_WORD
         raise FaultError("a fault needs its bits once: either mask= or bit=")
     if bit is None:

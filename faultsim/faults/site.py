@@ -140,7 +140,7 @@ class Site:
         """The module that owns the weight or computes the activation; of a cache, its layer."""
         stored = self.kind in ("weights", "kv-cache")
         owner = self.name.rpartition(".")[0] if stored else self.name
-        return owner or "(root)"
+        return owner or (self.name if self.kind == "kv-cache" else "(root)")
 
     def __getstate__(self) -> dict[str, Any]:  # cached properties are not part of the value
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -13,8 +13,9 @@ import torch
 
 from faultsim.ops._native import native
 from faultsim.ops.grid import on_grid
+from faultsim.ops.operators import FIRST_OWN, OPS, compile_all
 from faultsim.ops.slots import FaultSlots, Table, checked
-from faultsim.ops.words import check_tensor, native_words, touch
+from faultsim.ops.words import check_tensor, made_on_host, native_words, touch
 
 
 class Patch:
@@ -34,7 +35,7 @@ class Patch:
 
         Args:
             tensors: One for each site, of its dtype and shape; on one device or several.
-            table: (7, n) int64.
+            table: (8, n) int64.
 
         Raises:
             FaultError: An index outside its tensor.
@@ -42,16 +43,15 @@ class Patch:
         """
         for tensor in tensors:
             check_tensor(tensor)
+        compile_all(table[3])
         self._tensors = tensors
-        self._parts: list[_HostPatch | FaultSlots] = []
+        self._parts: list[_HostPatch | _DevicePatch] = []
         devices = [tensor.device if on_grid(tensor) else None for tensor in tensors]
         for device in dict.fromkeys(devices):
             if device is not None:
                 here = np.array([other == device for other in devices])
                 part = table[:, here[table[0]]]
-                slots = FaultSlots(tensors, part.shape[1], device, watched=True)
-                slots.load(part)
-                self._parts.append(slots)
+                self._parts.append(_DevicePatch(tensors, part, device))
         if self._parts:
             table = table[:, np.array([device is None for device in devices])[table[0]]]
         self._on_devices = bool(self._parts)
@@ -98,6 +98,42 @@ class Patch:
     def _touch(self) -> None:
         for tensor in self._tensors:
             touch(tensor)
+
+
+class _DevicePatch:
+    """The faults in the tensors of one device.
+
+    Operators of one's own know the host alone: where there are some, the words that they strike go
+    there at each strike, and come back as replacements.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor], table: Table, device: torch.device) -> None:
+        self._tensors, self._table = tensors, table
+        self._own = np.flatnonzero(table[3] >= FIRST_OWN)
+        self._slots = FaultSlots(tensors, table.shape[1], device, watched=True)
+        self._slots.load(table)
+
+    def strike(self) -> None:
+        if len(self._own) and not self._slots.struck:
+            self._slots.load(self._replaced())
+        self._slots.strike()
+
+    def restore(self) -> None:
+        self._slots.restore()
+
+    def changed(self) -> tuple[int, int] | None:
+        return self._slots.changed()
+
+    def _replaced(self) -> Table:
+        table: Table = self._table.copy()
+        own = table[:, self._own]
+        for tensor, number in {(int(row[0]), int(row[3])) for row in own.T}:
+            rows = self._own[(own[0] == tensor) & (own[3] == number)]
+            _, index, mask, _, operand, _, _, random = torch.from_numpy(table[:, rows])
+            made = made_on_host(self._tensors[tensor], index, number, [operand, mask, random])
+            table[4, rows] = made.numpy()
+        table[3, self._own] = OPS.index("replace")
+        return table
 
 
 class _HostPatch:

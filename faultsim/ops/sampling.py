@@ -13,6 +13,9 @@ from faultsim.errors import FaultError, shown
 from faultsim.ops._native import native
 from faultsim.ops.grid import check_device, check_device_flag, launch, on_grid
 
+LAST_STREAM = (1 << 31) - 1
+"""Of a trial; streams of random bits are counted down from it, those of places up from 0."""
+
 
 def sample_uniform(
     population: int, n: int, *, seed: int, trial: int = 0, stream: int = 0
@@ -39,6 +42,21 @@ def sample_uniform(
         raise FaultError(f"{shown(n)} faults cannot be drawn from {population:,} bits")
     out = torch.empty(n, dtype=torch.int64, device="cpu")
     native().sample_uniform(population, n, seed, trial, stream, out.data_ptr())
+    return out
+
+
+def random_words(n: int, seed: int, trial: int, stream: int) -> torch.Tensor:
+    """(n,) int64, 64 random bits each; fewer are a prefix of more.
+
+    Args:
+        n: Number of draws.
+        seed: As for :func:`sample_uniform`.
+        trial: As for :func:`sample_uniform`.
+        stream: As for :func:`sample_uniform`.
+    """
+    _check_key(seed, trial, stream)
+    out = torch.empty(n, dtype=torch.int64, device="cpu")
+    native().random_words(n, seed, trial, stream, out.data_ptr())
     return out
 
 

@@ -11,6 +11,7 @@ import torch
 from faultsim.errors import FaultError
 from faultsim.ops import scan_grid
 from faultsim.ops.grid import on_grid
+from faultsim.ops.operators import FIRST_OWN
 from faultsim.ops.scan_autograd import native_scan
 from faultsim.ops.scan_reference import selective_scan_reference
 from faultsim.ops.state_fault import StateFault, packed
@@ -76,6 +77,8 @@ def selective_scan(
     if state_faults:
         faults = packed(state_faults, (*u.shape[:2], A.shape[1], u.shape[2]), compute)
     scan = _scan_for(u.device.type, compute, A.shape[1], faults is not None)
+    if faults is not None and scan is native_scan and u.is_cuda:
+        _check_operators(faults)
     narrow = all(t.dtype == torch.bfloat16 for t in (u, delta, B, C))
     taken = narrow and scan is native_scan and on_grid(u)
     rows = torch.bfloat16 if taken else compute
@@ -83,6 +86,14 @@ def selective_scan(
     tensors = (u, delta, A, B, C, D, delta_bias)
     given = [t if t is None else t.to(kind) for t, kind in zip(tensors, dtypes, strict=True)]
     return scan(*given, delta_softplus, faults).to(u.dtype)
+
+
+def _check_operators(faults: torch.Tensor) -> None:
+    if (faults[:, 6] >= FIRST_OWN).any():
+        raise FaultError(
+            "an operator of your own cannot strike a hidden state inside a kernel on a CUDA "
+            "device: run the model on the CPU"
+        )
 
 
 def _scan_for(device: str, compute: torch.dtype, states: int, struck: bool) -> Scan:

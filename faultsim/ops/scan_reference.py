@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from faultsim.formats import FORMATS, signed
+from faultsim.ops.words import strike_
 
 
 def selective_scan_reference(
@@ -106,8 +107,18 @@ def _struck(state: torch.Tensor, faults: torch.Tensor) -> torch.Tensor:
     copy = state.clone()
     words = copy.detach().view(FORMATS[state.dtype].word).flatten(1, 2)
     bits = FORMATS[state.dtype].bits
-    for batch, channel, n, _, keep, toggle in faults.tolist():
+    for batch, channel, n, _, keep, toggle, *effect in faults.tolist():
+        toggle = signed(toggle, bits)
         samples = slice(None) if batch < 0 else batch
-        kept = words[samples, channel, n] & signed(keep, bits)
-        words[samples, channel, n] = kept ^ signed(toggle, bits)
+        word = words[samples, channel, n]
+        made = _made(word, state.dtype, effect) & signed(~keep, bits) if effect[0] else toggle
+        words[samples, channel, n] = (word & signed(keep, bits)) ^ made
     return copy
+
+
+def _made(words: torch.Tensor, dtype: torch.dtype, effect: list[int]) -> torch.Tensor:
+    """What an operator makes of words."""
+    number, operand, random = effect
+    made = words.reshape(-1).clone().view(dtype)
+    strike_(made, range(made.numel()), number, operand, -1, random)
+    return made.view(words.dtype).view(words.shape)

@@ -16,7 +16,7 @@ from faultsim.ops.grid import on_stream
 from faultsim.ops.words import native_words
 
 Table = npt.NDArray[np.int64]
-_NONE = np.zeros((7, 0), dtype=np.int64)
+_NONE = np.zeros((8, 0), dtype=np.int64)
 _EMPTY = 0xFF  # every byte of a slot without a fault
 _FAULT = "qqi"  # a slot begins with index, operand and tensor
 
@@ -63,7 +63,7 @@ class FaultSlots:
         """Fills the slots, in the order of the device's current stream; none may be struck.
 
         Args:
-            table: (7, n) int64 of at most ``size`` faults; sites are positions in the tensors.
+            table: (8, n) int64 of at most ``size`` faults; sites are positions in the tensors.
 
         Raises:
             FaultError: More faults than slots, or an index outside its tensor; nothing is loaded.
@@ -80,6 +80,10 @@ class FaultSlots:
     def clear(self) -> None:
         """Empties the slots; none may be struck."""
         self.load(_NONE)
+
+    @property
+    def struck(self) -> bool:
+        return bool(self._native.struck)
 
     def strike(self) -> None:
         on_stream(self._device, self._native.strike)

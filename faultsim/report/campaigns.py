@@ -23,7 +23,7 @@ NAMES = ("run", "panel", "series")
 ACCURACY_DROP, HARMED = "accuracy drop", "SDC or DUE"
 """What harm is measured by: of classifiers, and of other tasks."""
 
-HOW = ("target", "op", "direction", "perturb", "attack_model", "granularity")
+HOW = ("target", "op", "direction", "perturb", "attack_model", "fault_model", "granularity")
 
 
 @dataclass(frozen=True)

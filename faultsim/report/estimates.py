@@ -26,14 +26,20 @@ def sentence(run: RecordedCampaign, told: EstimatedRecord) -> str:
     """The rate, what it is of and how well it is known."""
     config = run.config
     what = {"failure": "failure rate (SDC or DUE)"}.get(told.rate, f"{told.rate} rate")
-    asked = f"±{told.margin:.3%}" if told.margin is not None else f"±{told.relative:.0%} of it"
     missed = "" if told.reached else "; the margin was not reached"
     fault = "flip" if config["op"] == "flip" else config["op"]
     return (
         f"the {what} of a random single-bit {fault} in {config['target']} is {told.value:.3%} "
         f"[{100 * told.low:.3f}–{100 * told.high:.3f}%], at {told.confidence:.0%} after "
-        f"{told.n:,} trials of one fault on one sample; {asked} was asked{missed}."
+        f"{told.n:,} trials of one fault on one sample; {_asked(told)} was asked{missed}."
     )
+
+
+def _asked(told: EstimatedRecord) -> str:
+    whole = f"±{told.margin:.3%}" if told.margin is not None else None
+    whole = f"±{told.relative:.0%} of it" if told.relative is not None else whole
+    own = None if told.part_margin is None else f"±{told.part_margin:.3%} for each bit and layer"
+    return " and ".join(asked for asked in (whole, own) if asked)
 
 
 def _row(

@@ -49,15 +49,15 @@ def _estimated(run: RecordedCampaign) -> str | None:
 
 
 def _random(run: RecordedCampaign) -> str | None:
-    """The most flips, or the bit-error rate, that a random campaign tried."""
+    """The most flips or events, the bit-error rate or time, that a random campaign tried."""
     if run.mode != "random" or not run.cells:
         return None
-    cell = max(run.cells, key=lambda cell: cell.cell.get("flips", 0))
+    cell = max(run.cells, key=lambda cell: cell.cell.get("flips", cell.cell.get("events", 0)))
     told, objective = _perturbed(run), run.objective
     if objective.name is not None:
         return _of_task(run, cell)
     return (
-        f"under {_faults(cell)} mean test accuracy is {_share(cell.accuracy)}, "
+        f"under {_faults(run, cell)} mean test accuracy is {_share(cell.accuracy)}, "
         f"from {objective.text(run.worth, 1)} without{' faults' + told if told else ''}; "
         f"{objective.text(cell.lowest, 1)} in the worst of {cell.trials:,} trials."
     )
@@ -66,7 +66,7 @@ def _random(run: RecordedCampaign) -> str | None:
 def _of_task(run: RecordedCampaign, cell: CellSummary) -> str:
     """Of a task that is no classification: corrupted samples, its events, then its score."""
     objective, rates = run.objective, cell.rates
-    told = f"under {_faults(cell)} {_share(rates['sdc'])} of {objective.unit} are corrupted "
+    told = f"under {_faults(run, cell)} {_share(rates['sdc'])} of {objective.unit} are corrupted "
     told += f"silently, {_share(rates['due'])} with a detected error"
     told += "".join(f"; {name} {_share(rate)}" for name, rate in cell.events.items())
     if objective.key:
@@ -88,7 +88,13 @@ def _perturbed(run: RecordedCampaign) -> str:
     return f", under {words.images(run)}" if run.config.get("perturb") else ""
 
 
-def _faults(cell: CellSummary) -> str:
+def _faults(run: RecordedCampaign, cell: CellSummary) -> str:
+    model = run.config.get("fault_model")
+    if "hours" in cell.cell:
+        return f"the events of fault model {model} in {cell.cell['hours']:g} hours"
+    if "events" in cell.cell:
+        events = cell.cell["events"]
+        return f"{events:,} event{'s' * (events > 1)} of fault model {model}"
     if "ber" in cell.cell:
         return f"a bit-error rate of {cell.cell['ber']:g}"
     return _count(cell.cell["flips"]).replace(" ", " random ", 1)

@@ -36,12 +36,12 @@ class Localised:
 def localised(run: RecordedCampaign) -> Iterator[Localised]:
     """The trials of one layer each, at the budget of faults that the campaign tried first.
 
-    A layer-wise campaign confines faults to a layer. Of others single flips are taken: several
-    that happen to meet in one layer would be no fair sample.
+    A layer-wise campaign confines faults to a layer, and an event to a tensor. Of others single
+    flips are taken: several that happen to meet in one layer would be no fair sample.
     """
     budget = None
     for line in run.lines:
-        confined = "layer" in line.cell
+        confined = "layer" in line.cell or line.cell.get("events") == 1
         if not line.faults or not (confined or len(line.faults) == 1):
             continue
         budget = budget or _budget(line.cell)
@@ -50,7 +50,10 @@ def localised(run: RecordedCampaign) -> Iterator[Localised]:
 
 
 def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:
-    return ("ber", cell["ber"]) if "ber" in cell else ("flips", cell.get("flips", 1))
+    for name in ("ber", "events", "hours"):
+        if name in cell:
+            return name, cell[name]
+    return "flips", cell.get("flips", 1)
 
 
 def _localised(run: RecordedCampaign, line: Line) -> Localised:

@@ -15,6 +15,7 @@ from faultsim.report.entries import Entry, entries
 from faultsim.report.estimates import estimate_sections
 from faultsim.report.figures import perturbation
 from faultsim.report.findings import findings
+from faultsim.report.fits import fit_sections
 from faultsim.report.measures import told
 from faultsim.report.render import Drawn, inline_svg
 from faultsim.report.sources import Sources
@@ -54,18 +55,20 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     perturbed = [panel for panel in panels if panel.name == perturbation.NAME]
     struck = [panel for panel in panels if panel.name != perturbation.NAME]
     estimated = estimate_sections(sources.campaigns)
+    fits = fit_sections(sources.campaigns)
     damaging = overview.damaging_sections(sources.campaigns)
     return _environment().get_template("report.html").render(
         title=overview.title(sources),
         subtitle=overview.subtitle(sources),
         findings=findings(sources.campaigns),
-        contents=_contents(bool(estimated), struck, bool(damaging), perturbed),
+        contents=_contents(bool(estimated), bool(fits), struck, bool(damaging), perturbed),
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),
         clean=overview.clean(sources.perturbations),
         told=lambda text: told(text, sources.campaigns),
         unfinished=[run for run in sources.campaigns if run.summary is None],
         estimated=estimated,
+        fits=fits,
         struck=struck,
         damaging=damaging,
         perturbed=perturbed,
@@ -77,11 +80,16 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
 
 
 def _contents(
-    estimated: bool, struck: Sequence[Panel], damaging: bool, perturbed: Sequence[Panel]
+    estimated: bool,
+    fits: bool,
+    struck: Sequence[Panel],
+    damaging: bool,
+    perturbed: Sequence[Panel],
 ) -> list[tuple[str, str]]:
     """Anchors and headings, in the order of the page."""
     found = [("runs", "What was run")]
     found += [("estimates", "Estimated rates")] if estimated else []
+    found += [("fit", "Failures in time")] if fits else []
     found += [(panel.name, panel.title) for panel in struck]
     found += [("damaging", "The most damaging faults")] if damaging else []
     found += [(panel.name, panel.title) for panel in perturbed]

@@ -47,6 +47,12 @@ def faults(run: RecordedCampaign) -> str:
     config = run.config
     if config["ber"] is not None:
         return f"bit-error rate {config['ber']:g}"
+    model = config.get("fault_model")
+    if model is not None and config["hours"] is not None:
+        return f"events of {model} in {config['hours']:g} hours"
+    if model is not None:
+        counts = ", ".join(map(str, config["events"]))
+        return f"{counts} event{'' if config['events'] == [1] else 's'} of {model}"
     if run.mode == "estimate":
         return "1, on one sample"
     if run.mode in ("exhaustive", "from-file"):

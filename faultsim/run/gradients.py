@@ -18,6 +18,7 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.reals import Reals
+from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
 from faultsim.targets.operation_hooks import OperationHooks
@@ -36,6 +37,12 @@ Values = dict[str, Value]
 """By site."""
 
 Key = TypeVar("Key")
+
+UNCACHED = (
+    "worst-case cannot rank a kv-cache here: generate records no gradient, and a teacher's one "
+    "pass is given no cache; let the forward go on step by step with gradients, or choose another "
+    "mode"
+)
 
 
 class Gradients:
@@ -112,6 +119,27 @@ class Gradients:
             return seen(name, tensor.clone()) if tensor.requires_grad else tensor
 
         return self._watched(faults, seen, [lambda m: GivenHooks(m, own, when=self._when)])
+
+    def of_caches(self, faults: FaultSet) -> Values:
+        """Everything in caches that the loss depends on, by site, with its gradient.
+
+        Args:
+            faults: Armed meanwhile.
+
+        Raises:
+            ConfigError: No pass is given a cache and records a gradient.
+        """
+        seen = _Seen()
+
+        def own(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            if torch.is_grad_enabled() and tensor.is_floating_point() and not tensor.requires_grad:
+                tensor = tensor.detach().requires_grad_().clone()  # which may be written to
+            return seen(name, tensor)
+
+        try:
+            return self._watched(faults, seen, [lambda model: CacheHooks(model, own)])
+        except ConfigError as error:
+            raise error if seen.edges else ConfigError(UNCACHED) from None
 
     def of_operations(self, faults: FaultSet) -> Values:
         """Every result of a function that the loss depends on, by site, with its gradient.

@@ -14,7 +14,7 @@ from faultsim.formats import FORMATS
 from faultsim.injector import Faults, Injector
 from faultsim.run.deviation import Deviation, deviation, joined
 from faultsim.targets.activations import activation_sites, output_words
-from faultsim.targets.inputs import Run, Sizes, arguments_of
+from faultsim.targets.inputs import Run, Sizes, arguments_of, sizes_of
 from faultsim.targets.layouts import golden_pass
 from faultsim.targets.output_hooks import OutputHooks
 from faultsim.workload.failures import NOT_ITS_OWN, cause
@@ -172,6 +172,7 @@ class Observer:
             return tensor
 
         hooks = OutputHooks(self._model, visit)
+        hooks.batch = sizes_of((inputs,))
         golden_pass(self._model, arguments_of(self._model, inputs, self._run), hooks, self._run)
 
 

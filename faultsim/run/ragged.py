@@ -12,6 +12,7 @@ from faultsim.errors import InjectionError
 from faultsim.faults import Site
 from faultsim.space import FaultSpace
 from faultsim.targets.activations import showing
+from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.inputs import Sizes, sizes_of
 from faultsim.targets.model_inputs import map_inputs
 from faultsim.targets.module_inputs import GivenHooks
@@ -31,6 +32,7 @@ HOOKS: dict[str, Callable[..., PassHooks]] = {
     "activations": OutputHooks,
     "module-inputs": GivenHooks,
     "operations": OperationHooks,
+    "kv-cache": CacheHooks,
 }
 
 
@@ -106,6 +108,7 @@ class _Shapes:
         hooks = HOOKS[kind](self._workload.model, showing(see))
         with untouched(self._workload.model):
             try:
+                hooks.batch = sizes_of((batch.inputs,))
                 hooks.register()
                 self._workload.run(batch.inputs)
             finally:

@@ -13,7 +13,8 @@ from faultsim.run.gradients import Values
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.targets.samples import ANY, samples_first
+from faultsim.targets.inputs import UNKNOWN
+from faultsim.targets.samples import samples_first
 from faultsim.targets.steps import key_of
 
 
@@ -55,7 +56,7 @@ def _ranked(
     """The best bits of one pass, each element and bit once."""
     if output is None or site.format.dtype not in RANKED:
         return []
-    values, slopes = (samples_first(site, each, ANY) for each in output)
+    values, slopes = (samples_first(site, each, UNKNOWN) for each in output)
     shape = site.shapes[step or 0] if site.shapes else site.shape
     here = tuple(values.shape[1:])
     if here != shape and not (site.ragged and _inside(here, shape)):

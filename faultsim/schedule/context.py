@@ -6,16 +6,18 @@ It yields trials that do not depend on one another together, and receives as man
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
 
 from faultsim.config import CampaignConfig
+from faultsim.faultmodels import FaultModel
 from faultsim.run.search import Search
 from faultsim.run.trial import Cell, Outcome, Trial
 from faultsim.space import FaultSpace
 from faultsim.stats import Estimate, SequentialRate
+from faultsim.stats.design import Rows
 
 Trials = Generator[Sequence[Trial], Sequence[Outcome], None]
 
@@ -30,6 +32,7 @@ class Context:
         model: The model, without faults; its words are read, it is never run.
         search: What a search may look at; called by those that search.
         samples: Of the split that results come from.
+        fault_model: The events that trials draw, where they do not draw bits.
     """
 
     config: CampaignConfig
@@ -37,6 +40,7 @@ class Context:
     model: nn.Module
     search: Callable[[], Search]
     samples: int
+    fault_model: FaultModel | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,22 @@ class Learnt:
     strata: Sequence[Cell]
 
     def parts(self) -> list[tuple[Cell, Estimate]]:
-        """The strata of each bit together, then those of each layer, with the rates of these."""
-        names = ("bit", "layer")
-        values = {(n, labels[n]): None for n in names for labels in self.strata if n in labels}
-        found: list[tuple[Cell, Estimate]] = []
-        for name, value in sorted(values, key=lambda pair: pair[0] != "bit"):
-            rows = np.array([labels[name] == value for labels in self.strata])
-            found.append(({name: value}, self.rate.within(rows)))
-        return found
+        """Each bit and each layer, with its rate."""
+        return [(labels, self.rate.within(rows)) for labels, rows in parts_of(self.strata)]
+
+
+def parts_of(strata: Sequence[Cell]) -> list[tuple[Cell, Rows]]:
+    """Labels and (strata,) which: those of each bit together, then those of each layer.
+
+    Args:
+        strata: The labels of each.
+    """
+    found: list[tuple[Cell, Rows]] = []
+    for name in ("bit", "layer"):
+        for value in dict.fromkeys(labels[name] for labels in strata if name in labels):
+            rows = np.array([labels[name] == value for labels in strata])
+            found.append(({name: value}, rows))
+    return found
 
 
 @dataclass(frozen=True)

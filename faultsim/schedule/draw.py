@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from faultsim.config import CampaignConfig
 from faultsim.errors import FaultError
 from faultsim.faults import FaultSet
+from faultsim.ops.operators import operator_of, takes_number
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
 
@@ -23,7 +27,7 @@ def draw_flips(context: Context, space: FaultSpace, n: int, trial: int) -> Fault
     """
     config = context.config
     if config.direction is None:
-        return space.sample(n, seed=config.seed, trial=trial, op=config.op)
+        return space.sample(n, seed=config.seed, trial=trial, **effect(config))
     tries = min(FIRST_TRIES * n, len(space))
     while True:
         faults = _directed(context, space.sample(tries, seed=config.seed, trial=trial))
@@ -40,8 +44,16 @@ def draw_flips(context: Context, space: FaultSpace, n: int, trial: int) -> Fault
 def draw_bit_errors(context: Context, space: FaultSpace, rate: float, trial: int) -> FaultSet:
     """Every bit of the direction asked for, independently with probability ``rate``."""
     config = context.config
-    faults = space.sample_bit_errors(rate, seed=config.seed, trial=trial, op=config.op)
+    faults = space.sample_bit_errors(rate, seed=config.seed, trial=trial, **effect(config))
     return faults if config.direction is None else _directed(context, faults)
+
+
+def effect(config: CampaignConfig) -> dict[str, Any]:
+    """What the faults of a campaign do."""
+    operand = config.operand
+    if operand is not None and operand.is_integer() and not takes_number(operator_of(config.op)):
+        operand = int(operand)
+    return {"op": config.op, "operand": operand}
 
 
 def _directed(context: Context, faults: FaultSet) -> FaultSet:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from faultsim.config import CampaignConfig
 from faultsim.errors import ConfigError, did_you_mean, shown
 from faultsim.ops import sample_uniform
 from faultsim.run.trial import Outcome, Trial
-from faultsim.schedule.context import Context, Learnt, Plan, Trials
+from faultsim.schedule.context import Context, Learnt, Plan, Trials, parts_of
+from faultsim.schedule.draw import effect
 from faultsim.schedule.strata import Stratum, strata_of
 from faultsim.stats import Goal, SequentialRate
 from faultsim.stats.sequential import looks
@@ -28,12 +30,19 @@ def estimate(context: Context) -> Plan:
     """One rate over all bits and samples, both uniform; its strata are learnt as trials come."""
     config = context.config
     strata = strata_of(context.space, config.by)
-    goal = Goal(config.margin, config.relative, config.confidence)
-    sizes = [len(stratum.space) for stratum in strata]
-    rate = SequentialRate(sizes, goal, _kin(strata))
+    sizes, labels = [len(stratum.space) for stratum in strata], [s.labels for s in strata]
+    parts = [rows for _, rows in parts_of(labels)]
+    rate = SequentialRate(
+        sizes, _goal(config), _kin(strata), parts=parts, part_margin=config.part_margin
+    )
     most = config.max_trials or MOST
-    labels = [stratum.labels for stratum in strata]
     return Plan(_generate(context, strata, rate, most), most, Learnt(rate, labels))
+
+
+def _goal(config: CampaignConfig) -> Goal:
+    """Of the whole; where a margin is asked of its parts alone, the same."""
+    margin = config.part_margin if config.relative is None else None
+    return Goal(config.margin or margin, config.relative, config.confidence)
 
 
 def _kin(strata: Sequence[Stratum]) -> list[int]:
@@ -73,7 +82,7 @@ def _places(context: Context, rate: SequentialRate, first: int, last: int) -> li
 
 def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
     config = context.config
-    faults = stratum.space.sample(1, seed=config.seed, trial=trial, op=config.op)
+    faults = stratum.space.sample(1, seed=config.seed, trial=trial, **effect(config))
     drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
     return Trial(faults, stratum.labels, sample=int(drawn), alone=True)
 

@@ -8,13 +8,14 @@ from typing import Any
 from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_bit_errors, draw_flips
+from faultsim.schedule.events import sampled_events
 from faultsim.space import FaultSpace
 
 TRIALS = 100
 
 
 def random(context: Context) -> Plan:
-    """A cell for each number of flips, or one for the bit-error rate."""
+    """A cell for each number of flips or events, or one for the bit-error rate or time."""
     spaces: list[tuple[Mapping[str, Any], FaultSpace]] = [({}, context.space)]
     return sampled(context, spaces, context.config.trials or TRIALS)
 
@@ -30,8 +31,10 @@ def sampled(
         trials: In each cell.
 
     Raises:
-        FaultError: A part has fewer bits than the flips asked for.
+        FaultError: A part has fewer bits than the flips asked for, or no room for an event.
     """
+    if context.fault_model is not None:
+        return sampled_events(context, context.fault_model, spaces, trials)
     rate = context.config.ber
     for _, space in spaces:
         if rate is None:

@@ -17,7 +17,7 @@ from faultsim.run.gradients import Gradients
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, Scored, chosen
 from faultsim.schedule.context import Context
 from faultsim.space import FaultSpace
-from faultsim.targets.samples import ANY
+from faultsim.targets.inputs import UNKNOWN
 from faultsim.targets.states import Scan, ScanHooks, row_elements
 
 AT_ONCE = 1 << 25  # words of states that are ranked together
@@ -50,7 +50,7 @@ def state_candidates(
             for each, states, slopes in shares:
                 if each:
                     site, bits = each
-                    starts = row_elements(site, len(dy), ANY)[first:]
+                    starts = row_elements(site, len(dy), UNKNOWN)[first:]
                     ranked[site] += _rank(context, site, bits, states, slopes, starts)
             first += len(pieces[0])
         for found in ranked.values():

@@ -182,6 +182,8 @@ def _values(gradients: Gradients, space: FaultSpace, committed: FaultSet, kind: 
         return gradients.of_inputs(committed, {site.name for site in space.sites})
     if kind == "module-inputs":
         return gradients.of_module_inputs(committed)
+    if kind == "kv-cache":
+        return gradients.of_caches(committed)
     if kind == "operations":
         return gradients.of_operations(committed)
     return gradients.of_outputs(committed)

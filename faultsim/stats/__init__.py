@@ -3,9 +3,10 @@
 from faultsim.stats.area import Areas, areas
 from faultsim.stats.bounded import bounded_mean, image_rate
 from faultsim.stats.estimate import CONFIDENCE, Estimate
+from faultsim.stats.goal import Goal
 from faultsim.stats.plan import sample_size
 from faultsim.stats.proportions import clopper_pearson, paired_change
-from faultsim.stats.sequential import Goal, SequentialRate
+from faultsim.stats.sequential import SequentialRate
 
 __all__ = [
     "CONFIDENCE",

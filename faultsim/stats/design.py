@@ -23,6 +23,9 @@ Rows = npt.NDArray[np.bool_]
 DEFENCE = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 """Shares of trials that are spread as the population is, whatever is expected."""
 
+SPREAD = 0.1
+"""Share of trials that are spread so where other strata lack trials."""
+
 DUST = 0.02
 """Expected rates below are taken for 0: what does nothing then scores alike in all strata."""
 
@@ -106,6 +109,17 @@ def best_design(weights: Floats, expected: Floats, aim: float, enough: float) ->
     mixed = ((1 - share) * neyman + share * weights for share in DEFENCE)
     designs = [_design(weights, expected, chances) for chances in mixed]
     return min(designs, key=lambda design: design.trials(aim, enough))
+
+
+def shared_design(weights: Floats, expected: Floats, lacking: Floats) -> Design:
+    """By what strata lack of trials, and a part as the population is, for the rate of all.
+
+    Args:
+        weights: (strata,) shares of the population, each positive.
+        expected: (strata,) rates, each between 0 and 1.
+        lacking: (strata,) trials, 0 or more, of some strata at least.
+    """
+    return _design(weights, expected, (1 - SPREAD) * lacking / lacking.sum() + SPREAD * weights)
 
 
 def _design(weights: Floats, expected: Floats, chances: Floats) -> Design:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from faultsim.errors import ConfigError
-from faultsim.stats.betting import Bets, Betting, anytime_share
-from faultsim.stats.design import Design, Rows, best_design
+from faultsim.stats.betting import anytime_share
+from faultsim.stats.blocks import UNSEEN, Block, Game
+from faultsim.stats.design import Design, Rows, best_design, shared_design
 from faultsim.stats.estimate import Estimate
+from faultsim.stats.goal import Goal
 from faultsim.stats.tail import Floats
-
-Ints = npt.NDArray[np.int64]
 
 FIRST, GROWTH = 32, 1.06
 """Trials of the first block, and what all are multiplied by from one look to the next."""
@@ -31,12 +28,10 @@ PRIOR = 0.02
 FAITH = 2.0
 """How many trials the expectation of a stratum weighs, before it is seen."""
 
-FORESIGHT = 2
-"""Bets on a part of the strata are made as if it were to have this many times its trials by now."""
+MORE = 1.25
+"""What is not known yet, although it was expected to be, takes this many times its trials."""
 
-BETTING = "betting on importance-weighted trials"
 SHARE = "anytime-valid share"
-UNSEEN = "no trial"
 
 
 def looks() -> Iterator[int]:
@@ -45,88 +40,6 @@ def looks() -> Iterator[int]:
     while True:
         yield n
         n = max(n + FIRST // 2, math.ceil(GROWTH * n))
-
-
-@dataclass(frozen=True)
-class Goal:
-    """How precisely a rate is to be known.
-
-    Attributes:
-        margin: How far the interval may reach on either side of the value.
-        relative: Or how far as a share of the value.
-        confidence: That the interval holds the rate, whenever one stops.
-    """
-
-    margin: float | None = None
-    relative: float | None = None
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        """Raises ConfigError unless it says one of the two, and all are between 0 and 1."""
-        if (self.margin is None) == (self.relative is None):
-            raise ConfigError("an estimate needs a margin or a relative margin, not both")
-        for value in (self.margin, self.relative, self.confidence):
-            if value is not None and not 0 < value < 1:
-                raise ConfigError("margin, relative margin and confidence lie between 0 and 1")
-
-    def at(self, rate: float) -> float:
-        """The margin, if the rate is such."""
-        return self.margin if self.margin is not None else (self.relative or 0.0) * rate
-
-
-class _Block(NamedTuple):
-    """Trials drawn by one design: how many in each stratum had the outcome, and had not."""
-
-    design: Design
-    hits: Ints
-    misses: Ints
-
-    total: float
-    trials: int
-
-    @classmethod
-    def of(cls, design: Design, hits: Ints, misses: Ints) -> _Block:
-        total = float(design.hits @ hits + design.misses @ misses)
-        return cls(design, hits, misses, total, int(hits.sum() + misses.sum()))
-
-    @property
-    def counts(self) -> Ints:
-        return np.concatenate([self.hits, self.misses])
-
-    @property
-    def scores(self) -> Floats:
-        return np.concatenate([self.design.hits, self.design.misses])
-
-    def within(self, rows: Rows) -> _Block:
-        """The part that fell into some of the strata."""
-        return _Block.of(self.design.within(rows), self.hits[rows], self.misses[rows])
-
-    def play(self, game: Betting, bets: Bets) -> None:
-        counts = self.counts
-        scores, which = np.unique(self.scores[counts > 0], return_inverse=True)
-        game.add(bets, scores, np.bincount(which, counts[counts > 0]))
-
-
-def _mean(blocks: Sequence[_Block], rates: Floats) -> float:
-    """The mean score, each block weighted by the precision that it has if strata have such rates.
-
-    The interval does not rest on it, so that the weights may look at everything.
-    """
-    designs = [block.design for block in blocks]
-    chances, hits, misses = (
-        np.stack([getattr(design, name) for design in designs])
-        for name in ("chances", "hits", "misses")
-    )
-    means = (chances * (rates * hits + (1 - rates) * misses)).sum(1, keepdims=True)
-    squares = rates * (hits - means) ** 2 + (1 - rates) * (misses - means) ** 2
-    precision = 1 / np.maximum((chances * squares).sum(1), 1e-12)
-    totals = [block.total for block in blocks]
-    return float(precision @ totals / (precision @ [block.trials for block in blocks]))
-
-
-def _estimate(blocks: Sequence[_Block], rates: Floats, game: Betting) -> Estimate:
-    value, trials = _mean(blocks, rates), sum(block.trials for block in blocks)
-    return Estimate(min(max(value, game.low), game.high), game.low, game.high, trials, BETTING)
 
 
 class SequentialRate:
@@ -149,6 +62,8 @@ class SequentialRate:
         goal: Goal,
         kin: Sequence[int] | None = None,
         prior: npt.ArrayLike = PRIOR,
+        parts: Sequence[Rows] = (),
+        part_margin: float | None = None,
     ) -> None:
         """Nothing is known yet.
 
@@ -158,6 +73,9 @@ class SequentialRate:
             kin: (strata,) numbers of groups, within which rates are expected to be alike.
             prior: (strata,) rates that are expected, or one for all. It changes how many trials
                 there have to be, never whether the interval holds.
+            parts: (strata,) each: strata whose rate together is to be known as well.
+            part_margin: How far the interval of each part may reach on either side of its value;
+                None where none is asked for.
         """
         sizes = np.asarray(weights, float)
         self.weights, self.goal = sizes / sizes.sum(), goal
@@ -165,10 +83,12 @@ class SequentialRate:
         self.events = np.zeros(len(sizes), int)
         self._kin = np.zeros(len(sizes), int) if kin is None else np.asarray(kin)
         self._prior = np.clip(np.broadcast_to(np.asarray(prior, float), sizes.shape), 1e-6, 0.999)
-        self._game = Betting(goal.confidence)
-        self._blocks: list[_Block] = []
-        self.estimate = Estimate(math.nan, 0.0, 1.0, 0, UNSEEN)
-        self.design = self._next()
+        self._game = Game(np.ones(len(sizes), bool), goal.confidence)
+        self._part_aim = part_margin
+        asked = parts if part_margin else ()
+        self._parts = [Game(np.asarray(rows, bool), goal.confidence) for rows in asked]
+        self._blocks: list[Block] = []
+        self._know()
 
     @property
     def n(self) -> int:
@@ -177,21 +97,15 @@ class SequentialRate:
 
     @property
     def expected(self) -> Floats:
-        """(strata,) the rate expected of each by now: its own, drawn to that of its kin."""
-        known = np.bincount(self._kin, self.events)[self._kin]
-        tried = np.bincount(self._kin, self.trials)[self._kin]
+        """(strata,) the rate expected of each by now: its own, drawn to that of its other kin.
+
+        What a stratum saw itself counts once: bets on a rare event not seen yet would be ruinous.
+        """
+        known = np.bincount(self._kin, self.events)[self._kin] - self.events
+        tried = np.bincount(self._kin, self.trials)[self._kin] - self.trials
         alike = (known + FAITH * self._prior) / (tried + FAITH)
         found: Floats = (self.events + FAITH * alike) / (self.trials + FAITH)
         return found
-
-    def _know(self) -> None:
-        self.estimate = _estimate(self._blocks, self.expected, self._game)
-        self.design = self._next()
-
-    def _next(self) -> Design:
-        expected = self.expected
-        self._aim = max(self.goal.at(float(self.weights @ expected)), 1e-9)
-        return best_design(self.weights, expected, self._aim, self._game.enough)
 
     def add(self, strata: npt.ArrayLike, events: npt.ArrayLike) -> None:
         """Learns from a block of trials that were drawn by :attr:`design`, which is then another.
@@ -203,12 +117,48 @@ class SequentialRate:
         where, happened = np.asarray(strata, int), np.asarray(events, bool)
         hits = np.bincount(where[happened], minlength=len(self.weights))
         misses = np.bincount(where[~happened], minlength=len(self.weights))
-        block = _Block.of(self.design, hits, misses)
-        # Nothing is bet on the first block: nothing is known of it.
-        block.play(self._game, self.design.bets(self._aim if self._blocks else None))
+        block = Block.of(self.design, hits, misses)
+        self._game.play(block, self._aim)
+        for part in self._parts:
+            part.play(block, self._part_aim)
         self._blocks.append(block)
         self.trials, self.events = self.trials + hits + misses, self.events + hits
         self._know()
+
+    def _know(self) -> None:
+        """Takes stock after a block, and plans the next."""
+        self.estimate = self._game.estimate(self.expected)
+        self._aim = max(self.goal.at(float(self.weights @ self.expected)), 1e-9)
+        self._lacking = [] if self.goal.met(self.estimate) else [(self._game, self._aim)]
+        if self._part_aim is not None:
+            goal = Goal(self._part_aim, None, self.goal.confidence)
+            parts = [part for part in self._parts if not goal.met(part.estimate(self.expected))]
+            self._lacking += [(part, self._part_aim) for part in parts]
+        self.design = self._best(self._game, self._aim)
+        self._needed = self.design.trials(self._aim, self._game.bounds.enough)
+        if self._parts and self._lacking:
+            self._share_out()
+        elif not self._lacking:
+            self._needed = self.n
+
+    def _share_out(self) -> None:
+        """Each goal wants so many trials of its strata; a stratum gets the most that any wants."""
+        wanted = np.max([self._wanted(game, aim) for game, aim in self._lacking], axis=0)
+        self._needed = float(np.maximum(wanted, self.trials).sum())
+        lacking = np.maximum(wanted - self.trials, 0)
+        self.design = shared_design(self.weights, self.expected, lacking)
+
+    def _wanted(self, game: Game, aim: float) -> Floats:
+        """(strata,) trials in the end, for the goal of one game."""
+        design, wanted = self._best(game, aim), np.zeros(len(self.weights))
+        trials = max(design.trials(aim, game.bounds.enough), MORE * game.trials)
+        wanted[game.rows] = design.chances * trials
+        return wanted
+
+    def _best(self, game: Game, aim: float) -> Design:
+        weights = self.weights[game.rows]
+        enough = game.bounds.enough
+        return best_design(weights / weights.sum(), self.expected[game.rows], aim, enough)
 
     def within(self, rows: Rows) -> Estimate:
         """The rate of some of the strata together, its interval valid whenever one stops.
@@ -216,27 +166,22 @@ class SequentialRate:
         Args:
             rows: (strata,) which.
         """
-        game, found, seen = Betting(self.goal.confidence), list[_Block](), 0
-        for block in (block.within(rows) for block in self._blocks):
-            if block.trials:
-                aim = block.design.aim(FORESIGHT * seen, game.enough) if seen else None
-                block.play(game, block.design.bets(aim))
-                found.append(block)
-                seen += block.trials
-        if not found:
-            return Estimate(math.nan, 0.0, 1.0, 0, UNSEEN)
-        return _estimate(found, self.expected[rows], game)
+        game = next((part for part in self._parts if np.array_equal(part.rows, rows)), None)
+        if game is None:
+            game = Game(rows, self.goal.confidence)
+            for block in self._blocks:
+                game.play(block)
+        return game.estimate(self.expected)
 
     @property
     def reached(self) -> bool:
-        """Whether the interval reaches no farther than was asked."""
-        value, low, high = self.estimate.value, self._game.low, self._game.high
-        return max(value - low, high - value) <= self.goal.at(value)
+        """Whether no interval that was asked for reaches farther than was asked."""
+        return not self._lacking
 
     @property
     def needed(self) -> int:
         """About how many trials there will have been in the end, if strata are as expected."""
-        return math.ceil(self.design.trials(self._aim, self._game.enough))
+        return math.ceil(self._needed)
 
     def own(self) -> list[Estimate]:
         """Of each stratum its rate, and an interval that holds for it, not for all at once."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import OPS, Site
+from faultsim.faults import Site
 from faultsim.formats import FORMATS
-from faultsim.ops import apply_
-from faultsim.ops.words import overlaps
+from faultsim.ops.words import apply_columns_, overlaps
 from faultsim.targets.closed import check_open
 from faultsim.targets.inputs import Run, Sizes, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass
@@ -163,12 +163,10 @@ class TensorFaults(TransientFaults):
         rows = now[rows]
         if not words.numel():  # of samples of several shapes: this one has nothing to strike
             self._mark(name, now)
-        for number, op in enumerate(OPS):
+        for number in np.unique(faults.op[rows]).tolist():
             chosen = faults.op[rows] == number
-            if chosen.any():
-                part = faults[rows[chosen]]
-                operand = part.operand if op == "replace" else part.mask
-                apply_(words, index[chosen], op, operand)
+            part = faults[rows[chosen]]
+            apply_columns_(words, index[chosen], number, part.mask, part.operand, part.random)
         self._mark(name, rows)
         return struck
 

@@ -11,6 +11,7 @@ from faultsim.faults import FaultSet
 from faultsim.kinds import When
 from faultsim.ops import Patch
 from faultsim.targets.activations import ActivationFaults
+from faultsim.targets.cache import CacheFaults
 from faultsim.targets.model_inputs import InputFaults
 from faultsim.targets.module_inputs import ModuleInputFaults
 from faultsim.targets.operations import OperationFaults
@@ -24,6 +25,7 @@ TRANSIENT: tuple[type[TransientFaults], ...] = (
     StateFaults,
     InputFaults,
     ModuleInputFaults,
+    CacheFaults,
 )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from faultsim.faults import Site
 from faultsim.kinds import Kind
 from faultsim.targets.activations import Targets, activation_sites
+from faultsim.targets.cache import NO_CACHE, cache_sites
 from faultsim.targets.inputs import Run
 from faultsim.targets.model_inputs import input_sites
 from faultsim.targets.module_inputs import module_input_sites
@@ -18,6 +19,7 @@ from faultsim.targets.tensors import weights_of
 
 WITHOUT = {
     "states": "the model has no hidden states: none of its modules is SelectiveScan",
+    "kv-cache": NO_CACHE,
     "operations": "the model has no operations: its modules are all of torch.nn, so that what they "
     "compute is their activations",
 }
@@ -47,6 +49,8 @@ def find_sites(
         return input_sites(model, inputs, run)
     if kind == "module-inputs":
         return module_input_sites(model, inputs, run)
+    if kind == "kv-cache":
+        return cache_sites(model, inputs, run)
     if kind == "operations":
         return operation_sites(model, inputs, run)
     return Targets(*state_sites(model, inputs, run))

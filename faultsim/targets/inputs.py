@@ -12,6 +12,7 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.errors import FaultError
+from faultsim.targets import held
 
 MOST_READINGS = 8
 """Choices of the tensors that hold samples along one dimension."""
@@ -25,7 +26,7 @@ class Arguments(NamedTuple):
 
     def copied(self) -> Arguments:
         """The same in memory of its own, which a model may change."""
-        return Arguments(*trees.map_tensors(tuple(self), lambda _, tensor: tensor.detach().clone()))
+        return Arguments(*held.map_copied(tuple(self), lambda _, tensor: tensor.detach().clone()))
 
 
 Run = Callable[[Any], Any]
@@ -76,6 +77,23 @@ class Sizes(NamedTuple):
         """Whether a batch can have so many samples."""
         known = self.leading is not None or self.others
         return not known or samples == self.leading or samples in self.others
+
+    def within(self, around: Sizes, fed: bool) -> Sizes:
+        """Those of a pass, where it has several rows to each sample of a run around it.
+
+        Args:
+            around: Of that run.
+            fed: Whether it is the one in which sites were found, so that a site that is not folded
+                has one row to a sample.
+        """
+        rows, samples = self.leading or 0, around.leading or 0
+        if rows <= samples or not samples or rows % samples:
+            return self
+        return Sizes(samples, self.others | {rows} if fed else around.others - {rows})
+
+
+UNKNOWN = Sizes(None, frozenset())
+"""Of a pass whose number of samples only its tensors tell."""
 
 
 def sizes_of(arguments: Any) -> Sizes:
@@ -133,7 +151,7 @@ class Samples:
             return picked.view(tensor.dtype)
 
         tree = self._of_lists(rows, altered) if self.axis is None else self.batch
-        args, kwargs = trees.map_tensors(tuple(tree), pick)
+        args, kwargs = held.map_copied(tuple(tree), pick)
         return Arguments(args, kwargs)
 
     def holders(self) -> list[torch.Tensor]:
@@ -195,14 +213,7 @@ def _lists(batch: Arguments) -> list[Samples]:
 
 
 def _leaves(batch: Arguments) -> list[tuple[str, torch.Tensor]]:
-    found: list[tuple[str, torch.Tensor]] = []
-
-    def leaf(path: str, tensor: torch.Tensor) -> torch.Tensor:
-        found.append((path, tensor))
-        return tensor
-
-    trees.map_tensors(tuple(batch), leaf)
-    return found
+    return list(held.tensors(tuple(batch)))
 
 
 def _along(tensor: torch.Tensor, axis: int) -> int:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from faultsim.targets.hooks import ForwardHooks
-from faultsim.targets.inputs import Sizes, sizes_of
+from faultsim.targets.inputs import UNKNOWN, sizes_of
 
 ROOT = "(root)"
 Around = Callable[[Callable[..., Any], Any, Any], Any]
@@ -33,6 +33,8 @@ class PassHooks(ForwardHooks):
 
     Attributes:
         sizes: The numbers of samples that the pass may have.
+        batch: Those of the batch that is run, where they are known; several rows of a pass may be
+            one of its samples, as beams are.
         passes: How many there were.
         outermost: Number of the pass around all others that run, as ``generate`` is of many.
         steps: How many runs of the model's ``forward`` there were in this run of a batch.
@@ -43,7 +45,7 @@ class PassHooks(ForwardHooks):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
-        self.sizes = Sizes(None, frozenset())
+        self.sizes = self.batch = UNKNOWN
         self.raised = False
         self.passes = self.outermost = self.steps = 0
         self.ended: Callable[[], None] = lambda: None
@@ -87,6 +89,10 @@ class PassHooks(ForwardHooks):
         self.sizes = sizes_of(arguments)
         self.passes += 1
 
+    def new_run(self) -> None:
+        """The next batch is run."""
+        self.steps, self.batch = 0, UNKNOWN
+
     def leave(self) -> None:
         """A pass ends, or is left by an exception."""
 
@@ -95,11 +101,13 @@ class PassHooks(ForwardHooks):
         if self._depth >= kind:
             return function(*args, **kwargs)
         outer, self._depth = self._depth, kind
+        around = self.batch if outer == NONE else self.sizes
         self.steps += kind == PASS
         if outer == NONE:
             self.outermost = self.passes + 1
         try:
             self.begin((args, kwargs))
+            self.sizes = self.sizes.within(around, fed=outer == NONE)
             result = function(*args, **kwargs)
         except BaseException:
             self.raised = True
@@ -163,7 +171,9 @@ class _Entry:
 def _methods(kind: type[nn.Module]) -> tuple[str, ...]:
     """The public methods of a model that are its own, ``forward`` among them."""
     found: dict[str, None] = {"forward": None}
-    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+    for base in kind.__mro__:
+        if base in nn.Module.__mro__:  # others may come after it, as mixins that generate do
+            continue
         for name, value in vars(base).items():
             plain = isinstance(value, FunctionType) and not name.startswith("_")
             if plain and not _is_lazy(value) and not hasattr(nn.Module, name):

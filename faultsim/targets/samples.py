@@ -19,10 +19,6 @@ Ints = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
 
 
-ANY = Sizes(None, frozenset())
-"""Of a pass whose number of samples only its tensors tell."""
-
-
 class Fold(NamedTuple):
     """The dimension along which samples lie: ``outer`` · ``batch`` · ``inner`` positions."""
 
@@ -51,8 +47,9 @@ def fold_of(site: Site, shape: Shape, sizes: Sizes) -> Fold:
     batch = length // folded if sizes.leading is None else sizes.leading
     if folded > 1 and length == batch * folded:
         return Fold(site.outer, batch, site.inner)
-    if folded > 1 and batch and length % batch == 0 and 1 in (site.outer, site.inner):
-        times = length // batch
+    times, left = divmod(length, batch) if batch else (0, 1)
+    beams = times == 1 and site.steps  # of which this pass does not tell whose they are
+    if folded > 1 and not left and 1 in (site.outer, site.inner) and not beams:
         return Fold(1, batch, times) if site.outer == 1 else Fold(times, batch, 1)
     raise InjectionError(
         f"{site.name} is {shape} here, in which the samples of this pass cannot be told apart: "

@@ -195,16 +195,17 @@ class StateFaults(TransientFaults):
         if (faults.step[hit] >= scan.steps).any():
             raise InjectionError(f"{site.name} has {scan.steps} steps in a pass, not {site.steps}")
         self._mark(site.name, hit)
-        every = (1 << site.format.bits) - 1
         states = site.shape[-1]
         return [
             StateFault(
                 first + fault.index // states % site.shape[-2],
                 fault.index % states,
-                int(step),
-                (fault.operand if fault.op == "replace" else fault.mask) & every,
+                None if step < 0 else int(step),
+                (int(fault.operand) if fault.op == "replace" else fault.mask) & _all_of(site),
                 fault.op,
                 None if at < 0 else int(at),
+                fault.operand,
+                fault.random,
             )
             for fault, step, at in zip(faults[hit], faults.step[hit], batches, strict=True)
         ]
@@ -225,6 +226,10 @@ class StateFaults(TransientFaults):
         if len(part) and (outer.max() >= fold.outer or inner.max() >= fold.inner):
             raise InjectionError(f"{site.name} has {rows} rows in a pass, and not all its elements")
         return hit, (outer * fold.batch + samples) * fold.inner + inner
+
+
+def _all_of(site: Site) -> int:
+    return (1 << site.format.bits) - 1
 
 
 def _check(site: Site, scan: Scan) -> None:

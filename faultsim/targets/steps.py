@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from faultsim.faults import Site
+from faultsim.faults.site import STRUCK_ONCE
 from faultsim.kinds import Kind
 from faultsim.targets.layouts import UNSEEN, Found, Layout, Shape
 
@@ -78,7 +79,7 @@ class Sites:
             steps: Forward passes of the run.
         """
         for name, seen in self._seen.items():
-            several = steps > 1 and seen.keys() != {None}
+            several = (steps > 1 and seen.keys() != {None}) or self._kind in STRUCK_ONCE
             if len({(words.dtype, len(words.shape)) for words in seen.values()}) > 1:
                 self.skipped[name] = VARIES
                 continue

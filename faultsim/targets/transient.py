@@ -12,6 +12,7 @@ from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import Fault, FaultSet, Site
 from faultsim.kinds import When
 from faultsim.targets.closed import check_not_compiled
+from faultsim.targets.inputs import sizes_of
 from faultsim.targets.passes import ROOT, PassHooks, with_those_above
 
 Ints = npt.NDArray[np.int64]
@@ -84,7 +85,8 @@ class TransientFaults:
             if not raised and self._counted > counted:
                 self._check_run(before, samples, counted)
         finally:
-            self._longest, self._hooks.steps = self._most_steps(), 0
+            self._longest = self._most_steps()
+            self._hooks.new_run()
 
     def _most_steps(self) -> int:
         """How many forward passes the longest run had."""
@@ -148,6 +150,7 @@ class TransientFaults:
 
     def feed(self, inputs: Any) -> Any:
         """A batch on its way to the model, with what is struck in it."""
+        self._hooks.batch = sizes_of((inputs,))
         return inputs
 
     def register(self) -> None:
@@ -164,6 +167,7 @@ _WHAT = {
     "states": "scan of such a size",
     "inputs": "pass with such an input",
     "module-inputs": "module with such an input",
+    "kv-cache": "pass with such a cache",
     "operations": "operation",
 }
 

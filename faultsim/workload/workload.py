@@ -11,8 +11,8 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.errors import ConfigError
+from faultsim.targets import held
 from faultsim.workload.batch import Batch, read_batches
-from faultsim.workload.outputs import copied
 from faultsim.workload.task import Change, Task, name_of, task_of
 
 Forward = Callable[[nn.Module, Any], Any]
@@ -84,7 +84,7 @@ class Workload:
 
         The model gets copies, for it may change what it is given.
         """
-        inputs = copied(inputs)
+        inputs = held.map_copied(inputs, lambda _, tensor: trees.copy_of(tensor))
         if self._forward is not None:
             return self._forward(self.model, inputs)
         if isinstance(inputs, Mapping):
@@ -109,7 +109,7 @@ def digest_of(batches: Iterable[Batch]) -> str:
     """SHA-256 over the words of all tensors of some batches."""
     digest = hashlib.sha256()
     for batch in batches:
-        for tensor in trees.tensors((batch.inputs, batch.targets)):
+        for _, tensor in held.tensors((batch.inputs, batch.targets)):
             plain = tensor.detach().cpu()
             plain = plain.int_repr() if plain.is_quantized else plain
             plain = torch.view_as_real(plain) if plain.is_complex() else plain

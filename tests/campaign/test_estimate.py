@@ -145,6 +145,28 @@ def test_strata_are_as_asked(tmp_path, by, strata):
     assert len(read_campaign(tmp_path / "c").summary.estimate.strata) == strata
 
 
+def test_each_layer_is_known_to_a_margin_of_its_own(tmp_path):
+    truth, work = failures().double(), workload()
+    config = {"mode": "estimate", "confidence": 0.99, "by": "layer"}
+    config = CampaignConfig(**config, part_margin=0.1, out=str(tmp_path / "c"))
+    result = run_campaign(config, work)
+    assert result.reached
+    space = FaultSpace(work.model)
+    places = [space.locate([position]).records()[0] for position in range(len(space))]
+    for cell, own in result.parts:
+        within = [place["tensor"].startswith(cell["layer"]) for place in places]
+        assert own.low <= float(truth[torch.tensor(within)].mean()) <= own.high
+        assert max(own.high - own.value, own.value - own.low) <= 0.1
+    assert read_campaign(tmp_path / "c").summary.estimate.part_margin == 0.1
+
+
+def test_a_relative_margin_is_reached(tmp_path):
+    config = {"mode": "estimate", "relative": 0.4, "confidence": 0.95}
+    found = run_campaign(CampaignConfig(**config, out=str(tmp_path / "c")), workload()).estimate
+    assert found.low <= float(failures().double().mean()) <= found.high
+    assert max(found.high - found.value, found.value - found.low) <= 0.4 * found.value
+
+
 def test_an_event_of_the_task_has_a_rate_too(tmp_path):
     config = CampaignConfig(**MARGIN, rate="top-6", max_trials=50, out=str(tmp_path / "a"))
     with pytest.raises(ConfigError, match="top-5"):
@@ -158,7 +180,9 @@ def test_an_event_of_the_task_has_a_rate_too(tmp_path):
     ("settings", "words"),
     [
         ({"mode": "estimate"}, "--margin"),
-        ({**MARGIN, "relative": 0.1}, "one"),
+        ({**MARGIN, "relative": 0.1}, "one of them"),
+        ({"mode": "random", "part_margin": 0.1}, "--part-margin goes with"),
+        ({**MARGIN, "part_margin": 0.1, "by": "none"}, "--part-margin needs parts"),
         ({**MARGIN, "trials": 5}, "--max-trials"),
         ({**MARGIN, "direction": "0to1"}, "--direction"),
         ({**MARGIN, "observe": True}, "--observe"),

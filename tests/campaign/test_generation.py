@@ -63,7 +63,8 @@ MODES = [
     {"mode": "bit-wise", "trials": 1}, {"mode": "exhaustive", "bits": "30"},
     {"mode": "worst-case", "trials": 1, "flips": (2,)},
 ]  # fmt: skip
-TARGETS = {"activations": ("head", "blocks.1.mlp"), "module-inputs": ("head", "blocks.1.mlp")}
+STRUCK = ("head", "blocks.1.mlp")
+TARGETS = {"activations": STRUCK, "module-inputs": STRUCK, "kv-cache": ("(cache).1",)}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -96,6 +97,19 @@ def test_a_trial_is_the_loop_under_its_fault(run, work, target, decoder):
                 changed = Continuation().changed(golden, faulty, batch)
                 sdc += int((changed & ~broken).sum())
         assert (line["due"], line["sdc"]) == (due, sdc)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_fault_file_names_steps(run, work, target, decoder, tmp_path):
+    space = FaultSpace(decoder, target, inputs=work.read("test")[0].inputs, run=work.run)
+    path = tmp_path / "faults.json"
+    faults = space.sample(3, seed=0)
+    path.write_text(json.dumps(faults.records()))
+    (bare,) = run(work, "a", mode="from-file", faults=str(path), trials=None)
+    path.write_text(faults.to_json())
+    (line,) = run(work, "b", mode="from-file", faults=str(path), trials=None)
+    assert bare == line
+    assert line["faults"] == faults.records()
 
 
 def test_only_steps_that_every_batch_comes_to_are_struck(run, decoder, prompt, tmp_path):

@@ -45,7 +45,8 @@ def lines_of(directory: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    "mode, target", [("random", "weights"), ("layer-wise", "activations"), ("bit-wise", "weights")]
+    ("mode", "target"),
+    [("random", "weights"), ("layer-wise", "activations"), ("bit-wise", "weights")],
 )
 def test_resumed_and_reproduced(tmp_path, mode, target):
     bits = {"mode": mode, "target": target, "trials": 3, "flips": (1, 2), "bits": "28-31"}

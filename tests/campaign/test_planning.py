@@ -38,6 +38,15 @@ def test_a_relative_margin_is_of_the_rate_of_the_pilot():
     assert found.margin == pytest.approx(0.5 * found.pilot.value)
 
 
+def test_bits_with_a_margin_of_their_own_take_more():
+    settings = {"mode": "estimate", "margin": 0.01, "by": "bit"}
+    whole = forecast(CampaignConfig(**settings), 64, workload())
+    parts = forecast(CampaignConfig(**settings, part_margin=0.02), 64, workload())
+    bits = 32 * sample_size(0.02, 0.95, whole.population // 32)
+    assert parts.classical == max(bits, whole.classical)
+    assert whole.stratified < parts.stratified < parts.classical
+
+
 @pytest.mark.parametrize("mode", ["random", "exhaustive"])
 def test_only_an_estimate_can_be_planned(mode, capsys):
     assert main(["plan", "--mode", mode]) == 2

@@ -79,3 +79,12 @@ def test_language_model(tmp_path):
     lowest = min(line["metrics"]["token_accuracy"] for line in others)
     assert found["metrics"]["token_accuracy"] < lowest
     assert len(lines(tmp_path / "writing-random")) == 2
+
+
+def test_fault_aware_training(tmp_path):
+    shown = example("fault_aware_training").main(tmp_path, steps=2, trials=2, samples=8)
+    assert list(shown) == ["trained", "trained under faults"]
+    for name, figures in shown.items():
+        assert figures["low"] <= figures["value"] <= figures["high"]
+        assert len(lines(tmp_path / name)) == 2
+    assert shown["trained"] != shown["trained under faults"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from faultsim.errors import FaultError, FaultSimError
 from faultsim.faults import OPS, Fault, FaultSet, Site
+from faultsim.ops.operators import column_of, takes_number
 
 W = Site("fc.weight", "weights", "float32", (4, 6))
 SCALAR = Site("gain", "weights", "float64", ())
@@ -37,7 +38,8 @@ def test_a_fault_and_a_set_of_columns_refuse_the_same(site, index, mask, op, ope
 
     fault = made(lambda: Fault(site, index, mask, op, operand, sample, step))
     words = [np.array([n], np.uint64 if n >= 1 << 63 else np.int64) for n in (mask, operand)]
-    rest = (OPS.index(op), words[1], *(-1 if n is None else n for n in (sample, step)))
+    column = [column_of(op, operand)] if takes_number(op) else words[1]
+    rest = (OPS.index(op), column, *(-1 if n is None else n for n in (sample, step)))
     faults = made(lambda: FaultSet([site], 0, [index], words[0], *rest))
     assert (fault is None) == (faults is None)
     assert fault is None or list(faults) == [fault]

@@ -19,6 +19,14 @@ B = Site("head.bias", "weights", "float16", (10,))
 C = Site("act", "activations", "float32", (4, 8))
 
 
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+OPERANDS = {
+    "replace": st.integers(0, 100),
+    "byte-shift": st.integers(-7, 7),
+    **dict.fromkeys(("set", "add", "scale", "gaussian"), NUMBERS),
+}
+
+
 @st.composite
 def fault_sets(draw):
     words = draw(st.sets(st.tuples(st.sampled_from([A, B, C]), st.integers(0, 9)), max_size=12))
@@ -26,9 +34,10 @@ def fault_sets(draw):
     for site, index in sorted(words, key=lambda word: (word[0].name, word[1])):
         mask = draw(st.integers(1, 2**site.format.bits - 1))
         op = draw(st.sampled_from(OPS))
-        operand = draw(st.integers(0, 100)) if op == "replace" else 0
+        operand = draw(OPERANDS.get(op, st.none()))
+        random = draw(st.integers(-(2**63), 2**63 - 1)) if op in ("random", "gaussian") else 0
         sample = draw(st.none() | st.integers(0, 5)) if site.kind == "activations" else None
-        faults.append(Fault(site, index, mask, op, operand, sample))
+        faults.append(Fault(site, index, mask, op, operand, sample, random=random))
     return FaultSet.of(faults)
 
 
@@ -118,7 +127,9 @@ def test_sets_add_up_and_clash():
         ({"index": [1, 2], "mask": [1]}, r"mask has the shape \[1\], but index \[2\]"),
         ({"index": [1 << 63]}, "index 9223372036854775808 is out of range"),
         ({"mask": [1 << 70]}, "not object"),
-        ({"op": 4}, "op is out of range 0 to 3"),
+        ({"op": 11}, "op is out of range 0 to 10"),
+        ({"op": -1}, "op is out of range 0 to 10"),
+        ({"op": OPS.index("byte-shift"), "operand": 8}, "byte-shift: operand 8 is out of range"),
         ({"op": "flip"}, "op must hold whole numbers"),
         ({"site": 1}, "site is out of range 0 to 0"),
         ({"sites": ["w"]}, "Sites, not 'w'"),

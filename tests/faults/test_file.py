@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from faultsim.errors import FaultError, FaultSimError
 from faultsim.faults import OPS, FaultSet, Site
-from faultsim.faults.file import Document, Op
+from faultsim.faults.file import Document, check_op
 from faultsim.files import json_schema
 
 B = Site("head.bias", "weights", "float16", (10,))
@@ -50,7 +49,7 @@ def refused(text: str) -> str:
         ({"index": [3, 3]}, "$[1]: head.bias of shape [10] has no element [3, 3]"),
         ({"tensor": "m", "index": [3, 0]}, "$[1]: m of shape [3, 4] has no element [3, 0]"),
         ({"index": [0.5]}, "$[1].index[0]"),
-        ({"op": "melt"}, "$[1].op: unknown value 'melt'"),
+        ({"op": "melt"}, "unknown operator 'melt': use one of flip,"),
         ({"operand": 3}, "$[1]: operand and op replace go together"),
         ({"op": "replace"}, "$[1]: operand and op replace go together"),
         ({"bits": 3}, "$[1]: unknown field bits"),
@@ -128,8 +127,9 @@ def test_any_json_is_a_set_of_faults_or_one_error(document):
     assert told.isprintable()
 
 
-def test_the_types_name_what_the_package_knows():
-    assert get_args(Op) == OPS
+@pytest.mark.parametrize("op", [*OPS, "package.module:name"])
+def test_operators_that_may_be_named(op):
+    check_op(op)
 
 
 def test_the_schema_tells_both_forms():

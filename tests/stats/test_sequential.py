@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from faultsim.errors import ConfigError
+from faultsim.stats.goal import Goal
 from faultsim.stats.plan import sample_size
-from faultsim.stats.sequential import Goal, SequentialRate, looks
+from faultsim.stats.sequential import SequentialRate, looks
 
 BITS = np.tile(np.arange(32), 3)
 WEIGHTS = np.repeat([768.0, 120.0, 12.0], 32)
@@ -94,3 +95,50 @@ def test_looks_are_fixed():
 def test_a_goal_is_one_margin(options):
     with pytest.raises(ConfigError):
         Goal(**options)
+
+
+def test_a_stratum_alone_is_not_believed_twice():
+    rate = SequentialRate([1.0], Goal(margin=0.003), [0])
+    rate.add(np.zeros(32, int), np.zeros(32, bool))
+    assert rate.expected == pytest.approx([0.02 * 2 / 34])  # two trials' worth of the prior
+
+
+def test_without_strata_it_takes_few_times_a_sample_whose_rate_is_known():
+    goal, rate = Goal(margin=0.003), 0.0142
+    spent = [estimated([rate], goal, s, weights=[1.0], kin=[0], most=30_000).n for s in range(5)]
+    assert np.median(spent) < 3 * sample_size(goal.margin, rate=rate)
+
+
+def parts_of(labels):
+    return [labels == label for label in np.unique(labels)]
+
+
+@pytest.mark.parametrize("labels", [BITS % 5, np.repeat(np.arange(3), 32)])
+def test_parts_are_known_to_a_margin_of_their_own(labels):
+    parts, goal = parts_of(labels), Goal(margin=0.03, confidence=0.99)
+    rate = estimated(USUAL, goal, 1, parts=parts, part_margin=0.05)
+    assert rate.reached
+    for rows in parts:
+        found = rate.within(rows)
+        truth = float(WEIGHTS[rows] @ USUAL[rows] / WEIGHTS[rows].sum())
+        assert found.low <= truth <= found.high
+        assert max(found.value - found.low, found.high - found.value) <= 0.05
+    alone = estimated(USUAL, goal, 1)
+    assert rate.n > alone.n
+    assert not all(parts_met(alone, parts, 0.05))
+
+
+def parts_met(rate, parts, margin):
+    goal = Goal(margin=margin)
+    return [goal.met(rate.within(rows)) for rows in parts]
+
+
+def test_parts_that_are_strata_of_their_own_get_what_each_lacks():
+    rates = np.array([0.5, 0.001, 0.001])
+    options = {"weights": [1.0, 1.0, 98.0], "kin": [0, 1, 2]}
+    parts = list(np.eye(3, dtype=bool))
+    rate = estimated(rates, Goal(margin=0.05), 0, parts=parts, part_margin=0.05, **options)
+    least = sample_size(0.05, rate=0.5)
+    assert least < rate.trials[0] < 5 * least  # though it is a hundredth of the population
+    assert rate.trials[2] < rate.trials[0]
+    assert rate.needed == rate.n

@@ -25,6 +25,8 @@ def condition(cell: Mapping[str, object]) -> str:
     """The labels of a cell in words."""
     words = {
         "flips": lambda v: f"{v} flip" if v == 1 else f"{v} flips",
+        "events": lambda v: f"{v} event" if v == 1 else f"{v} events",
+        "hours": lambda v: f"{v:g} hours",
         "ber": lambda v: f"BER {v:g}",
         "bit": lambda v: f"bit {v}",
     }

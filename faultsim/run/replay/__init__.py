@@ -20,11 +20,15 @@ cannot be seen.
 **Where a cut may lie** (``cuts``). What crosses a cut is handed on as copies (``values``), so there
 is none where a copy would not do:
 
-- a skipped call changed its module, which the run would then miss (``state``);
-- a value cannot be copied: it is no tree of plain tensors;
 - a value was later changed in place by a call that is skipped, or shares memory with the inputs or
   another value that crosses;
-- the model changed its inputs, or met a module running before it met it skipped.
+- the model changed its inputs.
+
+**What is run again** (``trace``). Some calls cannot be skipped, and forbid no cut: those that
+change their module (``state``) or leave a tensor where others find it (a cache), with the calls
+around them, and those whose output is no tree of plain tensors. A run from a cut on meets them,
+runs their own code again, and skips what can be skipped inside; what they read counts as read at
+every cut.
 
 Of the possible cuts at most sixteen are chosen, about evenly in time and each where little memory
 crosses, within a budget of memory for the whole split.

@@ -24,10 +24,11 @@ class Call:
         module: Its qualified name.
         enter: When it begins.
         exit: When it ends.
-        outer: When the call around it ends.
-        last: When the last of the calls that read its output ends.
+        outer: When the nearest call around it that can be skipped ends.
+        last: When the last of the calls that read its output is skipped for good.
         bytes: Memory of its output; None where that cannot be copied.
-        stateless: Whether it left the module as it was.
+        again: Why it is run again in every run that meets it, instead of being skipped; empty for
+            what can be skipped.
         argument: Which of the tensors it is given it returns, as the same object; None for others.
         writes: Whether it changed that argument in place.
         spoilt: When a call that changed its output in place, and does not return it, ends.
@@ -41,7 +42,7 @@ class Call:
     outer: int
     last: int
     bytes: int | None
-    stateless: bool = True
+    again: str = ""
     argument: int | None = None
     writes: bool = False
     spoilt: int = NEVER
@@ -49,7 +50,11 @@ class Call:
 
     def skipped(self, cut: int) -> bool:
         """Whether a run that starts at the tick ``cut`` meets this call and need not run it."""
-        return self.exit <= cut < self.outer
+        return not self.again and self.exit <= cut < self.outer
+
+    def met(self, cut: int) -> bool:
+        """Whether it began before the cut, and such a run meets it, to skip it or run it again."""
+        return self.enter < cut < self.outer
 
     def needed(self, cut: int) -> bool:
         """Whether such a run reads its output."""

@@ -14,6 +14,7 @@ from faultsim.faults import FaultSet
 from faultsim.faults.site import Site
 from faultsim.kinds import When
 from faultsim.ops import FaultSlots
+from faultsim.ops.operators import FIRST_OWN
 from faultsim.ops.slots import Table
 from faultsim.run.replay.prefix import Prefix
 from faultsim.run.replay.static import StaticTrial
@@ -103,6 +104,8 @@ class CapturedTrials:
             return None
         if any(site.steps for site in faults.sites) or not all(map(self._knows, part.sites)):
             return None  # a graph strikes at every pass
+        if (faults.op >= FIRST_OWN).any():
+            return None  # operators of one's own know the host alone
         table: Table = part.table.copy()
         positions = np.array([self._weights[site.name][0] for site in part.sites], dtype=np.int64)
         table[0] = positions[table[0]]

@@ -43,7 +43,7 @@ def _spread(calls: Calls, possible: list[int], crossing: Sequence[int], count: i
 def possible_cuts(calls: Calls) -> list[int]:
     """Where a run may begin: what is skipped before has left nothing but what can be handed on."""
     counts = _sums(calls, ((each.start, each.end, 1) for each in obstacles(calls)))
-    ends = sorted({call.exit for call in calls.calls})
+    ends = sorted({call.exit for call in calls.calls if not call.again})
     return [tick for tick in ends if not counts[tick]]
 
 
@@ -58,24 +58,20 @@ class Obstacle(NamedTuple):
 def obstacles(calls: Calls) -> Iterator[Obstacle]:
     """All that forbids cuts.
 
-    No run begins after a call that changed its module, which the skipped call would not change; nor
-    where what is handed on cannot be copied, is changed in place by a call that is skipped, or
-    shares memory with the inputs or another value, as copies would not.
+    No run begins where what is handed on is changed in place by a call that is skipped, or shares
+    memory with the inputs or another value, as copies would not. A call that changed its module, or
+    whose output cannot be copied, is run again and forbids nothing.
     """
     if calls.spoils_inputs:
         yield Obstacle(0, NEVER, "the model changes its inputs in place")
     for call in calls.calls:
         yield from _of_one(call)
     yield from _sharing(calls.calls)
-    yield from _out_of_order(calls.calls)
 
 
 def _of_one(call: Call) -> Iterator[Obstacle]:
-    if not call.stateless:
-        yield Obstacle(call.exit, NEVER, f"{call.module} changes its own attributes")
-    if call.bytes is None:
-        what = f"the output of {call.module} holds what cannot be kept as a copy"
-        yield Obstacle(call.exit, call.outer, what)
+    if call.again:
+        return
     what = f"the output of {call.module} is changed in place by a module that would be skipped"
     yield Obstacle(max(call.exit, call.spoilt), _until(call), what)
 
@@ -87,25 +83,17 @@ def _until(call: Call) -> int:
 def _sharing(calls: Iterable[Call]) -> Iterator[Obstacle]:
     """Where two values in one storage would be handed on."""
     ends: defaultdict[int, int] = defaultdict(int, {INPUTS: NEVER})
-    for call in sorted(calls, key=lambda call: call.exit):
+    for call in sorted((c for c in calls if not c.again), key=lambda call: call.exit):
         what = f"the output of {call.module} shares memory with another value, or the inputs"
         for storage in call.storages:
             yield Obstacle(call.exit, min(_until(call), ends[storage]), what)
             ends[storage] = max(ends[storage], _until(call))
 
 
-def _out_of_order(calls: Iterable[Call]) -> Iterator[Obstacle]:
-    """Where a module that calls itself would be met running before it is met skipped."""
-    running: defaultdict[str, int] = defaultdict(int)
-    for call in calls:
-        until = min(call.outer, running[call.module])
-        yield Obstacle(call.exit, until, f"{call.module} calls itself")
-        running[call.module] = max(running[call.module], call.exit)
-
-
 def _crossing(calls: Calls) -> list[int]:
     """Bytes that cross a cut at each tick."""
-    needed = ((call.exit, _until(call), call.bytes or 0) for call in calls.calls)
+    closed = (call for call in calls.calls if not call.again)
+    needed = ((call.exit, _until(call), call.bytes or 0) for call in closed)
     return _sums(calls, needed)
 
 

@@ -33,13 +33,17 @@ class Decision(NamedTuple):
 def decisions(prefix: Prefix) -> Iterator[Decision]:
     """One for each module that can be watched, in the model's order."""
     ends: dict[str, list[int]] = {}
+    again: dict[str, str] = {}
     for call in prefix.calls.calls:
         ends.setdefault(call.module, []).append(call.exit)
+        if call.again:
+            again[call.module] = f"it is run again: {call.again}"
     forbidding = list(obstacles(prefix.calls))
     for module in prefix.modules:
         cuts = [tick for tick in ends.get(module, ()) if tick in prefix.cuts]
         saved = prefix.calls.saved(max(cuts)) if cuts else None
-        yield Decision(module, saved, "" if cuts else _why(prefix, ends.get(module), forbidding))
+        why = again.get(module) or _why(prefix, ends.get(module), forbidding)
+        yield Decision(module, saved, "" if cuts else why)
 
 
 def _why(prefix: Prefix, ends: list[int] | None, forbidding: Iterable[Obstacle]) -> str:

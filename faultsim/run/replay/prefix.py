@@ -17,6 +17,7 @@ from faultsim.faults import FaultSet
 from faultsim.run.replay.calls import WHOLE, Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
+from faultsim.run.replay.gains import NO_GAIN, that_pay
 from faultsim.run.replay.operations import operation_ticks
 from faultsim.run.replay.trace import watch
 from faultsim.run.replay.values import (
@@ -37,6 +38,7 @@ SAMPLE = 8
 """Samples of the pass in which a model is watched, where a batch can be cut."""
 
 OTHER_WAY = "they take another way through the model than the first"
+CACHED = "what one forward pass keeps for the next is at hand only in a run from the start"
 UNKEPT = "the output holds what cannot be kept as a copy"
 
 Run = Callable[[Any], Any]
@@ -74,6 +76,7 @@ class Prefix:
         *,
         run: Run | None = None,
         size: int | None = None,
+        measured: bool = False,
     ) -> None:
         """Watches a golden pass, chooses the cuts, and drops those that do not prove exact.
 
@@ -83,7 +86,10 @@ class Prefix:
             total: Samples of the split.
             run: Inputs to output, of the model; by default calls it.
             size: Samples of the batch; None for the rows of its first tensor.
+            measured: Whether cuts that do not pay are dropped, as a few runs from each tell. It
+                decides about time alone: outputs are the same.
         """
+        self._measured = measured
         self._run: Run = run or (lambda given: model(given))
         self._model = model
         self.modules = open_modules(model)
@@ -97,7 +103,7 @@ class Prefix:
         self._prepared = False
         self.refuted: dict[int, str] = {}
         self.calls = Calls((), {}, (0.0,))
-        self._skipped: dict[int, dict[str, list[int]]] = {WHOLE: {}}
+        self._skipped: dict[int, dict[str, list[int | None]]] = {WHOLE: {}}
         if self.modules:
             self._watch(inputs, size, total)
         if not self.cuts:
@@ -106,6 +112,8 @@ class Prefix:
     def _why_whole(self) -> str:
         if not self.modules:
             return "its modules cannot be watched: they are compiled, scripted, or none"
+        if NO_GAIN in self.refuted.values():
+            return "no part of it was measured to be faster than the whole"
         return "no place between its modules where all that is handed on can be kept and is exact"
 
     def _watch(self, inputs: Any, size: int, total: int) -> None:
@@ -120,13 +128,13 @@ class Prefix:
             self.cuts = cuts
             self.cuts = self._exact(golden, sample)
 
-    def _positions(self, cut: int) -> dict[str, list[int]]:
-        """By module, the calls that a run from ``cut`` on skips."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+    def _positions(self, cut: int) -> dict[str, list[int | None]]:
+        """By module, its calls that a run from ``cut`` on meets; None for those it runs again."""
+        found: defaultdict[str, list[int | None]] = defaultdict(list)
         for position, call in enumerate(self.calls.calls):
-            if call.skipped(cut):
-                found[call.module].append(position)
-        return dict(found)
+            if call.met(cut):
+                found[call.module].append(position if call.skipped(cut) else None)
+        return {name: calls for name, calls in found.items() if any(c is not None for c in calls)}
 
     def _exact(self, golden: Any, sample: Any) -> list[int]:
         """The cuts from which a golden run gives the golden output.
@@ -140,7 +148,13 @@ class Prefix:
             return []
         self._run(trees.map_tensors(sample, _other))
         exact = [cut for cut in self.cuts[::-1] if self._repeats(golden, sample, kept, cut)]
-        return exact[::-1]
+        return self._paying(exact, sample, kept) if self._measured else exact[::-1]
+
+    def _paying(self, cuts: list[int], sample: Any, kept: Kept) -> list[int]:
+        parts = {cut: partial(self.forward, sample, kept, cut) for cut in cuts}
+        paying = that_pay(partial(self._run, sample), parts)
+        self.refuted |= dict.fromkeys(set(cuts) - set(paying), NO_GAIN)
+        return sorted(paying)
 
     def _repeats(self, golden: Any, sample: Any, kept: Kept, cut: int) -> bool:
         try:
@@ -216,6 +230,8 @@ class Prefix:
             faults: Of a trial.
             inputs: Of the first batch, on the device.
         """
+        if self.cuts and faults.of_kind("kv-cache"):
+            self.lost.setdefault("faults in a cache", CACHED)
         if not self.cuts or self._prepared or not faults.of_kind("operations"):
             return
         self._prepared = True
@@ -235,8 +251,7 @@ class Prefix:
 
     def copy(self, kept: Kept, cut: int) -> Kept:
         """A copy of what a run from ``cut`` on is handed."""
-        positions = [position for calls in self._skipped[cut].values() for position in calls]
-        needed = [at for at in positions if self.calls.calls[at].needed(cut)]
+        needed = [at for at, call in enumerate(self.calls.calls) if call.needed(cut)]
         outputs = {at: kept.copy(at) for at in needed if at in kept.outputs}
         return Kept(kept.shapes, None, outputs, kept.absent, kept.output)
 
@@ -267,7 +282,7 @@ class Prefix:
         skipped = self._skipped[cut]
 
         def around(name: str, forward: Forward) -> Forward:
-            left: Iterator[int] = iter(skipped[name])
+            left: Iterator[int | None] = iter(skipped[name])
 
             def replayed(*args: Any, **kwargs: Any) -> Any:
                 position = next(left, None)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -63,28 +64,58 @@ class _Opened:
     parent: _Opened | None = None
     exit: int = NEVER
     bytes: int | None = None
-    stateless: bool = True
+    again: str = ""
+    returns: set[int] = field(default_factory=set)
     argument: int | None = None
     storages: tuple[int, ...] = ()
+    owns: bool = True
     readers: list[_Opened] = field(default_factory=list)
     values: list[_Value] = field(default_factory=list)
 
     def closed(self) -> Call:
         writes = [write for value in self.values for write in value.writes]
+        written = any(self in write.call.around() for write in writes)
         spoilers = [w.call for v in self.values for w in v.writes if self._is_spoilt(v, w)]
+        apart = any(w.tick >= self.exit for w in writes) and not self.owns
+        spoilt = min((call.gone for call in spoilers), default=NEVER)
         return Call(
             self.module,
             self.enter,
             self.exit,
-            outer=self.parent.exit if self.parent else NEVER,
-            last=max((reader.exit for reader in self.readers), default=0),
+            outer=self.parent.gone if self.parent else NEVER,
+            last=max((reader.gone for reader in self._all_readers(written)), default=0),
             bytes=self.bytes,
-            stateless=self.stateless,
+            again=self.again,
             argument=self.argument,
-            writes=any(self in write.call.around() for write in writes),
-            spoilt=min((call.exit for call in spoilers), default=NEVER),
+            writes=written,
+            spoilt=self.exit if apart else spoilt,
             storages=() if self.argument is not None else self.storages,
         )
+
+    @property
+    def gone(self) -> int:
+        """The cut from which on its code is not run: it is skipped, or a call around it is."""
+        if not self.again:
+            return self.exit
+        return self.parent.gone if self.parent else NEVER
+
+    def _all_readers(self, written: bool) -> list[_Opened]:
+        """What is written into an argument is there for those who read it under other names."""
+        if not written or self.argument is None:
+            return self.readers
+        known = self.values[0].returned
+        if self in known[0].around():  # not handed in by a call: others may hold views of it
+            return [self.around()[-1]]
+        return [reader for call in known for reader in call.readers]
+
+    def keep_open(self, why: str) -> None:
+        """It is run again, and so are those around it, which must not be skipped then."""
+        for call in self.around():
+            call.again = call.again or why
+
+    def bore(self, birth: _Opened | None) -> bool:
+        """Whether a value that was made in another call was made within this one."""
+        return birth is not None and self in birth.around()
 
     def around(self) -> list[_Opened]:
         """This call and those around it, the innermost first."""
@@ -92,11 +123,18 @@ class _Opened:
 
     def _is_spoilt(self, value: _Value, write: _Write) -> bool:
         """Whether a run that skips the writer would not see what it wrote."""
-        chain = write.call.around()
-        if write.tick < self.exit or self.parent not in chain:
+        chain, home = write.call.around(), self._home()
+        if write.tick < self.exit or home not in chain:
             return False  # or after the call around it, where nobody is handed its output
-        below = chain[: chain.index(self.parent)]
+        below = [call for call in chain[: chain.index(home)] if not call.again]
         return not all(call in value.returned and call.argument is not None for call in below)
+
+    def _home(self) -> _Opened:
+        """The nearest call around it that is not run again; the root, at last."""
+        outer = self.parent
+        while outer is not None and outer.again and outer.parent is not None:
+            outer = outer.parent
+        return outer or self
 
 
 @dataclass(eq=False)
@@ -141,6 +179,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._modules, self._seen = modules, seen
         self._inputs = {_storage(tensor) for tensor in trees.tensors(inputs)}
         self._inside = _Opened("", 0)
+        self._born: dict[int, tuple[StorageWeakRef, _Opened]] = {}
         self._values: Any = WeakTensorKeyDictionary()
         self._sharing: defaultdict[int, list[Any]] = defaultdict(list)
         self._number: dict[int, int] = dict.fromkeys(self._inputs, INPUTS)
@@ -157,7 +196,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.read((args, kwargs))
             before = state_of(module)
             output = forward(*args, **kwargs)
-            call.stateless = not changed(before, state_of(module))
+            if changed(before, state_of(module)):
+                call.keep_open(f"{name} changes its own attributes")
             call.exit, self._inside = self._tick(), call.parent or call
             self._note(call, (args, kwargs), output)
             self._watching = False  # what is done with the output is not the model's doing
@@ -173,10 +213,14 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _note(self, call: _Opened, given: Any, output: Any) -> None:
         call.bytes = nbytes(output) if can_be_kept(output) else None
+        if call.bytes is None:
+            call.again = call.again or "its output holds what cannot be kept as a copy"
         if isinstance(output, torch.Tensor):
             same = (at for at, tensor in enumerate(trees.tensors(given)) if tensor is output)
             call.argument = next(same, None)
         call.values = self._values_of(output)
+        call.returns = {_storage(tensor) for tensor in trees.tensors(output)}
+        call.owns = call.argument is not None or all(map(call.bore, self._births(call.returns)))
         call.storages = tuple(self._number[_storage(t)] for t in trees.tensors(output))
         for value in call.values:
             value.returned.append(call)
@@ -203,9 +247,28 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if tensor is not None and _storage(tensor) == storage:
                 yield tensor
 
+    def _births(self, storages: set[int]) -> Iterator[_Opened | None]:
+        return map(self._birth, storages)
+
+    def _birth(self, storage: int) -> _Opened | None:
+        """The call that made it; what lay at this address before and is gone does not count."""
+        reference, call = self._born.get(storage, (None, None))
+        gone = reference is None or reference.expired()  # type: ignore[no-untyped-call]
+        return None if gone else call
+
+    def _left(self, storage: int) -> None:
+        """Runs those again that left what is read now elsewhere than in their outputs."""
+        around, birth = self._inside.around(), self._birth(storage)
+        for call in birth.around() if birth is not None else ():
+            if call in around:
+                return
+            if storage not in call.returns:
+                call.again = call.again or f"{call.module} leaves a value where others find it"
+
     def read(self, tree: Any) -> None:
         """Notes that the call that is under way reads some tensors."""
         for tensor in trees.tensors(tree):
+            self._left(_storage(tensor))
             if tensor in self._values:
                 for producer in self._values[tensor].returned:
                     producer.readers.append(self._inside)
@@ -224,6 +287,12 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         self.read((args, kwargs))
         result = func(*args, **kwargs)
+        given = {_storage(tensor) for tensor in trees.tensors((args, kwargs))}
+        for tensor in trees.tensors(result):
+            if _storage(tensor) not in given:
+                storage: Any = tensor.untyped_storage()
+                reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+                self._born[_storage(tensor)] = reference, self._inside
         for at, argument in enumerate(func._schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 self._write(args[at] if at < len(args) else kwargs.get(argument.name))

@@ -1,0 +1,59 @@
+"""Operators of one's own as native code, by numba."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from faultsim.errors import FaultError
+from faultsim.ops._native import native
+
+if TYPE_CHECKING:
+    from faultsim.ops.operators import Operator
+
+
+def native_code(operator: Operator) -> Any:
+    """The native function, made known to the kernels; it must be kept.
+
+    Raises:
+        FaultError: numba is missing, or cannot compile the function.
+    """
+    numba = _numba(operator)
+    kind = numba.float64 if operator.of_values else numba.uint64
+    arguments = (kind, kind, kind)
+    try:
+        # Without exceptions: nothing could catch them, and a division by 0 has a result.
+        inner = numba.njit([arguments], error_model="numpy")(operator.function)
+        _check_result(numba, operator, inner.overloads[arguments].signature.return_type)
+        outer = numba.cfunc(kind(*arguments))(lambda w, o, r: inner(w, o, r))
+    except FaultError:
+        raise
+    except Exception as error:
+        raise FaultError(f"numba cannot compile {operator.name}: {_reason(error)}") from None
+    native().define_operator(operator.number, outer.address, operator.of_values)
+    return outer
+
+
+def _numba(operator: Operator) -> Any:
+    try:
+        return importlib.import_module("numba")
+    except ImportError as error:
+        raise FaultError(
+            f"the operator {operator.name} needs numba ({error}): pip install 'faultsim[numba]'"
+        ) from None
+
+
+def _check_result(numba: Any, operator: Operator, kind: Any) -> None:
+    """Refuses what would be cast without a word: a float to bits, None to anything."""
+    integers = (numba.types.Integer, numba.types.Boolean)
+    wanted = (*integers, numba.types.Float) if operator.of_values else integers
+    if not isinstance(kind, wanted):
+        what = "a number" if operator.of_values else "an integer"
+        raise FaultError(f"the operator {operator.name} returns {kind}, where {what} is due")
+
+
+def _reason(error: Exception) -> str:
+    """The line of numba's message that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Failed in", "During:", "-", "\x1b"))]
+    return (told or lines or [type(error).__name__])[0]
