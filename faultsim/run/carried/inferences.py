@@ -260,4 +260,4 @@ def _struck_in(trial: _Trial) -> FaultSet:
     own = np.array([site.kind != "weights" and site.per_sample for site in faults.sites], bool)
     sample = np.where(own[faults.site], trial.sample, -1)
     of_set = (faults.site, faults.index, faults.mask, faults.op, faults.operand)
-    return FaultSet(faults.sites, *of_set, sample, faults.step)
+    return FaultSet(faults.sites, *of_set, sample, faults.step, faults.random)

@@ -89,3 +89,19 @@ def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype):
             assert identical(one_sample(real, batch.size, sample % 8), inference.output)
     assert any(not identical(each.golden, each.output) for each in found)
     assert any(each.alone for each in found) == (name in ("coupled", "deciding", "encoder"))
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+@pytest.mark.parametrize("op", ["zero", "random", "stuck-at-1"])
+def test_operators_do_what_they_do_in_the_model(op, target):
+    torch.manual_seed(0)
+    model, x = convolutions().eval(), torch.randn(11, 3, 8, 8)
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    batches = work.read("test", 11)
+    golden = golden_run(work, batches, WholePass(work, torch.device("cpu")))
+    space = FaultSpace(model, target, inputs=x)
+    pairs = [(space.sample(2, seed=0, trial=n, op=op), n % 11) for n in range(33)]
+    for (faults, sample), inference in zip(pairs, Inferences(work, golden).run(pairs), strict=True):
+        with torch.no_grad(), inject(model, faults):
+            real = model(x)
+        assert identical(real[sample : sample + 1], inference.output)
