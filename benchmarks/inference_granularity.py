@@ -3,8 +3,8 @@
     python -m benchmarks.inference_granularity
 
 Random single flips, half of them in exponents, in small networks of every kind of layer with random
-weights. Each is carried by one sample of a batch, and struck for real in a pass of its own; the rows
-of both are compared bit for bit. Writes ``benchmarks/results/inference_granularity.json`` and
+weights. Each is carried by one sample of a batch, and struck for real in a pass of its own; the
+rows of both are compared bit for bit. Writes ``benchmarks/results/inference_granularity.json`` and
 ``docs/granularity.md``.
 """
 
