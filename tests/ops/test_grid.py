@@ -16,7 +16,7 @@ from faultsim import ops
 from faultsim.errors import FaultError, InjectionError
 from faultsim.ops._native import native
 from faultsim.ops.grid import device_flag, rehearsed
-from faultsim.ops.words import OPS, native_words
+from faultsim.ops.words import OPS, native_words, strike_
 
 CPU = torch.device("cpu")
 SHUFFLES = [0, 1, 2]
@@ -29,28 +29,41 @@ def random(n: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
     return raw.view(dtype).flatten()
 
 
-def corrupt_on_grid(tensor, op, index, operand, shuffle):
+def corrupt_on_grid(tensor, op, index, operand, shuffle, mask=None, bits=None):
     """Saved words and flag of the kernel itself, which checks what no host has checked."""
     saved, flag = torch.full_like(index, 77), torch.zeros(1, dtype=torch.int32)
     words, (ascending, order) = native_words(tensor), torch.sort(index, stable=True)
     read = words, index.data_ptr(), len(index), saved.data_ptr(), flag.data_ptr()
     native().read_words_grid(*read, shuffle)
-    head = words, op, ascending.data_ptr(), len(index), operand.data_ptr(), 1
-    native().corrupt_words_grid(*head, order.data_ptr(), saved.data_ptr(), flag.data_ptr(), shuffle)
+    columns = [(0, 0) if c is None else (c.data_ptr(), 1) for c in (operand, mask, bits)]
+    faults = native().Faults(op, ascending.data_ptr(), len(index), *columns)
+    places = order.data_ptr(), saved.data_ptr(), flag.data_ptr()
+    native().corrupt_words_grid(words, faults, *places, shuffle)
     return saved, int(flag)
 
 
+def columns_of(op: str, dtype: torch.dtype, n: int) -> dict[str, torch.Tensor]:
+    """Random operands, masks and random bits, as columns of faults have them."""
+    if op in OPS[:4]:
+        return {"operand": random(n, dtype, seed=2).long()}
+    numbers = torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    shifts = random(n, torch.int8, seed=2).long() % 8
+    operand = shifts if op == "byte-shift" else numbers.view(torch.int64)
+    mask, bits = random(n, dtype, seed=3).long(), random(n, torch.int64, seed=4)
+    return {"operand": operand, "mask": mask, "bits": bits}
+
+
 @pytest.mark.parametrize("shuffle", SHUFFLES)
-@pytest.mark.parametrize("op", range(len(OPS)))
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("dtype", WORDS, ids=str)
 def test_words_do_not_depend_on_the_order_of_threads(dtype, op, shuffle):
     tensor = random(700, dtype).view(20, 35).t()
     expected, before = (tensor.clone(memory_format=torch.preserve_format) for _ in range(2))
     index = torch.randint(0, 700, (2000,), generator=torch.Generator().manual_seed(1))
-    operand = random(2000, dtype, seed=2).long()
-    saved, flag = corrupt_on_grid(tensor, op, index, operand, shuffle)
+    columns, number = columns_of(op, dtype, 2000), OPS.index(op)
+    saved, flag = corrupt_on_grid(tensor, number, index, shuffle=shuffle, **columns)
     assert flag == 0
-    assert torch.equal(saved, ops.apply_(expected, index, OPS[op], operand))
+    assert torch.equal(saved, strike_(expected, index, number, *columns.values()))
     assert torch.equal(tensor, expected)
     with rehearsed(shuffle):
         ops.restore_(tensor, index, saved)

@@ -32,7 +32,9 @@ def tables(draw) -> np.ndarray:
     index = [word - 12 * site for word, site in zip(words, sites, strict=True)]
     op = [draw(st.integers(0, len(OPS) - 1)) for _ in words]
     mask = [draw(st.integers(1, (1 << 31) - 1)) for _ in words]
-    return FaultSet(SITES, sites, index, mask, op, operand=mask).table
+    shift = OPS.index("byte-shift")
+    operand = [m % 8 if number == shift else m for number, m in zip(op, mask, strict=True)]
+    return FaultSet(SITES, sites, index, mask, op, operand, random=mask).table
 
 
 @given(st.lists(tables(), min_size=2, max_size=4))
