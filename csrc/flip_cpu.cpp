@@ -1,9 +1,8 @@
-#include "flip.h"
-
 #include <deque>
 #include <stdexcept>
 #include <string>
 
+#include "flip.h"
 #include "float_mode.h"
 
 namespace faultsim {

@@ -228,7 +228,8 @@ ScanGrads make_grads(const std::array<uintptr_t, 8>& grads) {
   return {dy, du, ddelta, dA, dB, dC, dD, dbias};
 }
 
-// A fault is batch, channel, state, step, bits kept and bits toggled; operator, operand, random bits.
+// A fault is batch, channel, state, step, bits kept and bits toggled; operator, operand, random
+// bits.
 class Scan {
  public:
   Scan(bool is_double, const std::array<int64_t, 5>& shape, const std::array<uintptr_t, 7>& inputs,

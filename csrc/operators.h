@@ -125,8 +125,7 @@ FAULTSIM_HD inline Word corrupt(const Effect& effect, const Layout& layout, Word
     case Op::replace:
       return operand;
     default: {
-      const uint64_t made =
-          whole_word(effect, layout, static_cast<uint64_t>(word) & layout.all());
+      const uint64_t made = whole_word(effect, layout, static_cast<uint64_t>(word) & layout.all());
       return static_cast<Word>((word & static_cast<Word>(~mask)) |
                                (static_cast<Word>(made) & mask));
     }

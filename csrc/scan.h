@@ -5,8 +5,8 @@
 namespace faultsim {
 
 // Strikes one word of the hidden state after the update of a step, before it is read out: word
-// becomes (word & keep) ^ toggle. Where an operator is named, what it makes of the word stands in the
-// bits that are not kept.
+// becomes (word & keep) ^ toggle. Where an operator is named, what it makes of the word stands in
+// the bits that are not kept.
 struct StateFault {
   int64_t batch;  // -1 for every sample
   int64_t channel;

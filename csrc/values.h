@@ -29,13 +29,11 @@ struct Layout {
   // The first magnitude beyond the finite ones.
   FAULTSIM_HD uint64_t beyond() const {
     if (special == Special::unsigned_zero) return magnitudes() + 1;
-    return special == Special::finite ? magnitudes()
-                                      : magnitudes() >> mantissa() << mantissa();
+    return special == Special::finite ? magnitudes() : magnitudes() >> mantissa() << mantissa();
   }
   FAULTSIM_HD uint64_t nan() const {
     if (special == Special::unsigned_zero) return sign();
-    return special == Special::finite ? magnitudes()
-                                      : beyond() | uint64_t{1} << (mantissa() - 1);
+    return special == Special::finite ? magnitudes() : beyond() | uint64_t{1} << (mantissa() - 1);
   }
   FAULTSIM_HD bool is_nan(uint64_t word) const {
     if (exponent == 0) return false;
@@ -49,7 +47,8 @@ struct Layout {
 FAULTSIM_HD inline double number_of(const Layout& layout, uint64_t word) {
   if (layout.exponent == 0) {
     const int unused = 64 - layout.bits;
-    if (layout.is_signed) return static_cast<double>(static_cast<int64_t>(word << unused) >> unused);
+    if (layout.is_signed)
+      return static_cast<double>(static_cast<int64_t>(word << unused) >> unused);
     return static_cast<double>(word);
   }
   double number;
