@@ -18,8 +18,9 @@ STEPS = ("scale", "zero_point")
 def coverage(model: nn.Module) -> dict[str, Any]:
     """Parameters, the share of them that are weight sites, and why others are not."""
     space = FaultSpace(model)
-    sites = {site.name: site.words for site in space.sites if not site.name.endswith(STEPS)}
     own = {name: tensor.numel() for name, tensor in model.named_parameters()}
+    words = {site.name: site.words for site in space.sites}
+    sites = {n: size for n, size in words.items() if n in own or not n.endswith(STEPS)}
     buffers = dict(model.named_buffers())
     missed = {name: size for name, size in own.items() if not _struck(name, sites)}
     packed = sum(_packed(model, {*own, *buffers}))

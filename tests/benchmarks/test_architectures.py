@@ -79,6 +79,12 @@ def test_biases_beside_packed_words_are_parameters():
     assert (found["parameters"], found["covered"]) == (2 * 3 * 9 + 3, 1)
 
 
+def test_a_parameter_may_be_called_scale():
+    model = nn.Linear(4, 4)
+    model.layer_scale = nn.Parameter(torch.ones(3))
+    assert coverage(model)["covered"] == 1
+
+
 def test_the_oracle_sees_every_word():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
