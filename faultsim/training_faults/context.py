@@ -145,7 +145,7 @@ class TrainingFaults:
             hook.remove()
         self._hooks = []
         if self._armed is not None:
-            self._armed.disarm()
+            self._armed.__exit__(kind, error, trace)  # which lets the first error pass on
 
     def skip(self) -> None:
         """Ends a step whose update the loop leaves out, as for gradients that are not finite.
