@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from faultsim.campaign.lines import Line
+from faultsim.campaign.summary import sample_rate
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
-from faultsim.stats import clopper_pearson, image_rate
+from faultsim.stats import clopper_pearson
 
 COLUMNS = ("event", "outcome", *ESTIMATE)
 
@@ -30,9 +31,11 @@ def mixture_sections(runs: Sequence[RecordedCampaign]) -> list[tuple[str, str, T
 
 
 def _kind(line: Line) -> str:
-    """What struck, without where: ``row of 32 × 8 words``."""
+    """What struck, without where: ``row of 32 × 8 words``; and whether it was a bit of each."""
     (struck,) = line.struck or ("",)
-    return struck.partition(" at ")[0]
+    said = struck.partition(" at ")[0]
+    single = line.flips == len(line.faults) and not said[:1].isdigit()
+    return f"{said}, one bit of each" if single else said
 
 
 def _sentence(run: RecordedCampaign, kinds: dict[str, list[Line]], trials: int) -> str:
@@ -50,8 +53,8 @@ def _rows(kinds: dict[str, list[Line]], trials: int) -> Iterator[Row]:
         sizes = [line.n for line in lines]
         outcomes = {
             "struck": clopper_pearson(len(lines), trials),
-            "SDC": image_rate([line.sdc for line in lines], sizes),
-            "DUE": image_rate([line.due for line in lines], sizes),
+            "SDC": sample_rate([line.sdc for line in lines], sizes),
+            "DUE": sample_rate([line.due for line in lines], sizes),
         }
         for outcome, rate in outcomes.items():
             yield {"event": kind, "outcome": outcome, **estimate(rate)}
