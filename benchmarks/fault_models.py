@@ -48,10 +48,12 @@ def whole(study: Path) -> Iterator[str]:
                 ]
                 n = len(run.lines)
                 told = [share(count, n) for count in counts[1]]
+                sizes = n, len(single.lines)
                 times = [
-                    ratio(new, n, old, len(single.lines)) for old, new in zip(*counts, strict=True)
+                    ratio(new, sizes[0], old, sizes[1]) for old, new in zip(*counts, strict=True)
                 ]
-                yield " | ".join(["", target, name, other, f"{n:,}", *told, *times, ""])
+                times = ["1", "1"] if other == base else times
+                yield f"| {' | '.join([target, name, other, *told, *times])} |"
 
 
 def ratio(one: int, n: int, other: int, m: int) -> str:
@@ -90,8 +92,8 @@ def by_layer(study: Path) -> Iterator[str]:
             differ = int(np.argmin([*held, False]))
             means = f"{one.sum() / n.sum():.1%} | {two.sum() / m.sum():.1%}"
             yield (
-                f" | {target} | {name} | {len(n)} | {other} | {means} | {found:.2f} | "
-                f"{middle:.2f} [{low:.2f}, {high:.2f}] | {differ} | "
+                f"| {target} | {name} | {len(n)} | {other} | {means} | {found:.2f} | "
+                f"{middle:.2f} [{low:.2f}, {high:.2f}] | {differ} |"
             )
 
 
