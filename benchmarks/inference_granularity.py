@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from faultsim import FaultSpace, Workload, inject
+from faultsim.devices import reproducibly
 from faultsim.faults import FaultSet
 from faultsim.models.medmamba import MedMamba
 from faultsim.ops import sample_uniform
@@ -36,6 +37,7 @@ from faultsim.workload.outputs import identical
 
 HERE = Path(__file__).parent
 BATCH, FAULTS, ROUNDS = 32, 640, 5
+CPU = torch.device("cpu")
 COLUMNS = (
     *("network", "dtype", "faults", "rows differ", "outputs changed", "for real", "in a pass"),
     *("bare, ms", "pass / bare", "saves"),
@@ -133,16 +135,22 @@ class Bench(NamedTuple):
             return self.work.run(self.batch.inputs)
 
 
-def bench(make: Callable[[], nn.Module], shape: tuple[int, ...], dtype: torch.dtype) -> Bench:
+def bench(
+    make: Callable[[], nn.Module],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device = CPU,
+) -> Bench:
     torch.manual_seed(0)
-    model = make().eval().to(dtype)
-    work = Workload(model, torch.randn(BATCH, *shape).to(dtype), Decides())
+    model = make().eval().to(device, dtype)
+    work = Workload(model, torch.randn(BATCH, *shape).to(device, dtype), Decides())
     (batch,) = work.read("test", BATCH)
-    golden = golden_run(work, [batch], WholePass(work, torch.device("cpu")))
+    golden = golden_run(work, [batch], WholePass(work, device))
     spaces = FaultSpace(model), FaultSpace(model, bits="exponent")
     samples = [int(sample_uniform(BATCH, 1, seed=1, trial=n)) for n in range(FAULTS)]
     faults = [spaces[n % 2].sample(1, seed=0, trial=n) for n in range(FAULTS)]
-    return Bench(work, batch, Inferences(work, golden), list(zip(faults, samples, strict=True)))
+    pairs = list(zip(faults, samples, strict=True))
+    return Bench(work, batch, Inferences(work, golden, device), pairs)
 
 
 def measure(made: Bench) -> dict[str, Any]:
@@ -180,7 +188,13 @@ def measure(made: Bench) -> dict[str, Any]:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Processor time, which neighbours on the machine hardly change."""
+    """Processor time, which neighbours on the machine hardly change; on a device, time."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        torch.cuda.synchronize()
+        return time.perf_counter() - start
     start = time.process_time()
     run()
     return time.process_time() - start
@@ -220,14 +234,20 @@ def page(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    networks = []
+def measured(device: torch.device) -> Iterator[dict[str, Any]]:
+    """The rows, one after the other."""
     for name, (make, shape) in NETS.items():
         for dtype in (torch.float32, torch.bfloat16):
             row = {"name": name, "dtype": str(dtype).removeprefix("torch.")}
-            networks.append(row | measure(bench(make, shape, dtype)))
-            print(networks[-1], flush=True)
+            with reproducibly(1):
+                yield row | measure(bench(make, shape, dtype, device))
+
+
+def main() -> None:
+    networks = []
+    for row in measured(CPU):
+        networks.append(row)
+        print(row, flush=True)
     record = {
         "torch": torch.__version__,
         "machine": platform.machine(),
