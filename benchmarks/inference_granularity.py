@@ -128,11 +128,11 @@ class Bench(NamedTuple):
 
     def real(self, faults: FaultSet) -> Any:
         with torch.no_grad(), inject(self.work.model, faults):
-            return self.work.run(self.batch.inputs)
+            return self.work.run(self.batch.inputs).cpu()
 
     def bare(self) -> Any:
         with torch.no_grad():
-            return self.work.run(self.batch.inputs)
+            return self.work.run(self.batch.inputs).cpu()
 
 
 def bench(
