@@ -1,7 +1,9 @@
 """``python -m benchmarks.gpu.campaign NAME OUT``: one campaign, on the device and on the CPU.
 
 On the device twice, and once without replay: the journals must be the same, byte by byte. The CPU
-rounds otherwise, so there the faults must be the same and the harm about as much.
+rounds otherwise, so there the faults must be the same and the harm about as much; where values are so
+large that their squares overflow, torch's LayerNorm is NaN on a device and zero on the CPU, so trials
+with other DUEs are counted and left out.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ CAMPAIGNS = {
     ),
 }
 NEAR, ENOUGH = 0.02, 0.95
-"""How far harm may be from that on the CPU, and the share of trials that are so near."""
+"""How far the SDC rate may be from that on the CPU, and the share of trials that are so near."""
 
 
 SAME = "same faults as on the CPU"
@@ -55,21 +57,18 @@ def compared(config: CampaignConfig, out: Path) -> dict[str, Any]:
     cpu = lines(journal(replace(config, device="cpu"), out / "cpu"))
     on_device = lines(first)
     pairs = list(zip(on_device, cpu, strict=False))  # an estimate may stop elsewhere
-    far = [abs(harm(one) - harm(other)) for one, other in pairs]
-    farthest = pairs[far.index(max(far))]
+    alike = [(one, other) for one, other in pairs if one["due"] == other["due"]]
+    far = [abs(one["sdc"] - other["sdc"]) / one["n"] for one, other in alike]
+    farthest = alike[far.index(max(far))]
     return {
         "trials": len(on_device),
         "repeats": journal(config, out / "second") == first,
         "equal without replay": journal(replace(config, replay=False), out / "whole") == first,
         SAME: all(a["faults"] == b["faults"] for a, b in pairs),
+        "trials with other DUEs than on the CPU": len(pairs) - len(alike),
         NEARNESS: sum(each <= NEAR for each in far) / len(far),
         "the farthest": [shortened(line) for line in farthest] if max(far) > NEAR else None,
     }
-
-
-def harm(line: dict[str, Any]) -> float:
-    """Share of the samples that a trial corrupts."""
-    return float((line["due"] + line["sdc"]) / line["n"])
 
 
 def shortened(line: dict[str, Any]) -> str:
