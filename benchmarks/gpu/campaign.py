@@ -1,9 +1,9 @@
 """``python -m benchmarks.gpu.campaign NAME OUT``: one campaign, on the device and on the CPU.
 
 On the device twice, and once without replay: the journals must be the same, byte by byte. The CPU
-rounds otherwise, so there the faults must be the same and the harm about as much; where values are so
-large that their squares overflow, torch's LayerNorm is NaN on a device and zero on the CPU, so trials
-with other DUEs are counted and left out.
+rounds otherwise, so there the faults must be the same and the harm about as much. Where squares
+overflow, torch's LayerNorm is NaN on a device and zero on the CPU: trials with other DUEs are
+counted and left out.
 """
 
 from __future__ import annotations
