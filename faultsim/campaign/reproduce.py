@@ -13,7 +13,7 @@ from torch import nn
 
 from faultsim.campaign.directory import TRIALS, read_campaign
 from faultsim.campaign.lines import Line
-from faultsim.campaign.manifest import Manifest
+from faultsim.campaign.manifest import Manifest, check_operators
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.config.importing import foreign_code
@@ -88,6 +88,7 @@ def reproduce(
             experiment = make_experiment(config, workload)
             _check_digests(experiment, manifest)
             faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
+            check_operators(manifest, (fault.op for fault in faults))
             split = str(line.cell.get("split", REPORTED))
             alone = config.mode == "estimate"
             again = experiment.run(Trial(faults, line.cell, split, line.n, line.sample, alone))

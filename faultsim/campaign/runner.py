@@ -167,7 +167,9 @@ def _campaign(
     if plan.learnt is not None:
         counted(golden, config.rate)  # for its error
     clean = experiment.clean_baseline() if experiment.attack else None
-    manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total, fault_model)
+    manifest = manifest_of(
+        config, live, experiment, space, golden, clean, plan.total, fault_model, plan.operators
+    )
     name = directory_name(config, experiment.workload, live)
     directory = Path(config.out) if config.out else fresh_directory(name)
     observer = TrialObserver(experiment) if config.observe else None
