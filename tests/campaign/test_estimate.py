@@ -14,6 +14,8 @@ from faultsim import CampaignConfig, FaultSpace, Workload, inject, run_campaign,
 from faultsim.campaign import reproduce
 from faultsim.campaign.directory import read_campaign
 from faultsim.errors import ConfigError
+from faultsim.run import engine, single
+from faultsim.run.replay import Prefix
 from faultsim.schedule.strata import strata_of
 
 MARGIN = {"mode": "estimate", "margin": 0.05, "confidence": 0.9}
@@ -110,6 +112,31 @@ def test_how_samples_lie_in_batches_changes_nothing(tmp_path):
         )
         run_campaign(CampaignConfig(**MARGIN, max_trials=80, out=str(tmp_path / name)), work)
     assert lines_of(tmp_path / "a") == lines_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_replayed_samples_change_nothing(tmp_path, monkeypatch, target):
+    """From all cuts, and from the second trial of a sample on."""
+    monkeypatch.setattr(engine, "MEASURED", False)
+    monkeypatch.setattr(single, "OFTEN", 2)
+    runs, run = [], Prefix.run
+
+    def watched(self, number, inputs, faults):
+        runs.append(self.cut(faults))
+        return run(self, number, inputs, faults)
+
+    monkeypatch.setattr(Prefix, "run", watched)
+    journals = []
+    for replay in (True, False):
+        torch.manual_seed(0)
+        layers = [nn.Linear(4, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 3)]
+        work = Workload(nn.Sequential(*layers).eval(), whole_set(), tasks.Classification())
+        config = {**MARGIN, "max_trials": 90, "target": target, "replay": replay}
+        run_campaign(CampaignConfig(**config, out=str(tmp_path / str(replay))), work)
+        journals.append((tmp_path / str(replay) / "trials-0.jsonl").read_bytes())
+        assert (len(runs) > 60) == any(runs) == replay
+        runs.clear()
+    assert journals[0] == journals[1]
 
 
 def whole_set():
