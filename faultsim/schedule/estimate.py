@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from faultsim.config import CampaignConfig
+from faultsim.config.granularity import alone
 from faultsim.errors import ConfigError, did_you_mean, shown
 from faultsim.ops import sample_uniform
 from faultsim.run.trial import Outcome, Trial
@@ -84,7 +85,7 @@ def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
     config = context.config
     faults = stratum.space.sample(1, seed=config.seed, trial=trial, **effect(config))
     drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
-    return Trial(faults, stratum.labels, sample=int(drawn), alone=True)
+    return Trial(faults, stratum.labels, sample=int(drawn), alone=alone(config))
 
 
 def counted(outcome: Outcome, rate: str) -> int:

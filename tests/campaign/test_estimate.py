@@ -15,6 +15,7 @@ from faultsim.campaign import reproduce
 from faultsim.campaign.directory import read_campaign
 from faultsim.errors import ConfigError
 from faultsim.run import engine, single
+from faultsim.run.carried import gains, inferences
 from faultsim.run.replay import Prefix
 from faultsim.schedule.strata import strata_of
 
@@ -57,9 +58,11 @@ def failures() -> torch.Tensor:
     return torch.tensor(rows)
 
 
-def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path):
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
+def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path, granularity):
     work, truth = workload(), failures()
-    result = run_campaign(CampaignConfig(**MARGIN, out=str(tmp_path / "c")), work)
+    config = CampaignConfig(**MARGIN, granularity=granularity, out=str(tmp_path / "c"))
+    result = run_campaign(config, work)
     found = result.estimate
     assert found.low <= float(truth.double().mean()) <= found.high
     assert max(found.high - found.value, found.value - found.low) <= 0.05
@@ -68,10 +71,12 @@ def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path):
     assert bit30.low <= float(truth[30::32].double().mean()) <= bit30.high
 
 
-def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path):
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
+def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path, granularity):
     work, truth = workload(), failures()
     space = FaultSpace(work.model)
-    run_campaign(CampaignConfig(**MARGIN, max_trials=200, out=str(tmp_path / "c")), work)
+    config = {**MARGIN, "max_trials": 200, "granularity": granularity}
+    run_campaign(CampaignConfig(**config, out=str(tmp_path / "c")), work)
     struck = [space.locate([position]).records()[0] for position in range(len(space))]
     numbers = {(f["tensor"], f["index"], f["mask"]): n for n, f in enumerate(struck)}
     for line in lines_of(tmp_path / "c"):
@@ -82,9 +87,10 @@ def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path):
         assert fault["tensor"].startswith(line["cell"]["layer"])
 
 
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
 @pytest.mark.parametrize("kept", [1, 33, 70])
-def test_it_goes_on_to_the_same_bytes(tmp_path, kept):
-    config = {**MARGIN, "max_trials": 120}
+def test_it_goes_on_to_the_same_bytes(tmp_path, kept, granularity):
+    config = {**MARGIN, "max_trials": 120, "granularity": granularity}
     run_campaign(CampaignConfig(**config, out=str(tmp_path / "a")), workload())
     whole = (tmp_path / "a" / "trials-0.jsonl").read_bytes()
 
@@ -112,6 +118,23 @@ def test_how_samples_lie_in_batches_changes_nothing(tmp_path):
         )
         run_campaign(CampaignConfig(**MARGIN, max_trials=80, out=str(tmp_path / name)), work)
     assert lines_of(tmp_path / "a") == lines_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_in_its_batch_a_pair_is_what_it_is_there_alone(tmp_path, monkeypatch, target):
+    """Carried, flipped for real or as measured, from any cut or the start: the same bytes."""
+    monkeypatch.setattr(engine, "MEASURED", False)
+    journals = set()
+    for way in ("carried", "flipped", "measured"):
+        monkeypatch.setattr(inferences, "MEASURED", way != "carried")
+        monkeypatch.setattr(gains, "ENOUGH", 0.0 if way == "flipped" else 0.98)
+        for replay in (True, False):
+            out = tmp_path / f"{way}{replay}"
+            config = {**MARGIN, "max_trials": 60, "target": target, "replay": replay}
+            config = CampaignConfig(**config, granularity="inference", out=str(out))
+            run_campaign(config, workload())
+            journals.add((out / "trials-0.jsonl").read_bytes())
+    assert len(journals) == 1
 
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
@@ -144,10 +167,11 @@ def whole_set():
     return (torch.cat([b.inputs for b in found]), torch.cat([b.targets for b in found]))
 
 
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
 @pytest.mark.parametrize("target", ["activations", "inputs", "module-inputs"])
-def test_what_strikes_during_a_pass_strikes_the_one_sample(tmp_path, target):
-    config = CampaignConfig(**MARGIN, target=target, max_trials=60, out=str(tmp_path / "c"))
-    result = run_campaign(config, workload())
+def test_what_strikes_during_a_pass_strikes_the_one_sample(tmp_path, target, granularity):
+    config = {**MARGIN, "target": target, "max_trials": 60, "granularity": granularity}
+    result = run_campaign(CampaignConfig(**config, out=str(tmp_path / "c")), workload())
     assert result.estimate.n <= 60
     assert all(line["n"] == 1 for line in lines_of(tmp_path / "c"))
     again = reproduce(tmp_path / "c", 40, work=workload())
