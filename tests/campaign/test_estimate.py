@@ -15,7 +15,7 @@ from faultsim.campaign import reproduce
 from faultsim.campaign.directory import read_campaign
 from faultsim.errors import ConfigError
 from faultsim.run import engine, single
-from faultsim.run.carried import gains, inferences
+from faultsim.run.carried import gains, trials
 from faultsim.run.replay import Prefix
 from faultsim.schedule.strata import strata_of
 
@@ -126,7 +126,7 @@ def test_in_its_batch_a_pair_is_what_it_is_there_alone(tmp_path, monkeypatch, ta
     monkeypatch.setattr(engine, "MEASURED", False)
     journals = set()
     for way in ("carried", "flipped", "measured"):
-        monkeypatch.setattr(inferences, "MEASURED", way != "carried")
+        monkeypatch.setattr(trials, "MEASURED", way != "carried")
         monkeypatch.setattr(gains, "ENOUGH", 0.0 if way == "flipped" else 0.98)
         for replay in (True, False):
             out = tmp_path / f"{way}{replay}"

@@ -13,7 +13,7 @@ from faultsim import CampaignConfig, FaultSpace, Workload, run_campaign, tasks
 from faultsim.campaign import reproduce
 from faultsim.errors import ConfigError
 from faultsim.run import engine
-from faultsim.run.carried import gains, inferences
+from faultsim.run.carried import gains, trials
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
 
@@ -79,7 +79,7 @@ def test_a_journal_does_not_depend_on_what_is_faster(tmp_path, monkeypatch, targ
     monkeypatch.setattr(engine, "MEASURED", False)
     journals = set()
     for name in ("carried", "flipped", "measured"):
-        monkeypatch.setattr(inferences, "MEASURED", name != "carried")
+        monkeypatch.setattr(trials, "MEASURED", name != "carried")
         monkeypatch.setattr(gains, "ENOUGH", 0.0 if name == "flipped" else 0.98)
         for replay in (True, False):
             out = tmp_path / f"{name}{replay}"

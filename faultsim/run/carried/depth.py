@@ -24,8 +24,9 @@ class Depth:
 
     def prepare(self, faults: FaultSet) -> None:
         """Finds out once what it takes to know where faults act; nothing may be armed."""
-        engine = self._golden.engine
-        engine.prepare(faults, engine.inputs(0, self._golden.batches[0].inputs))
+        if self._prefix is not None:
+            inputs = self._prefix.inputs(0, self._golden.batches[0].inputs)
+            self._prefix.prepare(faults, inputs)
 
     def cut(self, number: int, inputs: Any, faults: FaultSet) -> int:
         """Where a pass of a batch with such faults may begin.

@@ -34,6 +34,7 @@ class Gains:
         """
         self._flipped, self._bare = _ByCut(left), _ByCut(left)
         self._own: dict[Site, deque[float]] = defaultdict(_times)
+        self._orders = {True: _times(), False: _times()}
 
     def flipped(self, cut: int, seconds: float) -> None:
         """Notes what a pass with a fault in the model took."""
@@ -79,6 +80,21 @@ class Gains:
             together += self._spent(sites)
             one_by_one += self._flipped.at(own) or math.inf
         return together <= ENOUGH * one_by_one
+
+    @property
+    def sorts(self) -> bool:
+        """Whether trials are sorted by depth: passes are shorter, and their faults closer together.
+
+        Of faults that meet in one operator, fewer can share a run of it.
+        """
+        known = {order: len(times) for order, times in self._orders.items()}
+        if min(known.values()) < FEW:
+            return known[True] <= known[False]
+        return median(self._orders[True]) <= median(self._orders[False])
+
+    def ordered(self, order: bool, seconds: float) -> None:
+        """Notes what a trial took on average, of many that were sorted or not."""
+        self._orders[order].append(seconds)
 
     def _spent(self, sites: Sites) -> float:
         known = (self._own.get(site, ()) for site in sites)

@@ -22,12 +22,10 @@ from faultsim.run.carried.rows import has_rows, one_of, one_sample
 from faultsim.run.carried.sharing import Trial, passes
 from faultsim.run.golden import Golden, on_cpu
 from faultsim.run.judge import Raised
+from faultsim.run.replay.calls import WHOLE
 from faultsim.workload import Batch, Workload
 from faultsim.workload.failures import NOT_ITS_OWN
 from faultsim.workload.outputs import identical
-
-MEASURED = True
-"""Whether faults are carried only where that was measured to be faster than a flip."""
 
 Pair = tuple[FaultSet, int]
 """Faults, and the number of the sample that carries them, over all batches."""
@@ -76,6 +74,8 @@ class Inferences:
         golden: Golden,
         device: torch.device | str = "cpu",
         when: When = "after",
+        *,
+        measured: bool = True,
     ) -> None:
         """Probes the model by some small passes, when a weight is first to be struck.
 
@@ -84,12 +84,14 @@ class Inferences:
             golden: Its golden run.
             device: Where it runs.
             when: Whether faults strike after the user's hooks, or before.
+            measured: Whether faults are carried only where that was measured to be faster than a
+                flip; else all that can be are.
 
         Raises:
             FaultError: The outputs cannot be read sample by sample.
         """
         self._workload, self._golden, self._when = workload, golden, when
-        self._device = torch.device(device)
+        self._device, self._measured = torch.device(device), measured
         self._starts = np.cumsum([0, *(batch.size for batch in golden.batches)])
         for batch, output in zip(golden.batches, golden.outputs, strict=True):
             if batch.size > 1 and not has_rows(output, batch.size):
@@ -99,7 +101,7 @@ class Inferences:
                 )
         self._carrier: Carrier | None = None
         self._depth = Depth(workload, golden)
-        self._gains, self._met = Gains(self._depth.left), set[Site]()
+        self._gains, self._met, self._deep = Gains(self._depth.left), set[Site](), True
         self.passes = self.distrusted = 0
 
     @property
@@ -150,14 +152,23 @@ class Inferences:
             yield trial, self._alone(batch, inputs, trial)
         for together in passes(transient, self._golden.batches[batch].size):
             yield from self._together(self._struck, batch, inputs, together)
-        while weights:
-            some, carried = self._next(weights, self._golden.batches[batch].size)
+        start, self._deep = time.process_time(), not self._measured or self._gains.sorts
+        yield from self._weights(batch, inputs, weights if self._deep else _as_given(weights))
+        if len(weights) >= self._golden.batches[batch].size:
+            self._gains.ordered(self._deep, (time.process_time() - start) / len(weights))
+
+    def _weights(
+        self, batch: int, inputs: Any, left: Sequence[Trial]
+    ) -> Iterator[tuple[Trial, Inference]]:
+        """Of trials in weights those that can be carried; in the order that is given."""
+        while left:
+            some, carried = self._next(left, self._golden.batches[batch].size)
             if carried:
                 yield from self._together(self._carried, batch, inputs, some)
             else:
                 yield from ((trial, self._alone(batch, inputs, trial)) for trial in some)
             done = {trial.number for trial in some}
-            weights = [trial for trial in weights if trial.number not in done]
+            left = [trial for trial in left if trial.number not in done]
 
     def _sorted(
         self, batch: int, inputs: Any, trials: Sequence[Trial]
@@ -180,7 +191,7 @@ class Inferences:
 
     def _carries(self, batch: int, inputs: Any, trial: Trial) -> bool:
         """Whether faults in weights can be carried; a weight is looked at from its second on."""
-        if MEASURED and not self._met.issuperset(trial.sites):
+        if self._measured and not self._met.issuperset(trial.sites):
             self._met.update(trial.sites)
             return False
         if self._carrier is None:
@@ -188,16 +199,16 @@ class Inferences:
         self._carrier.prepare(inputs, self._golden.batches[batch], self._golden.outputs[batch])
         return self._carrier.carries(trial.faults)
 
-    def _next(self, trials: list[Trial], size: int) -> tuple[list[Trial], bool]:
+    def _next(self, trials: Sequence[Trial], size: int) -> tuple[Sequence[Trial], bool]:
         """Some trials, and whether a pass shall carry them all, or have each in the model."""
         gains = self._gains
-        if MEASURED:
+        if self._measured:
             slower = [trial for trial in trials if not gains.pays(trial.cut, trial.sites)]
             if flipped := trials[: gains.lacking] or slower:
                 return flipped, False
         together = passes(trials, size)[0]
         each = [(trial.cut, trial.sites) for trial in together]
-        return together, not MEASURED or gains.pass_pays(_first(together), each)
+        return together, not self._measured or gains.pass_pays(self._first(together), each)
 
     def _together(
         self, run: _Pass, batch: int, inputs: Any, trials: Sequence[Trial]
@@ -225,11 +236,15 @@ class Inferences:
         start, size = time.process_time(), self._golden.batches[batch].size
         faults = {trial.sample: trial.faults for trial in trials}
         run = partial(self._depth.run, batch)
-        found = self._carrier.run(inputs, size, faults, run, _first(trials))
+        found = self._carrier.run(inputs, size, faults, run, self._first(trials))
         output = on_cpu(found.output)
         sites = {trial.sample: trial.sites for trial in trials}
         self._gains.carried(found.cut, time.process_time() - start, found.spent, sites)
         return output
+
+    def _first(self, trials: Sequence[Trial]) -> int:
+        """Where a pass that carries some faults begins."""
+        return min(trial.cut for trial in trials) if self._deep else WHOLE
 
     def _struck(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
         """The output of a pass in which faults strike a sample each."""
@@ -290,6 +305,5 @@ def _struck_in(trial: Trial) -> FaultSet:
     return FaultSet(faults.sites, *of_set, sample, faults.step, faults.random)
 
 
-def _first(trials: Sequence[Trial]) -> int:
-    """Where a pass with the faults of all may begin."""
-    return min(trial.cut for trial in trials)
+def _as_given(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=lambda trial: trial.number)

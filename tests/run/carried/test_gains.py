@@ -50,6 +50,15 @@ def test_nothing_is_decided_before_it_was_seen_a_few_times():
     assert gains.pass_pays(0, [(0, (SLOW,))])
 
 
+def test_trials_are_sorted_where_that_was_faster():
+    gains, tried = Gains(lambda _: 1.0), []
+    for _ in range(2 * FEW):
+        tried.append(gains.sorts)
+        gains.ordered(tried[-1], 2.0 if tried[-1] else 1.0)
+    assert tried.count(True) == FEW
+    assert not gains.sorts
+
+
 def test_one_slow_time_does_not_decide(gains):
     gains.carried(0, 100.0, {1: 90.0}, {1: (FAST,)})
     assert gains.pays(0, (FAST,))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from faultsim import FaultSpace, inject
-from faultsim.run.carried import gains, inferences
+from faultsim.run.carried import gains
 from faultsim.run.carried.inferences import Inferences
 from faultsim.run.carried.rows import one_sample
 from faultsim.run.engine import WholePass
@@ -80,34 +80,18 @@ NETS = {
 }
 
 
-@pytest.fixture(params=["carried", "flipped", "measured"])
-def way(request, monkeypatch):
-    """How trials are run; whatever is faster on this machine, all of them are tried."""
-    monkeypatch.setattr(inferences, "MEASURED", request.param != "carried")
-    if request.param == "flipped":
-        monkeypatch.setattr(gains, "ENOUGH", 0.0)
-    return request.param
-
-
-@pytest.fixture
-def carrying(monkeypatch):
-    monkeypatch.setattr(inferences, "MEASURED", False)
-
-
-def runs_of(work, batches, *, replay):
+def runs_of(work, batches, *, replay, measured=False):
     """Trials, from every cut that is exact where they are replayed."""
-    device = torch.device("cpu")
-    engine = WholePass(work, device)
+    engine = WholePass(work, torch.device("cpu"))
     if replay:
         first = batches[0]
         engine = Prefix(work.model, first.inputs, 11, run=work.run, size=first.size)
-    return Inferences(work, golden_run(work, batches, engine))
+    return Inferences(work, golden_run(work, batches, engine), measured=measured)
 
 
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.usefixtures("carrying")
 def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype, replay):
     torch.manual_seed(0)
     make, x = NETS[name]
@@ -124,7 +108,7 @@ def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype, replay):
     draw = np.random.default_rng(0)
     pairs = [
         (spaces[n % 2].sample(1 + n % 3, seed=0, trial=n), int(draw.integers(11)))
-        for n in range(80)
+        for n in range(50)
     ]
     found = runs_of(work, batches, replay=replay).run(pairs)
     with torch.no_grad():
@@ -139,12 +123,14 @@ def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype, replay):
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
 @pytest.mark.parametrize("op", ["zero", "random", "stuck-at-1"])
-@pytest.mark.usefixtures("way")
-def test_operators_do_what_they_do_in_the_model(op, target):
+@pytest.mark.parametrize("way", ["carried", "flipped", "measured"])
+def test_operators_do_what_they_do_in_the_model(monkeypatch, op, target, way):
+    if way == "flipped":
+        monkeypatch.setattr(gains, "ENOUGH", 0.0)
     torch.manual_seed(0)
     model, x = convolutions().eval(), torch.randn(11, 3, 8, 8)
     work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
-    runs = runs_of(work, work.read("test", 11), replay=True)
+    runs = runs_of(work, work.read("test", 11), replay=True, measured=way != "carried")
     space = FaultSpace(model, target, inputs=x)
     pairs = [(space.sample(2, seed=0, trial=n, op=op), n % 11) for n in range(33)]
     for (faults, sample), inference in zip(pairs, runs.run(pairs), strict=True):
@@ -153,7 +139,6 @@ def test_operators_do_what_they_do_in_the_model(op, target):
         assert identical(real[sample : sample + 1], inference.output)
 
 
-@pytest.mark.usefixtures("carrying")
 def test_a_pass_begins_behind_what_its_faults_cannot_reach(monkeypatch):
     torch.manual_seed(0)
     model, x = Deep().eval(), torch.randn(11, 4, 12, 12)
