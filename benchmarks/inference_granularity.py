@@ -166,13 +166,16 @@ def bench(make: Callable[[], nn.Module], shape: tuple[int, ...], dtype: torch.dt
 def measure(made: Bench) -> dict[str, Any]:
     """Equal rows and decisions, and medians of times that were taken in turn."""
     rows = [made.flipped(pair) for pair in made.pairs]
-    found = {name: way.run(made.pairs) for name, way in made.ways.items()}
+    blocks = [made.pairs[n : n + TIMED] for n in range(0, FAULTS, TIMED)]
+    found = {
+        name: [each for block in blocks for each in way.run(block)]
+        for name, way in made.ways.items()
+    }
     outputs = [
         (a, each.output) for way in found.values() for a, each in zip(rows, way, strict=True)
     ]
     took: dict[str, list[float]] = defaultdict(list)
-    for turn in range(ROUNDS):
-        some = made.pairs[turn * TIMED : (turn + 1) * TIMED]
+    for some in blocks:
         took["bare"].append(seconds(made.bare))
         for name, way in made.ways.items():
             took[name].append(seconds(partial(way.run, some)) / TIMED)

@@ -1,4 +1,10 @@
-"""Single faults on single samples, drawn where they tell most, until a rate is known."""
+"""Single faults on single samples, drawn where they tell most, until a rate is known.
+
+A pair is judged where its golden output comes from: in a pass of the one sample, or, under
+granularity ``inference``, in the sample's batch, many pairs a pass. The last bits of a sample may
+depend on what it shares a pass with. So the settings say which of the two it is; what was measured
+to be faster never does, and a journal does not depend on time.
+"""
 
 from __future__ import annotations
 
