@@ -228,7 +228,10 @@ def _plan(
     else:
         context = Context(config, space, model, search, samples, fault_model=fault_model)
         plan = SCHEDULES[config.mode](context)
-    return plan if config.granularity == "dataset" else inferences(plan, samples, config.seed)
+    of_samples = plan.learnt is not None  # they are drawn with the faults
+    if config.granularity == "dataset" or of_samples:
+        return plan
+    return inferences(plan, samples, config.seed)
 
 
 def objective_of(config: CampaignConfig, workload: Workload, golden: Outcome) -> Objective:

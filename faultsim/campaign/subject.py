@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from faultsim.config import AnySubject, CampaignConfig, Evaluation, Subject
+from faultsim.config.granularity import alone
 from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
@@ -133,7 +134,7 @@ def images_of(workload: Workload) -> Dataset:
 
 def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
-    everything, alone = config.mode == "from-file", config.mode == "estimate"
+    everything, singly = config.mode == "from-file", alone(config)
     targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
     space = FaultSpace(
         experiment.workload.model,
@@ -141,13 +142,13 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         "all" if everything else config.bits,
         config.include or None,
         config.exclude or None,
-        inputs=_inputs(experiment, alone=alone) if targets != ("weights",) else None,
+        inputs=_inputs(experiment, alone=singly) if targets != ("weights",) else None,
         run=experiment.workload.run,
         integers=everything or config.integers,
     )
     splits = (REPORTED, SEARCHED) if config.mode == "worst-case" else (REPORTED,)
     batches = [batch for split in splits for batch in experiment.batches(split)]
-    if alone and config.target != "weights":
+    if singly and config.target != "weights":
         batches = [single(batch, n) for batch in batches for n in range(batch.size)]
     space = common_steps(experiment.workload, batches, space, experiment.device)
     space = common_shapes(experiment.workload, batches, space, experiment.device)

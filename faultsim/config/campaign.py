@@ -34,7 +34,8 @@ class CampaignConfig(Evaluation, AnySubject):
     keeps from one forward pass for the next."""
     granularity: Literal["dataset", "inference"] = "dataset"
     """What a trial is: a fault set on all samples, or on one that is drawn; the rates have the same
-    mean. Many trials of one sample share a pass."""
+    mean. Many trials of one sample share a pass. Those of estimate see one sample in any case: in a
+    pass of its own, or, with inference, in its batch, which many share."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""
