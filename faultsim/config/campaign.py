@@ -10,7 +10,7 @@ from faultsim.config.faultmodel import check_fault_model
 from faultsim.config.granularity import check_granularity
 from faultsim.config.operators import check_operator
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, NotNegative, Rate, Share
+from faultsim.config.values import Bits, Count, NotNegative, Rate, Share, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -97,6 +97,10 @@ class CampaignConfig(Evaluation, AnySubject):
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
+    workers: Workers = 1
+    """Processes that run trials, or auto: one for each GPU, or for each core, so many --threads of
+    which each takes. --threads are those of one worker; unless given, the cores are shared out.
+    Outcomes are the same for any number of workers."""
     observe: bool = False
     """Record how far the output of each module strays, trial by trial; two more passes of all."""
     out: str | None = None

@@ -82,8 +82,10 @@ class Plan:
         trials: The generator.
         total: How many trials it will yield, or at most will.
         learnt: What trials have told by now, where they go on until a rate is known.
+        adaptive: Whether later trials depend on outcomes of earlier ones.
     """
 
     trials: Trials
     total: int
     learnt: Learnt | None = None
+    adaptive: bool = False
