@@ -8,6 +8,7 @@ with threads, a CUDA context, or the lock of a journal, all of which a fork woul
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
@@ -20,6 +21,12 @@ from faultsim.executors.worker import Recipe, serve
 from faultsim.run.trial import Trial
 
 PRELOADED = serve.__module__
+HEAVY = (
+    "numpy", "scipy.stats", "sklearn.datasets", "torch._dynamo", "torchvision", "torchmetrics",
+    "torchao", "timm", "transformers", "onnx2torch",
+)  # fmt: skip
+"""Libraries that take long to import, and much memory unless it is shared."""
+
 GRACE = 10  # seconds that a process whose connection broke may take to be gone
 
 
@@ -77,7 +84,9 @@ class LocalWorkers:
             target=serve, args=(theirs, self._recipe, number), name=name
         )
         with uninterrupted():
-            self._context.set_forkserver_preload([PRELOADED, type(self._recipe).__module__])
+            self._context.set_forkserver_preload(
+                [PRELOADED, type(self._recipe).__module__, *_heavy()]
+            )
             process.start()
         theirs.close()
         return Process(process, ours)
@@ -108,6 +117,11 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _heavy() -> list[str]:
+    """Those that this process has needed by now, so that its workers will."""
+    return [name for name in HEAVY if name in sys.modules]
 
 
 def _how(code: int | None) -> str:
