@@ -133,7 +133,24 @@ class Report(Settings):
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit | Compare | Report
+@dataclass(frozen=True)
+class Doctor(Settings):
+    """What is installed here: versions, the native module, devices; what is missing for what."""
+
+
+Command = (
+    Campaign
+    | Plan
+    | Perturb
+    | Study
+    | Inspect
+    | Train
+    | Reproduce
+    | Fit
+    | Compare
+    | Report
+    | Doctor
+)
 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
@@ -146,5 +163,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "fit": Fit,
     "compare": Compare,
     "report": Report,
+    "doctor": Doctor,
 }
 """The sub-commands by name, in the order of the help."""
