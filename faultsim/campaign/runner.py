@@ -25,6 +25,7 @@ from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.campaign.workers import make_executor, shared_out
 from faultsim.config import CampaignConfig
+from faultsim.config.shard import shard_of
 from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, shown
@@ -36,7 +37,7 @@ from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
 from faultsim.run.trial import Cell, Outcome, Trial
-from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences
+from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences, sharded
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
@@ -145,6 +146,8 @@ def run_campaign(
         raise ConfigError("a workload has its own model and data: give either it or those")
     if work is not None and config.workload is not None:
         raise ConfigError("the settings name a workload, and one is given: leave one of them out")
+    if config.shard is not None and config.out is None:  # a free name is one for several, too
+        raise ConfigError("--shard needs --out, a directory that no other shard has")
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
@@ -236,7 +239,9 @@ def _plan(
     else:
         context = Context(config, space, model, search, samples, fault_model=fault_model)
         plan = SCHEDULES[config.mode](context)
-    return plan if config.granularity == "dataset" else inferences(plan, samples, config.seed)
+    if config.granularity == "inference":
+        plan = inferences(plan, samples, config.seed)
+    return plan if config.shard is None else sharded(plan, shard_of(config.shard))
 
 
 def objective_of(config: CampaignConfig, workload: Workload, golden: Outcome) -> Objective:
