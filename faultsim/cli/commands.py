@@ -120,6 +120,16 @@ class Compare(Settings):
 
 
 @dataclass(frozen=True)
+class Merge(Settings):
+    """Put the shards of a campaign together, as if it had never been cut."""
+
+    directories: Positional[tuple[str, ...]]
+    """The directories of all shards, in any order."""
+    out: str
+    """A new directory for the whole campaign."""
+
+
+@dataclass(frozen=True)
 class Report(Settings):
     """Write a page of results, and figures for a paper, from recorded campaigns."""
 
@@ -162,6 +172,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "reproduce": Reproduce,
     "fit": Fit,
     "compare": Compare,
+    "merge": Merge,
     "report": Report,
     "doctor": Doctor,
 }

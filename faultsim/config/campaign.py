@@ -9,8 +9,9 @@ from faultsim.config.estimate import check_estimate
 from faultsim.config.faultmodel import check_fault_model
 from faultsim.config.granularity import check_granularity
 from faultsim.config.operators import check_operator
+from faultsim.config.shard import check_shard
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, NotNegative, Rate, Share
+from faultsim.config.values import Bits, Count, NotNegative, Rate, Share, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -98,6 +99,13 @@ class CampaignConfig(Evaluation, AnySubject):
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
+    workers: Workers = 1
+    """Processes that run trials, or auto: one for each GPU, or for each core, so many --threads of
+    which each takes. --threads are those of one worker; unless given, the cores are shared out.
+    Outcomes are the same for any number of workers."""
+    shard: str | None = None
+    """Run a part of the trials: 2/8 is the second of eight, each with an --out of its own. All
+    together are the campaign: faultsim merge. Of modes whose trials are independent."""
     observe: bool = False
     """Record how far the output of each module strays, trial by trial; two more passes of all."""
     out: str | None = None
@@ -120,6 +128,7 @@ class CampaignConfig(Evaluation, AnySubject):
         check_granularity(self)
         check_operator(self)
         check_fault_model(self)
+        check_shard(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

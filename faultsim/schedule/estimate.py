@@ -43,7 +43,7 @@ def estimate(context: Context) -> Plan:
         sizes, _goal(config), _kin(strata), parts=parts, part_margin=config.part_margin
     )
     most = config.max_trials or MOST
-    return Plan(_generate(context, strata, rate, most), most, Learnt(rate, labels))
+    return Plan(_generate(context, strata, rate, most), most, Learnt(rate, labels), adaptive=True)
 
 
 def _goal(config: CampaignConfig) -> Goal:
