@@ -92,7 +92,7 @@ def reproduce(
             alone = config.mode == "estimate"
             again = experiment.run(Trial(faults, line.cell, split, line.n, line.sample, alone))
     was, now = line.outcome.to_json(), again.to_json()
-    described = [str(fault) for fault in faults.describe(workload.model)]
+    described = [str(fault) for fault in faults.describe(experiment.workload.model)]
     return Reproduction(
         described,
         line.outcome,

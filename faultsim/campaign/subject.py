@@ -18,6 +18,7 @@ from faultsim.models import load_model
 from faultsim.models.checkpoint import load_checkpoint
 from faultsim.ops.operators import compiled, strikes_bits
 from faultsim.perturb import Perturbation
+from faultsim.protections import protect
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
 from faultsim.run.ragged import common_shapes
@@ -95,11 +96,13 @@ def _from_factory(config: AnySubject, path: str) -> Workload:
 
 
 def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
-    """The workload of a campaign or an evaluation, on its device.
+    """The workload of a campaign or an evaluation, protected as it says, on its device.
 
     Raises:
-        ConfigError: There is no such device, or the samples cannot be perturbed.
+        ConfigError: There is no such device or protection, or the samples cannot be perturbed.
     """
+    if isinstance(config, CampaignConfig) and config.protect is not None:
+        workload = protect(workload, config.protect)
     return Experiment(
         workload,
         batch_size=config.batch_size,
