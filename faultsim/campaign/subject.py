@@ -101,13 +101,16 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
     Raises:
         ConfigError: There is no such device or protection, or the samples cannot be perturbed.
     """
+    device = choose_device(config.device)
     if isinstance(config, CampaignConfig) and config.protect is not None:
-        workload = protect(workload, config.protect)
+        workload.model.to(device)
+        batches = workload.read(REPORTED, config.batch_size, config.limit)
+        workload = protect(workload, config.protect, batches=batches)
     return Experiment(
         workload,
         batch_size=config.batch_size,
         limit=config.limit,
-        device=choose_device(config.device),
+        device=device,
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,

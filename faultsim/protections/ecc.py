@@ -17,8 +17,8 @@ from faultsim.protections.memory import (
     struck_words,
     words_in,
 )
+from faultsim.protections.protection import Rehearsal
 from faultsim.protections.weights import read_through
-from faultsim.workload import Workload
 
 Uncorrected = Literal["raise", "zero"]
 """What becomes of a word that is detected and not corrected: the pass ends, or the word is 0."""
@@ -45,10 +45,11 @@ class Ecc:
         Raises:
             ConfigError: There is no such code.
         """
-        self.name, self._pattern, self._uncorrected = code, pattern, uncorrected
+        self.name = code if uncorrected == "raise" else f"{code}-{uncorrected}"
+        self._pattern, self._uncorrected = pattern, uncorrected
         self._code = code_named(code)
 
-    def apply(self, model: nn.Module, work: Workload) -> None:
+    def apply(self, model: nn.Module, rehearse: Rehearsal) -> None:
         """See :class:`~faultsim.protections.Protection`."""
 
         def make(tensor: torch.Tensor) -> nn.Module:

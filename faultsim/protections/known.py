@@ -8,12 +8,28 @@ from typing import Any
 
 from faultsim.ecc import CODES
 from faultsim.errors import ConfigError, did_you_mean, shown
+from faultsim.protections.checksums import Abft
+from faultsim.protections.copies import Redundancy
 from faultsim.protections.ecc import Ecc
+from faultsim.protections.nan_guard import NanGuard
 from faultsim.protections.protection import Protection
+from faultsim.protections.radar import Radar
+from faultsim.protections.ranges import RangeRestriction
+from faultsim.protections.weight_range import WeightRange
 
 PROTECTIONS: dict[str, Callable[..., Protection]] = {
     **{name: partial(Ecc, name) for name in CODES},
     "parity-zero": partial(Ecc, "parity", uncorrected="zero"),
+    "ranger": partial(RangeRestriction, "ranger", "clip"),
+    "ft-clipact": partial(RangeRestriction, "ft-clipact", "zero"),
+    "range-alarm": partial(RangeRestriction, "range-alarm", "alarm"),
+    "nan-guard": NanGuard,
+    "weight-range": WeightRange,
+    "radar": Radar,
+    "abft": partial(Abft, "abft"),
+    "abft-recompute": partial(Abft, "abft-recompute", recompute=True),
+    "duplicate": partial(Redundancy, "duplicate", 2),
+    "tmr": partial(Redundancy, "tmr", 3),
 }
 """From a name to what makes it; a pattern of layers or weights may be given to it."""
 

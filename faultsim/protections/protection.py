@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import nn
 
-from faultsim.workload import Workload
+Rehearsal = Callable[[], None]
+"""Runs all batches through the model as it is by now, without faults."""
 
 
 class Protection(Protocol):
@@ -18,12 +20,12 @@ class Protection(Protocol):
 
     name: str
 
-    def apply(self, model: nn.Module, work: Workload) -> None:
+    def apply(self, model: nn.Module, rehearse: Rehearsal) -> None:
         """Puts itself into a model.
 
         Args:
-            model: A copy of that of ``work``, with the protections applied before.
-            work: As it was: for a golden run, of which bounds are known.
+            model: In eval mode, with the protections applied before.
+            rehearse: For who wants to see what a golden run is like.
 
         Raises:
             ConfigError: There is nothing that it could protect.

@@ -40,6 +40,21 @@ def test_replay_is_exact(tmp_path, model, images, name, granularity):
     assert journal(tmp_path, "replay-True") == journal(tmp_path, "replay-False")
 
 
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        ("range-alarm,tmr", {"target": "activations", "bits": "30"}),
+        ("ranger,abft-recompute", {"target": "activations", "granularity": "inference"}),
+        ("nan-guard,duplicate:head,radar", {"bits": "exponent", "granularity": "inference"}),
+    ],
+)
+def test_replay_is_exact_with_guards(tmp_path, model, images, names, settings):
+    for replay in (True, False):
+        work = work_of(model, images)
+        campaign(tmp_path, work, f"replay-{replay}", protect=names, replay=replay, **settings)
+    assert journal(tmp_path, "replay-True") == journal(tmp_path, "replay-False")
+
+
 def test_parity_turns_every_single_flip_into_a_due(tmp_path, model, images):
     found = campaign(tmp_path, work_of(model, images), "parity", flips=(1,), protect="parity")
     assert found.cells[0].rates["due"].value == 1
