@@ -94,7 +94,7 @@ def reproduce(
             place = split, line.n, line.sample, alone(config)
             again = experiment.run(Trial(faults, line.cell, *place))
     was, now = line.outcome.to_json(), again.to_json()
-    described = [str(fault) for fault in faults.describe(workload.model)]
+    described = [str(fault) for fault in faults.describe(experiment.workload.model)]
     return Reproduction(
         described,
         line.outcome,

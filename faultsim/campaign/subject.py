@@ -19,6 +19,7 @@ from faultsim.models import load_model
 from faultsim.models.checkpoint import load_checkpoint
 from faultsim.ops.operators import compiled, strikes_bits
 from faultsim.perturb import Perturbation
+from faultsim.protections import protect
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
 from faultsim.run.ragged import common_shapes
@@ -96,16 +97,21 @@ def _from_factory(config: AnySubject, path: str) -> Workload:
 
 
 def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
-    """The workload of a campaign or an evaluation, on its device.
+    """The workload of a campaign or an evaluation, protected as it says, on its device.
 
     Raises:
-        ConfigError: There is no such device, or the samples cannot be perturbed.
+        ConfigError: There is no such device or protection, or the samples cannot be perturbed.
     """
+    device = choose_device(config.device)
+    if isinstance(config, CampaignConfig) and config.protect is not None:
+        workload.model.to(device)
+        batches = workload.read(REPORTED, config.batch_size, config.limit)
+        workload = protect(workload, config.protect, batches=batches)
     return Experiment(
         workload,
         batch_size=config.batch_size,
         limit=config.limit,
-        device=choose_device(config.device),
+        device=device,
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,

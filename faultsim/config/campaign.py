@@ -97,6 +97,8 @@ class CampaignConfig(Evaluation, AnySubject):
     """Perturb the images too: fgsm, pgd:eps=1/255,steps=20, gaussian-noise:severity=3, ..."""
     attack_model: Literal["golden", "faulty"] = "golden"
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
+    protect: str | None = None
+    """Protect the model, first to last: ranger,secded; of some layers or weights: tmr:conv1."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
     workers: Workers = 1
