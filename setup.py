@@ -15,10 +15,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pybind11
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
@@ -81,15 +84,38 @@ def choose_cuda():
 
 
 werror = ["-Werror"] if os.environ.get("FAULTSIM_WERROR") == "1" else []
+HEADERS = [path for path in Path("csrc").iterdir() if path.suffix == ".h"]
+
+
+def kept_objects():
+    """A folder for what is compiled, of its own for all that decides what that is but the sources.
+
+    Another environment, and a change of one source, then compile only what is new.
+    """
+    compiler = [os.environ.get(name) or sysconfig.get_config_var(name) for name in ("CC", "CXX")]
+    decides = [pybind11.__version__, ABI, FLAGS, werror, PER_ISA_SOURCES, ISAS, compiler]
+    decides += [sysconfig.get_config_var("CFLAGS"), *map(os.environ.get, ("CFLAGS", "CXXFLAGS"))]
+    number = zlib.crc32(repr(decides).encode())
+    return Path(
+        "build", f"objects-{sysconfig.get_platform()}-{sys.implementation.cache_tag}-{number:08x}"
+    )
+
+
+def is_stale(made, source):
+    """Whether an object is missing, or older than its source, a header or this file."""
+    made = Path(made)
+    known = [Path(source), Path("setup.py"), *HEADERS]
+    return not made.exists() or made.stat().st_mtime < max(p.stat().st_mtime for p in known)
 
 
 class BuildNative(build_ext):
     """Compiles some sources once for each instruction set, and CUDA sources with nvcc."""
 
     def build_extension(self, ext):
+        cuda = choose_cuda()
+        self.build_temp = str(kept_objects() / ("cuda" if cuda else "host"))
         parts = [(isa, source) for isa in ISAS for source in PER_ISA_SOURCES]
         ext.extra_objects = [obj for part in parts for obj in self._compile_isa(ext, *part)]
-        cuda = choose_cuda()
         if cuda is not None:
             ext.define_macros.append(("FAULTSIM_WITH_CUDA", "1"))
             ext.include_dirs += cuda["include"]
@@ -111,13 +137,16 @@ class BuildNative(build_ext):
         )
 
     def _compile_cuda(self, cuda, name):
-        target = Path(self.build_temp, f"{name}.o")
-        target.parent.mkdir(parents=True, exist_ok=True)
         archs = os.environ.get("FAULTSIM_CUDA_ARCHS", "80;90").split(";")
         codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
         codes.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
         host = ",".join(["-fPIC", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", *werror])
         strict = ["-Werror=all-warnings"] if werror else []
+        folder = Path(self.build_temp, *map("sm_{}".format, archs))
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{name}.o"
+        if not is_stale(target, f"csrc/{name}.cu"):
+            return str(target)
         # Without fused multiply-add, doubles round as they do on the host.
         flags = ["-O3", "-std=c++17", "-fmad=false", *codes, *strict, "-Xcompiler", host]
         command = [cuda["nvcc"], "-c", f"csrc/{name}.cu", "-o", str(target), *flags]
@@ -126,7 +155,7 @@ class BuildNative(build_ext):
         return str(target)
 
 
-ParallelCompile("FAULTSIM_JOBS", default=0).install()
+ParallelCompile("FAULTSIM_JOBS", default=0, needs_recompile=is_stale).install()
 setup(
     ext_modules=[
         Pybind11Extension(

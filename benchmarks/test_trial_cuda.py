@@ -34,6 +34,18 @@ def bench() -> Experiment:
     return Experiment(ImageWorkload(model, data), batch_size=BATCH, device="cuda")
 
 
+def test_a_whole_pass_as_a_graph_against_an_eager_one(on_device, bench):
+    """What a trial costs at least that strikes in the first layer and is not judged."""
+    model = bench.workload.model.cuda()
+    with reproducibly(0), torch.no_grad():
+        images, graph = bench.first_inputs().cuda(), torch.cuda.CUDAGraph()
+        for _ in range(3):
+            model(images)
+        with torch.cuda.graph(graph):
+            model(images)
+        on_device(graph.replay, lambda: model(images), "whole pass as a graph / eager", pairs=PAIRS)
+
+
 @pytest.mark.parametrize("judged", [True, False], ids=["judged", "outputs alone"])
 @pytest.mark.parametrize("target", ["weights", "activations"])
 def test_trials_against_eager_forward_passes(against, benchmark, bench, target, judged):

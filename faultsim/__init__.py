@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from faultsim.models import load_model as load_model
     from faultsim.ops import operator as operator
     from faultsim.ops import value_operator as value_operator
+    from faultsim.protections import protect as protect
     from faultsim.run.observer import observe as observe
     from faultsim.space import FaultSpace as FaultSpace
     from faultsim.training_faults import while_training as while_training
@@ -55,6 +56,7 @@ _HOMES = {
     "load_model": "faultsim.models",
     "observe": "faultsim.run.observer",
     "operator": "faultsim.ops",
+    "protect": "faultsim.protections",
     "run_campaign": "faultsim.campaign",
     "value_operator": "faultsim.ops",
     "while_training": "faultsim.training_faults",

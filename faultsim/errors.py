@@ -43,6 +43,10 @@ class JournalError(FaultSimError):
     """A campaign directory that does not fit what is asked of it."""
 
 
+class ExecutorError(FaultSimError):
+    """Workers that could not run trials."""
+
+
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 

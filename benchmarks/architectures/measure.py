@@ -85,12 +85,17 @@ class Bench:
     """Campaigns of one architecture, in a folder of their own."""
 
     def __init__(
-        self, architecture: Architecture, model: nn.Module, data: Any, folder: Path
+        self,
+        architecture: Architecture,
+        model: nn.Module,
+        data: Any,
+        folder: Path,
+        device: str = "cpu",
     ) -> None:
         self.model = model
         self._folders = (folder / str(number) for number in count())
         self._usual = CampaignConfig(
-            mode="random", flips=FLIPS, trials=TRIALS, threads=1, device="cpu"
+            mode="random", flips=FLIPS, trials=TRIALS, threads=1, device=device
         )
         self._work = architecture.workload(self._usual, model, data)
 

@@ -11,6 +11,7 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 JUNIT = "--junitxml={out}/junit.xml"
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
 BENCHMARKS = {"test_cuda": 100, "test_scan_cuda": 60, "test_trial_cuda": 90}
+SHARES = 3  # of the architectures, each a process
 """Files, and the seconds they may take."""
 
 # Without the caching allocator each tensor has bounds of its own, and is known to be unwritten; but
@@ -25,7 +26,7 @@ KERNEL_TESTS = {
 
 
 def _suite() -> Step:
-    return Step("tests", (*PYTEST, "tests", "--numprocesses=8", JUNIT), 240)
+    return Step("tests", (*PYTEST, "tests", "-k", "cuda", "--numprocesses=4", JUNIT), 200)
 
 
 def _sanitizer(tool: str) -> Step:
@@ -39,7 +40,12 @@ def _sanitizer(tool: str) -> Step:
 
 def _campaign(name: str) -> Step:
     command = (sys.executable, "-m", "benchmarks.gpu.campaign", name, "{out}")
-    return Step(f"campaign-{name}", command, 200)
+    return Step(f"campaign-{name.replace(' ', '-')}", command, 200)
+
+
+def _architectures(share: int) -> Step:
+    command = (sys.executable, "-m", "benchmarks.gpu.architectures", f"{share}/{SHARES}", "{out}")
+    return Step(f"architectures-{share}", command, 200)
 
 
 def _benchmark(name: str, limit: int) -> Step:
@@ -47,5 +53,15 @@ def _benchmark(name: str, limit: int) -> Step:
     return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
 
 
-TOGETHER = [_suite(), *map(_sanitizer, SANITIZERS), *map(_campaign, CAMPAIGNS)]
-ALONE = [_benchmark(name, limit) for name, limit in BENCHMARKS.items()]
+INFERENCE = Step(
+    "inference",
+    (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"),
+    90,
+)
+TOGETHER = [
+    _suite(),
+    *map(_sanitizer, SANITIZERS),
+    *map(_campaign, CAMPAIGNS),
+    *map(_architectures, range(SHARES)),
+]
+ALONE = [*(_benchmark(name, limit) for name, limit in BENCHMARKS.items()), INFERENCE]

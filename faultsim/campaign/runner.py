@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from torch import nn
 
 from faultsim.campaign.damaging import damaging
-from faultsim.campaign.directory import TRIALS, fresh_directory
+from faultsim.campaign.directory import fresh_directory
 from faultsim.campaign.estimated import estimate_record
 from faultsim.campaign.fit import known_fit
 from faultsim.campaign.journal import Journal
@@ -20,20 +20,24 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.observed import observing
+from faultsim.campaign.recording import recorded
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
+from faultsim.campaign.workers import make_executor, shared_out
 from faultsim.config import CampaignConfig
+from faultsim.config.shard import shard_of
 from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
-from faultsim.errors import ConfigError, JournalError, shown
+from faultsim.errors import ConfigError, shown
+from faultsim.executors.snapshot import Snapshot
 from faultsim.faultmodels import FaultModel, load_fault_model
-from faultsim.faults import EventSet, FaultSet
+from faultsim.faults import FaultSet
 from faultsim.models.onnx import SUFFIX
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
 from faultsim.run.trial import Cell, Outcome, Trial
-from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, Trials, inferences
+from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences, sharded
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
@@ -142,15 +146,21 @@ def run_campaign(
         raise ConfigError("a workload has its own model and data: give either it or those")
     if work is not None and config.workload is not None:
         raise ConfigError("the settings name a workload, and one is given: leave one of them out")
+    if config.shard is not None and config.out is None:  # a free name is one for several, too
+        raise ConfigError("--shard needs --out, a directory that no other shard has")
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
-    with reproducibly(config.threads):
+    config = shared_out(config)
+    with reproducibly(config.threads), ExitStack() as stack:
         workload = work or make_workload(config, model, data)
-        with uncompiled(workload.model):
-            experiment = make_experiment(config, workload)
-            given_names = [name for name, value in live.items() if value is not None]
-            return _campaign(config, experiment, given_names, trials, progress, fault_model)
+        given_names = [name for name, value in live.items() if value is not None]
+        snapshot = None
+        if config.workers != 1 and {"work", "model", "data"} & {*given_names}:
+            snapshot = stack.enter_context(closing(Snapshot(workload)))
+        stack.enter_context(uncompiled(workload.model))
+        experiment = make_experiment(config, workload)
+        return _campaign(config, experiment, given_names, trials, progress, fault_model, snapshot)
 
 
 def _campaign(
@@ -160,6 +170,7 @@ def _campaign(
     trials: Iterable[Given] | None,
     progress: Callable[[Progress], None],
     fault_model: FaultModel | None,
+    snapshot: Snapshot | None,
 ) -> CampaignResult:
     space = make_space(config, experiment)
     plan = _plan(config, experiment, space, trials, fault_model)
@@ -178,6 +189,7 @@ def _campaign(
     with (
         Journal(directory, manifest, resume=config.resume) as journal,
         observing(journal, observer) as observe,
+        closing(make_executor(config, experiment, golden, snapshot)) as executor,
     ):
         start = Progress(
             directory,
@@ -193,14 +205,15 @@ def _campaign(
         progress(start)
         lines: list[Line] = []
         worst: dict[str, FaultSet] = {}
-        for line, trial, outcome in _run(plan.trials, experiment, journal, config.seed):
+        for line, trial, outcome in recorded(plan, executor, journal, config.seed):
             lines.append(line)
             observe(line.trial, trial)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
-            so_far = replace(start, done=len(lines), lost=experiment.lost)
+            so_far = replace(start, done=len(lines), lost={**experiment.lost, **executor.lost})
             known = plan.learnt.rate.estimate if plan.learnt else None
             progress(replace(so_far, trial=trial, outcome=outcome, estimate=known))
+        executor.finish()
         experiment.check_intact()
         if plan.learnt is not None:
             found = _estimated(config, experiment, directory, golden, clean, plan.learnt)
@@ -228,7 +241,10 @@ def _plan(
     else:
         context = Context(config, space, model, search, samples, fault_model=fault_model)
         plan = SCHEDULES[config.mode](context)
-    return plan if config.granularity == "dataset" else inferences(plan, samples, config.seed)
+    of_samples = plan.learnt is not None  # they are drawn with the faults
+    if config.granularity == "inference" and not of_samples:
+        plan = inferences(plan, samples, config.seed)
+    return plan if config.shard is None else sharded(plan, shard_of(config.shard))
 
 
 def objective_of(config: CampaignConfig, workload: Workload, golden: Outcome) -> Objective:
@@ -286,69 +302,6 @@ def _estimated(
         learnt.parts(),
         rate.reached,
     )
-
-
-def _run(
-    trials: Trials, experiment: Experiment, journal: Journal, seed: int
-) -> Iterator[tuple[Line, Trial, Outcome]]:
-    """Every trial, its journal line and what came of it; what is recorded is not run again."""
-    number, together = 0, next(trials, None)
-    while together is not None:
-        told = []
-        for line, trial in _lines(together, number, experiment, journal, seed):
-            told.append(line.outcome)
-            yield line, trial, told[-1]
-        number += len(told)
-        try:
-            together = trials.send(told)
-        except StopIteration:
-            break
-    if number < len(journal.recorded):
-        raise JournalError(
-            f"{journal.directory / TRIALS} has {len(journal.recorded)} trials, and the campaign "
-            f"ends after {number}: the others are not its own"
-        )
-
-
-def _lines(
-    trials: Sequence[Trial], first: int, experiment: Experiment, journal: Journal, seed: int
-) -> Iterator[tuple[Line, Trial]]:
-    """Of trials that do not depend on one another, each with its journal line, as it is written."""
-    numbered = list(enumerate(trials, first))
-    fresh = experiment.outcomes([trial for n, trial in numbered if journal.lacks(n, trial)])
-    for number, trial in numbered:
-        line = next(iter(journal.recorded[number : number + 1]), None)
-        if line is None:
-            line = journal.adopt(number, trial)
-        if line is None:
-            line = journal.append(trial_line(number, seed, trial, next(fresh)))
-        elif not _is_record_of(line, trial):
-            raise JournalError(
-                f"trial {number} in {journal.directory} has other faults than this run chose; "
-                "it was recorded on another platform or version: start another campaign"
-            )
-        yield line, trial
-
-
-def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[str, Any]:
-    """A journal line: no times, hosts or paths, so that equal campaigns give equal bytes."""
-    faults = trial.faults
-    return {
-        "trial": number,
-        "cell": dict(trial.cell),
-        "seed": seed,
-        "flips": faults.flips,
-        "faults": faults.records(),
-        **({} if trial.sample is None else {"sample": trial.sample}),
-        **({"struck": list(faults.events)} if isinstance(faults, EventSet) else {}),
-        **outcome.to_json(),
-    }
-
-
-def _is_record_of(line: Line, trial: Trial) -> bool:
-    records = msgspec.to_builtins(line.faults)
-    same = line.cell == dict(trial.cell) and line.sample == trial.sample
-    return same and bool(records == trial.faults.records())
 
 
 def _summary(result: CampaignResult) -> dict[str, Any]:

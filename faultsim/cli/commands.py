@@ -120,6 +120,16 @@ class Compare(Settings):
 
 
 @dataclass(frozen=True)
+class Merge(Settings):
+    """Put the shards of a campaign together, as if it had never been cut."""
+
+    directories: Positional[tuple[str, ...]]
+    """The directories of all shards, in any order."""
+    out: str
+    """A new directory for the whole campaign."""
+
+
+@dataclass(frozen=True)
 class Report(Settings):
     """Write a page of results, and figures for a paper, from recorded campaigns."""
 
@@ -133,7 +143,24 @@ class Report(Settings):
     """Of the files in --figures, one or several; pdf unless given."""
 
 
-Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit | Compare | Report
+@dataclass(frozen=True)
+class Doctor(Settings):
+    """What is installed here: versions, the native module, devices; what is missing for what."""
+
+
+Command = (
+    Campaign
+    | Plan
+    | Perturb
+    | Study
+    | Inspect
+    | Train
+    | Reproduce
+    | Fit
+    | Compare
+    | Report
+    | Doctor
+)
 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
@@ -145,6 +172,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "reproduce": Reproduce,
     "fit": Fit,
     "compare": Compare,
+    "merge": Merge,
     "report": Report,
+    "doctor": Doctor,
 }
 """The sub-commands by name, in the order of the help."""

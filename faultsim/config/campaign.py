@@ -9,8 +9,9 @@ from faultsim.config.estimate import check_estimate
 from faultsim.config.faultmodel import check_fault_model
 from faultsim.config.granularity import check_granularity
 from faultsim.config.operators import check_operator
+from faultsim.config.shard import check_shard
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, NotNegative, Rate, Share
+from faultsim.config.values import Bits, Count, NotNegative, Rate, Share, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -34,7 +35,8 @@ class CampaignConfig(Evaluation, AnySubject):
     keeps from one forward pass for the next."""
     granularity: Literal["dataset", "inference"] = "dataset"
     """What a trial is: a fault set on all samples, or on one that is drawn; the rates have the same
-    mean. Many trials of one sample share a pass."""
+    mean. Many trials of one sample share a pass. Those of estimate see one sample in any case: in a
+    pass of its own, or, with inference, in its batch, which many share."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""
@@ -95,8 +97,17 @@ class CampaignConfig(Evaluation, AnySubject):
     """Perturb the images too: fgsm, pgd:eps=1/255,steps=20, gaussian-noise:severity=3, ..."""
     attack_model: Literal["golden", "faulty"] = "golden"
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
+    protect: str | None = None
+    """Protect the model, first to last: ranger,secded; of some layers or weights: tmr:conv1."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
+    workers: Workers = 1
+    """Processes that run trials, or auto: one for each GPU, or for each core, so many --threads of
+    which each takes. --threads are those of one worker; unless given, the cores are shared out.
+    Outcomes are the same for any number of workers."""
+    shard: str | None = None
+    """Run a part of the trials: 2/8 is the second of eight, each with an --out of its own. All
+    together are the campaign: faultsim merge. Of modes whose trials are independent."""
     observe: bool = False
     """Record how far the output of each module strays, trial by trial; two more passes of all."""
     out: str | None = None
@@ -119,6 +130,7 @@ class CampaignConfig(Evaluation, AnySubject):
         check_granularity(self)
         check_operator(self)
         check_fault_model(self)
+        check_shard(self)
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

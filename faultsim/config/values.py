@@ -67,6 +67,7 @@ Count = Annotated[int, Bounds(1, 2**31 - 1)]
 Patience = Annotated[int, Bounds(0, 2**31 - 1)]
 Pixels = Annotated[int, Bounds(1, 2**14)]
 Threads = Annotated[int, Bounds(0, 1024)]
+Workers = Annotated[int, Bounds(1, 4096)] | Literal["auto"]
 Seed = Annotated[int, Bounds(0, 2**64 - 1)]
 Rate = Annotated[float, Bounds(0, 1)]
 Share = Annotated[float, Within(0, 1)]
@@ -97,8 +98,12 @@ def fitting(value: Any, hint: Any, name: str) -> Any:
                 rule.check(plain, name)
         return plain
     if origin in (Union, UnionType):
-        (inner,) = (argument for argument in arguments if argument is not NoneType)
-        return None if value is None else fitting(value, inner, name)
+        if value is None and NoneType in arguments:
+            return None
+        inner, *words = (each for each in arguments if each is not NoneType)
+        if words and isinstance(value, str):  # a number, or a word that stands for one
+            return _choice(value, ("a number", *get_args(words[0])), name)
+        return fitting(value, inner, name)
     if origin is Literal:
         return _choice(value, arguments, name)
     if origin is tuple:

@@ -16,7 +16,7 @@ from typing import Any
 
 from faultsim.data.dataset import Dataset
 from faultsim.data.npz import load_npz
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, did_you_mean
 
 NAMES = (
     "bloodmnist", "breastmnist", "chestmnist", "dermamnist", "octmnist", "organamnist",
@@ -43,8 +43,8 @@ def load_medmnist(name: str, root: str | Path | None = None, size: int | None = 
     """
     if name not in NAMES:
         raise ConfigError(
-            f"no data called {name!r}: use digits, a path, package.module:factory, or a 2D set of "
-            f"MedMNIST ({', '.join(NAMES)})"
+            f"no data called {name!r}{did_you_mean(name, ('digits', *NAMES))}; use digits, a path, "
+            f"package.module:factory, or a 2D set of MedMNIST ({', '.join(NAMES)})"
         )
     if size not in (None, *SIZES):
         raise ConfigError(f"--size of {name} must be 28, 64, 128 or 224, not {size}")

@@ -8,7 +8,7 @@ from torch import nn
 
 from faultsim.config.importing import call_factory
 from faultsim.devices import seeded
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, did_you_mean
 from faultsim.models.checkpoint import load_checkpoint
 from faultsim.models.medmamba import VARIANTS, medmamba
 from faultsim.models.onnx import SUFFIX, load_onnx
@@ -85,7 +85,8 @@ def build(
     names = [f"medmamba-{variant}" for variant in VARIANTS]
     if spec not in names:
         raise ConfigError(
-            f"unknown model {spec!r}: use {', '.join(names)}, package.module:factory or a file.onnx"
+            f"unknown model {spec!r}{did_you_mean(spec, names)}; use {', '.join(names)}, "
+            "package.module:factory or a file.onnx"
         )
     return medmamba(spec[-1], num_classes=num_classes, in_channels=in_channels)
 

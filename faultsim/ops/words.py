@@ -260,7 +260,7 @@ def made_on_host(
     tensor: torch.Tensor, index: torch.Tensor, number: int, columns: Columns
 ) -> torch.Tensor:
     """(n,) int64 on the host, what an operator makes of each of some words, which stay."""
-    words = _fetched(tensor, index.to(tensor.device))
+    words = _fetched(tensor, index.to(tensor.device).contiguous())
     _strike_on_host(words, torch.arange(len(words)), number, _on(words.device, columns))
     return _integers_of(words)
 

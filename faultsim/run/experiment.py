@@ -206,7 +206,8 @@ class Experiment:
     def singles(self) -> SinglePasses:
         """Trials of one sample of the split that results come from."""
         golden = self.golden(REPORTED)  # on perturbed samples under attack
-        return SinglePasses(self.workload, golden, self.device, self._when)
+        replay = self._replay
+        return SinglePasses(self.workload, golden, self.device, self._when, replay=replay)
 
     @property
     def _adapts(self) -> bool:

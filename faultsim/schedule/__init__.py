@@ -12,6 +12,7 @@ from faultsim.schedule.from_file import from_file
 from faultsim.schedule.inference import inferences
 from faultsim.schedule.layer_wise import layer_wise
 from faultsim.schedule.random import random
+from faultsim.schedule.shard import sharded
 from faultsim.schedule.worst_case import worst_case
 
 SCHEDULES: dict[str, Callable[[Context], Plan]] = {
@@ -24,4 +25,4 @@ SCHEDULES: dict[str, Callable[[Context], Plan]] = {
     "from-file": from_file,
 }
 
-__all__ = ["SCHEDULES", "Context", "Learnt", "Plan", "Trials", "inferences"]
+__all__ = ["SCHEDULES", "Context", "Learnt", "Plan", "Trials", "inferences", "sharded"]

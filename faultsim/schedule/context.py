@@ -84,9 +84,11 @@ class Plan:
         total: How many trials it will yield, or at most will.
         learnt: What trials have told by now, where they go on until a rate is known.
         operators: Of one's own in fault sets that somebody chose; the settings name others.
+        adaptive: Whether later trials depend on outcomes of earlier ones.
     """
 
     trials: Trials
     total: int
     learnt: Learnt | None = None
     operators: tuple[Operator, ...] = ()
+    adaptive: bool = False

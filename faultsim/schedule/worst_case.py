@@ -67,7 +67,7 @@ def worst_case(context: Context) -> Plan:
     trials = config.trials or TRIALS
     each = (GLOBAL + PER_TENSOR * len(space.sites) + VERIFIED) * max(config.flips)
     total = len(curves) * (each + len(config.flips)) + trials * len(config.flips)
-    return Plan(_generate(context, search, curves, trials), total)
+    return Plan(_generate(context, search, curves, trials), total, adaptive=True)
 
 
 def _check_ranked(space: FaultSpace) -> None:
@@ -102,9 +102,8 @@ def _generate(
     for name, space in curves.items():
         yield from _search(context, search, name, space)
     for flips in context.config.flips:
-        for trial in range(trials):
-            faults = draw_flips(context, context.space, flips, trial)
-            yield [Trial(faults, {"curve": RANDOM, "flips": flips})]
+        drawn = [draw_flips(context, context.space, flips, trial) for trial in range(trials)]
+        yield [Trial(faults, {"curve": RANDOM, "flips": flips}) for faults in drawn]
 
 
 def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> Trials:
@@ -136,17 +135,16 @@ def _best(
     None if every one of them makes an output non-finite, and that is not allowed.
     """
     cell = {"curve": curve, "flips": step, "split": "val"}
-    probed = []
-    for faults in candidates:
-        (outcome,) = yield [Trial(faults, cell | {"search": "probe"}, "val", PROBE)]
-        probed.append((_harm(context, search, outcome), faults))
+    outcomes = yield [
+        Trial(faults, cell | {"search": "probe"}, "val", PROBE) for faults in candidates
+    ]
+    harms = [_harm(context, search, outcome) for outcome in outcomes]
+    probed = list(zip(harms, candidates, strict=True))
     probed.sort(key=lambda pair: pair[0])  # stable: ties stay in rank order
-    verified = []
-    for harm, faults in probed[:VERIFIED]:
-        if harm.refused:
-            continue
-        (outcome,) = yield [Trial(faults, cell | {"search": "verify"}, "val")]
-        verified.append((_harm(context, search, outcome), faults))
+    best = [faults for harm, faults in probed[:VERIFIED] if not harm.refused]
+    outcomes = yield [Trial(faults, cell | {"search": "verify"}, "val") for faults in best]
+    harms = [_harm(context, search, outcome) for outcome in outcomes]
+    verified = zip(harms, best, strict=True)
     allowed = [pair for pair in verified if not pair[0].refused]
     if not allowed:
         return None

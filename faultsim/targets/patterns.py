@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from faultsim.errors import FaultError, shown
+from faultsim.errors import FaultError, did_you_mean, shown
 from faultsim.faults import Site
 from faultsim.targets.transient import module_of
 
@@ -56,8 +56,11 @@ def _check_struck(
 
 
 def _none(pattern: str, names: Sequence[str]) -> str:
-    example = f", such as {names[0]}" if names else ""
-    return f"pattern {pattern!r} matches none of the {len(names)} tensors{example}"
+    ends = [[at for at, char in enumerate(name) if char == "."] for name in names]
+    modules = {name[:end] for name, at in zip(names, ends, strict=True) for end in at}
+    like = did_you_mean(pattern.strip("*."), [*modules, *names])
+    example = f", such as {names[0]}" if names and not like else ""
+    return f"pattern {pattern!r} matches none of the {len(names)} tensors{example}{like}"
 
 
 def said_of(skipped: Mapping[str, str]) -> str:

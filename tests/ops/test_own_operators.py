@@ -133,6 +133,16 @@ def test_a_patch_strikes_and_restores(device):
         assert patch.changed() is None
 
 
+def test_a_patch_strikes_many_words_by_one_operator(device):
+    tensor = torch.arange(1.0, 7.0, device=device)
+    faults = FaultSet.of([Fault(SITE, i, op=bent, operand=10 * i) for i in (4, 1, 3)])
+    patch = ops.Patch([tensor], faults.table)
+    patch.strike()
+    assert tensor.tolist() == [1, 20, 3, 4 * 30, 5 * 40, 6]
+    patch.restore()
+    assert tensor.tolist() == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_hidden_state_is_struck_as_a_loop_would():
     u, delta = torch.randn(1, 2, 9), torch.rand(1, 2, 9)
     rest = -torch.rand(2, 3), torch.randn(1, 1, 3, 9), torch.randn(1, 1, 3, 9)

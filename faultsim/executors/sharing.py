@@ -1,0 +1,146 @@
+"""Trials shared out to workers, whatever these are: threads of a test, processes, actors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from faultsim.errors import ExecutorError, FaultSimError
+from faultsim.run.trial import Outcome, Trial
+
+AHEAD = 16
+"""Trials for each worker that are known before the first outcome is asked for."""
+
+DEPTH = 2
+"""Tasks that a worker has at a time, so that it need not wait for the next."""
+
+LIVES = 3
+"""Workers that may end at a trial before it is held to be the reason."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a task.
+
+    Attributes:
+        outcomes: Of its trials, in their order, up to the one that failed.
+        error: Why that one failed.
+        lost: What could have been faster, and why it is not.
+    """
+
+    outcomes: Sequence[Outcome]
+    error: FaultSimError | None = None
+    lost: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A worker is no more, and with it all that it was given.
+
+    Attributes:
+        how: For a message: ``killed by signal 9``.
+    """
+
+    how: str
+
+
+class Workers(Protocol):
+    """So many workers, each of which runs tasks one after another."""
+
+    number: int
+
+    def give(self, worker: int, trials: Sequence[Trial]) -> None:
+        """Hands a task to a worker, which starts if there is none."""
+
+    def wait(self) -> Iterable[tuple[int, Report | Ended]]:
+        """What workers have to say, as soon as one does."""
+
+    def finish(self) -> None:
+        """Lets workers check their models and go; errors as of ``Executor.finish``."""
+
+    def close(self) -> None:
+        """Stops them at once."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A trial that was submitted, and what became of it."""
+
+    trial: Trial
+    outcome: Outcome | None = None
+    error: FaultSimError | None = None
+    deaths: int = 0
+
+
+class Shared:
+    """An executor over workers. A worker that ends is replaced, and its trials run again."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.ahead, self.lost = AHEAD * workers.number, dict[str, str]()
+        self._workers = workers
+        self._waiting: deque[Ticket] = deque()
+        self._given: list[deque[list[Ticket]]] = [deque() for _ in range(workers.number)]
+        self._free: deque[int] = deque([*range(workers.number)] * DEPTH)
+
+    def submit(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
+        """Takes trials; workers that have nothing to do begin at once."""
+        tickets = [Ticket(trial) for trial in trials]
+        self._waiting.extend(tickets)
+        self._share()
+        return self._outcomes(tickets)
+
+    def _outcomes(self, tickets: Sequence[Ticket]) -> Iterator[Outcome]:
+        for ticket in tickets:
+            while ticket.outcome is None:
+                if ticket.error is not None:
+                    raise ticket.error
+                self._collect()
+            yield ticket.outcome
+
+    def _share(self) -> None:
+        """Large tasks while much is waiting, small ones towards the end."""
+        while self._free and self._waiting:
+            size = max(1, len(self._waiting) // (DEPTH * self._workers.number))
+            task = [self._waiting.popleft() for _ in range(size)]
+            worker = self._free.popleft()
+            self._given[worker].append(task)
+            self._workers.give(worker, [ticket.trial for ticket in task])
+
+    def _collect(self) -> None:
+        for worker, said in self._workers.wait():
+            if isinstance(said, Ended):
+                self._again(worker, said)
+            else:
+                self._done(worker, said)
+        self._share()
+
+    def _done(self, worker: int, report: Report) -> None:
+        task = self._given[worker].popleft()
+        self._free.append(worker)
+        for ticket, outcome in zip(task, report.outcomes, strict=False):
+            ticket.outcome = outcome
+        if report.error is not None:
+            task[len(report.outcomes)].error = report.error
+        self.lost.update(report.lost)
+
+    def _again(self, worker: int, ended: Ended) -> None:
+        """Puts what a worker had back to the front of what is waiting."""
+        tasks = [*self._given[worker]]
+        self._given[worker].clear()
+        self._free.extend([worker] * len(tasks))
+        for ticket in tasks[0] if tasks else ():
+            ticket.deaths += 1
+            if ticket.deaths == LIVES:
+                ticket.error = ExecutorError(f"{LIVES} workers ended at one trial, {ended.how}")
+        left = [t for task in tasks for t in task if t.error is None]
+        self._waiting.extendleft(reversed(left))
+
+    def finish(self) -> None:
+        """Lets the workers check their models; errors as of ``Executor.finish``."""
+        self._workers.finish()
+
+    def close(self) -> None:
+        """Stops the workers at once."""
+        self._workers.close()

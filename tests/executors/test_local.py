@@ -1,0 +1,95 @@
+"""Processes that run trials: the same bytes, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+
+from faultsim import CampaignConfig, Workload, run_campaign
+from faultsim.errors import ConfigError, FaultSimError
+
+FILES = ("manifest.json", "trials-0.jsonl", "summary.json")
+
+
+@pytest.fixture
+def run(model, dataset, tmp_path):
+    def go(name: str, workers: int, progress=lambda progress: None, **settings):
+        usual = {"mode": "random", "trials": 6, "flips": (1, 4), "out": str(tmp_path / name)}
+        config = CampaignConfig(**usual | settings, workers=workers, threads=1)
+        run_campaign(config, model=model, data=dataset, progress=progress)
+        return [(tmp_path / name / file).read_bytes() for file in FILES]
+
+    return go
+
+
+def workers_now():
+    return [p for p in multiprocessing.active_children() if p.name.startswith("faultsim-worker")]
+
+
+def test_a_live_model_gives_the_same_bytes_on_any_number_of_workers(run, model):
+    before = [(each, each.data_ptr(), each.is_shared()) for each in model.parameters()]
+    assert run("one", 1) == run("two", 2)
+    assert not workers_now()
+    for each, pointer, shared in before:
+        assert (each.data_ptr(), each.is_shared()) == (pointer, shared)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mode": "worst-case", "flips": (1, 2), "trials": 2},
+        {"mode": "estimate", "margin": 0.2, "trials": None},
+        {"granularity": "inference"},
+    ],
+    ids=lambda settings: settings.get("mode", "inference"),
+)
+def test_what_learns_from_outcomes_decides_at_the_same_trials(run, settings):
+    assert run("one", 1, **settings) == run("two", 2, **settings)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_no_trial_is_lost_or_doubled(run):
+    killed = []
+
+    def kill(progress):
+        if progress.done == 2:
+            killed.append(workers_now()[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert run("one", 1, trials=30) == run("two", 2, kill, trials=30)
+    assert killed
+
+
+def test_what_cannot_be_handed_over_is_refused_with_the_remedy(model, dataset, tmp_path):
+    work = Workload(model, dataset.test.images, lambda golden, faulty, batch: golden != faulty)
+    config = CampaignConfig(mode="random", workers=2, out=str(tmp_path / "a"))
+    with pytest.raises(ConfigError, match=r"workers cannot be given .* leave workers at 1"):
+        run_campaign(config, work)
+    assert not (tmp_path / "a").exists()
+
+
+def raises(*args):
+    raise FaultSimError("stop")
+
+
+def test_nothing_is_left_where_the_caller_stops(run):
+    with pytest.raises(FaultSimError, match="stop"):
+        run("one", 2, lambda progress: raises() if progress.done == 1 else None)
+    assert not workers_now()
+
+
+def test_threads_are_those_of_each_worker(run, tmp_path):
+    from faultsim.campaign.workers import cores, shared_out
+
+    usual = {"mode": "random", "out": str(tmp_path / "a"), "device": "cpu"}
+    assert shared_out(CampaignConfig(**usual)).threads == 0
+    assert shared_out(CampaignConfig(**usual, workers=2)).threads == max(1, cores() // 2)
+    assert shared_out(CampaignConfig(**usual, workers=2, threads=3)).threads == 3
+    auto = shared_out(CampaignConfig(**usual, workers="auto"))
+    assert (auto.workers, auto.threads) == (cores(), 0 if cores() == 1 else 1)
+    run("a", 1)
+    usual |= {"resume": True}
+    assert shared_out(CampaignConfig(**usual, workers=2)).threads == 1 == torch.get_num_threads()
