@@ -173,7 +173,7 @@ def _campaign(
     snapshot: Snapshot | None,
 ) -> CampaignResult:
     space = make_space(config, experiment)
-    plan = _plan(config, experiment, space, trials, fault_model)
+    plan = plan_of(config, experiment, space, trials, fault_model)
     golden = experiment.baseline()
     if plan.learnt is not None:
         counted(golden, config.rate)  # for its error
@@ -227,13 +227,14 @@ def _campaign(
     return result
 
 
-def _plan(
+def plan_of(
     config: CampaignConfig,
     experiment: Experiment,
     space: FaultSpace,
     trials: Iterable[Given] | None,
     fault_model: FaultModel | None,
 ) -> Plan:
+    """The trials of a campaign: those that were given, or else those that its mode chooses."""
     samples = experiment.golden(REPORTED).size
     model, search = experiment.workload.model, experiment.search
     if trials is not None:

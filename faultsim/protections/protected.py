@@ -44,6 +44,10 @@ class Protected:
         places = {name: self._places.get(place, place) for name, place in first._places.items()}
         return Protected((*first.names, *self.names), places)
 
+    def place(self, name: str) -> str:
+        """What a weight or a module of the bare model is called now."""
+        return self._places.get(name, name)
+
     def moved(self, faults: FaultSet) -> FaultSet:
         """Faults of the bare model, in the same words and values of the protected one."""
         return FaultSet(tuple(map(self._moved, faults.sites)), *faults.table, checked=True)
@@ -52,7 +56,7 @@ class Protected:
         weight = site.kind == "weights"
         place = site.name.partition(":")[0] if weight else module_of(site.name)
         rest = site.name[len(place) :]
-        return replace(site, name=self._places.get(place, place) + rest)
+        return replace(site, name=self.place(place) + rest)
 
 
 def protect(
