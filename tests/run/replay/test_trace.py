@@ -129,6 +129,17 @@ def test_cuts_divide_the_time():
     assert all(200 * i / 16 < cut <= 200 * (i + 1) / 16 for i, cut in enumerate(cuts))
 
 
+def test_a_step_that_took_long_once_does_not_swallow_the_cuts():
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(100)))
+    calls = trace_calls(model, torch.rand(2, 4))
+    steady = tuple(float(tick) for tick in range(201))
+    slow = replace(calls, seconds=tuple(at + 1000.0 * (at > 150) for at in steady))
+    other = replace(calls, seconds=tuple(at + 500.0 * (at > 20) for at in steady))
+    assert len(choose_cuts(slow, 1 << 20)) < 8
+    assert slow.at_best(other).seconds == steady
+    assert slow.at_best(replace(other, spoils_inputs=True)) == slow
+
+
 class Odd(nn.Module):
     def forward(self, x: torch.Tensor) -> object:
         class Box:
