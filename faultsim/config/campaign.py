@@ -64,6 +64,8 @@ class CampaignConfig(Evaluation, AnySubject):
     what your own operator is given."""
     direction: Literal["0to1", "1to0"] | None = None
     """Strike only bits that are 0, or only bits that are 1."""
+    beam: Count = 1
+    """Of worst-case: how many sequences of flips the search follows side by side; 1 is greedy."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
     allow_unsound: bool = False
@@ -115,6 +117,8 @@ class CampaignConfig(Evaluation, AnySubject):
             raise ConfigError("--flips needs one or more numbers")
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
+        if self.beam != 1 and self.mode != "worst-case":
+            raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
         check_estimate(self)
         check_granularity(self)
         check_operator(self)
