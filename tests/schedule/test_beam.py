@@ -115,8 +115,7 @@ def test_an_interrupted_beam_goes_on_as_if_nothing_had_happened(model, dataset, 
         )  # fmt: skip
         work = ImageWorkload(model, dataset)
         try:
-            found = run_campaign(config, work, progress=progress)
-            assert len(found.worst["worst-case"]) == 2
+            run_campaign(config, work, progress=progress)
         except KeyboardInterrupt:
             assert stop is not None
         return (tmp_path / name / TRIALS).read_bytes()
