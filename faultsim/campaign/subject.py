@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 from faultsim.workload.loading import load_workload
 from faultsim.workload.single import single
+from faultsim.workload.tasks.targeted import Targeted
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 OFFERED = ("data_root", "size", "batch_size")
@@ -108,7 +110,7 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
         batches = workload.read(REPORTED, config.batch_size, config.limit)
         workload = protect(workload, config.protect, batches=batches)
     return Experiment(
-        workload,
+        _aimed(config, workload),
         batch_size=config.batch_size,
         limit=config.limit,
         device=device,
@@ -117,6 +119,17 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
         when=config.when if isinstance(config, CampaignConfig) else "after",
     )
+
+
+def _aimed(config: Evaluation, workload: Workload) -> Workload:
+    """The workload as a targeted attack sees it; as it is, where there is none."""
+    if not isinstance(config, CampaignConfig) or config.target_class is None:
+        return workload
+    aimed = copy(workload)
+    aimed.task = Targeted(
+        workload.task, config.target_class, config.source_class, stealthy=config.stealthy
+    )
+    return aimed
 
 
 def _attack(config: Evaluation, workload: Workload) -> Attack | None:

@@ -11,7 +11,8 @@ from faultsim.config.granularity import check_granularity
 from faultsim.config.operators import check_operator
 from faultsim.config.shard import check_shard
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, NotNegative, Rate, Share, Workers
+from faultsim.config.targeted import check_target
+from faultsim.config.values import Bits, Count, Index, NotNegative, Rate, Share, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -66,6 +67,14 @@ class CampaignConfig(Evaluation, AnySubject):
     what your own operator is given."""
     direction: Literal["0to1", "1to0"] | None = None
     """Strike only bits that are 0, or only bits that are 1."""
+    beam: Count = 1
+    """Of worst-case: how many sequences of flips the search follows side by side; 1 is greedy."""
+    target_class: Index | None = None
+    """Of worst-case: the class that a targeted attack is to have predicted, of a classifier."""
+    source_class: Index | None = None
+    """Of --target-class: only samples of this class are to be taken for it; by default all."""
+    stealthy: bool = False
+    """Of --target-class: and the other samples are to be classified as before."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
     allow_unsound: bool = False
@@ -126,6 +135,9 @@ class CampaignConfig(Evaluation, AnySubject):
             raise ConfigError("--flips needs one or more numbers")
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
+        check_target(self)
+        if self.beam != 1 and self.mode != "worst-case":
+            raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
         check_estimate(self)
         check_granularity(self)
         check_operator(self)
