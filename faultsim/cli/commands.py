@@ -148,7 +148,6 @@ Command = Campaign | Plan | Perturb | Study | Inspect | Train | Reproduce | Fit 
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
     "plan": Plan,
-    "protect": Protect,
     "perturb": Perturb,
     "study": Study,
     "inspect": Inspect,
@@ -156,6 +155,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "reproduce": Reproduce,
     "fit": Fit,
     "compare": Compare,
+    "protect": Protect,
     "report": Report,
 }
 """The sub-commands by name, in the order of the help."""
