@@ -175,7 +175,6 @@ Command = (
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
     "plan": Plan,
-    "protect": Protect,
     "perturb": Perturb,
     "study": Study,
     "inspect": Inspect,
@@ -183,6 +182,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "reproduce": Reproduce,
     "fit": Fit,
     "compare": Compare,
+    "protect": Protect,
     "merge": Merge,
     "report": Report,
     "doctor": Doctor,

@@ -32,9 +32,8 @@ def read_through(model: nn.Module, make: Check, pattern: str = "*") -> list[str]
     """
     made: dict[int, nn.Module] = {}
     found = []
-    for name, owner, leaf in list(_weights(model)):
+    for name, owner, leaf, tensor in list(_weights(model)):
         if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*"):
-            tensor = getattr(owner, leaf)
             check = made.get(id(tensor)) or make(tensor)
             made[id(tensor)] = check
             parametrize.register_parametrization(owner, leaf, check)
@@ -43,17 +42,22 @@ def read_through(model: nn.Module, make: Check, pattern: str = "*") -> list[str]
     return found
 
 
-def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    """Parameters and floating buffers that lie in memory as they are, with their owners."""
+def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, torch.Tensor]]:
+    """Parameters and floating buffers that lie in memory as they are, with their owners.
+
+    One that is read through a module already is read through the next one after it.
+    """
     for path, owner in model.named_modules():
-        if isinstance(owner, torch.jit.ScriptModule):
+        of_others = isinstance(owner, parametrize.ParametrizationList)
+        if of_others or isinstance(owner, torch.jit.ScriptModule):
             continue
-        of_parametrised = isinstance(owner, parametrize.ParametrizationList)
-        for leaf, tensor in (*owner._parameters.items(), *owner._buffers.items()):
-            if tensor is None or of_parametrised or not tensor.is_floating_point():
-                continue
-            if not why_not_dense(tensor):
-                yield f"{path}.{leaf}" if path else leaf, owner, leaf
+        held: dict[str, Any] = {**owner._parameters, **owner._buffers}
+        if parametrize.is_parametrized(owner):
+            lists: Any = owner.parametrizations
+            held |= {leaf: each.original for leaf, each in lists.items()}
+        for leaf, tensor in held.items():
+            if tensor is not None and tensor.is_floating_point() and not why_not_dense(tensor):
+                yield f"{path}.{leaf}" if path else leaf, owner, leaf, tensor
 
 
 def _read_anew(owner: nn.Module) -> None:

@@ -104,7 +104,8 @@ def test_modes_that_search_are_refused(model, images, mode):
         compared(model, images, "secded", mode=mode, trials=None, **extra)
 
 
-def test_the_command_prints_one_table(capsys):
+def test_the_command_prints_one_table(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
     flags = ["--mode", "random", "--trials", "2", "--flips", "1", "--limit", "8", "--no-replay"]
     flags += ["--protections", "radar:*norm*", "ranger"]
     assert main(["protect", *flags]) == 0
@@ -124,12 +125,12 @@ def confidence(output: torch.Tensor, batch: faultsim.Batch) -> torch.Tensor:
 
 def test_a_detector_is_scored_on_the_same_faults(model, images):
     work = work_of(model, images)
-    config = faultsim.CampaignConfig(**RANDOM)
+    config = faultsim.CampaignConfig(**{**RANDOM, "trials": 40})
     found = faultsim.score_detector(config, confidence, work)
     golden = model(images)
     space = faultsim.FaultSpace(model, bits="30")
     shares = {"sdc": [], "due": [], "harmless": []}
-    for trial in range(12):
+    for trial in range(40):
         with torch.no_grad(), faultsim.inject(model, space.sample(1, seed=0, trial=trial)):
             output = torch.cat([model(images[:4]), model(images[4:])])
         due = ~output.isfinite().all(1)
@@ -147,11 +148,11 @@ def test_a_detector_is_scored_on_the_same_faults(model, images):
             assert estimate.value == pytest.approx(sum(values) / len(values))
             assert estimate.low <= estimate.value <= estimate.high
     assert found.golden.value == confidence(golden, None).double().mean()
-    assert found.trials == 12
+    assert found.trials == 40
 
 
 def test_detectors_that_always_and_never_object(model, images):
-    work, config = work_of(model, images), faultsim.CampaignConfig(**RANDOM)
+    work, config = work_of(model, images), faultsim.CampaignConfig(**{**RANDOM, "trials": 40})
     always = faultsim.score_detector(
         config, lambda o, b: torch.ones(b.size, dtype=torch.bool), work
     )

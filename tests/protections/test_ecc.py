@@ -94,6 +94,22 @@ def test_every_weight_is_covered_whatever_its_layout_and_reader(layouts):
         assert not torch.equal(struck, golden), site.name
 
 
+def test_protections_of_weights_follow_one_another_and_survive_a_copy(layouts):
+    model, images = layouts
+    bare = workload(model, images)
+    safe = faultsim.protect(faultsim.protect(bare, "secded"), "radar,weight-range")
+    with torch.no_grad():
+        golden = bare.run(images)
+        assert torch.equal(safe.run(images), golden)
+        for name in ("conv.weight", "rnn.weight_hh_l0", "head.weight"):
+            one = FaultSet.of(faultsim.Fault(name, 1, bit=30), faultsim.FaultSpace(model))
+            two = FaultSet.of(faultsim.Fault(name, 1, bit=29), faultsim.FaultSpace(model)) + one
+            with faultsim.inject(safe.model, safe.around.moved(one)):
+                assert torch.equal(safe.run(images), golden)
+            with faultsim.inject(safe.model, safe.around.moved(two)), pytest.raises(Detected):
+                safe.run(images)
+
+
 def decode_by_hand(code, tensor: torch.Tensor, flips: list[int]) -> tuple[torch.Tensor, bool]:
     """All words of a tensor through encoder and decoder, with some bits of its memory flipped."""
     struck = bytes_of(tensor).clone()
