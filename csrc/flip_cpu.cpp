@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <deque>
 #include <stdexcept>
 #include <string>
 
 #include "flip.h"
 #include "float_mode.h"
+#include "gather.h"
 
 namespace faultsim {
 namespace {
@@ -54,10 +56,12 @@ void corrupt_words(const Words& words, const Faults& faults, int64_t* saved) {
   const FloatMode mode;
   with_word(words.bytes, [&](auto zero) {
     using Word = decltype(zero);
-    for (int64_t i = 0; i < faults.n; ++i) {
-      prefetch<Word>(words, faults.index, i + kAhead, faults.n);
-      strike<Word>(words, faults, i, saved);
-    }
+    Word* const data = static_cast<Word*>(words.data);
+    for (int64_t first = 0; first < faults.n; first += kGathered)
+      strike_gathered<Word>(
+          faults.own, words.layout, std::min(kGathered, faults.n - first),
+          [&](int64_t i) { return data + words.offset(faults.index[first + i]); },
+          [&](int64_t i) { return faults.effect(first + i); }, saved + first);
   });
 }
 

@@ -25,11 +25,11 @@ enum class Op : int {
 // Operators of others follow, on the host alone.
 constexpr int kOwn = 64;
 
-// An operator of others: of words without bits beyond their own, or of numbers and a random one in
-// [0, 1).
+// An operator of others, over n words without bits beyond their own, or over n numbers and random
+// ones in [0, 1), in place.
 struct Own {
-  uint64_t (*of_words)(uint64_t word, uint64_t operand, uint64_t random) = nullptr;
-  double (*of_values)(double value, double operand, double random) = nullptr;
+  void (*of_words)(uint64_t* words, uint64_t* operands, uint64_t* random, int64_t n) = nullptr;
+  void (*of_values)(double* values, double* operands, double* random, int64_t n) = nullptr;
 };
 
 // The operator of a number from kOwn on; throws std::invalid_argument where none was defined.
@@ -78,12 +78,15 @@ FAULTSIM_HD inline uint64_t renewed(const Layout& layout, uint64_t word, double 
 
 #ifndef __CUDA_ARCH__
 inline uint64_t own_word(const Effect& effect, const Layout& layout, uint64_t word) {
-  if (effect.own->of_words != nullptr)
-    return effect.own->of_words(word, static_cast<uint64_t>(effect.operand) & layout.all(),
-                                effect.random);
-  return renewed(layout, word,
-                 effect.own->of_values(number_of(layout, word), as_double(effect.operand),
-                                       uniform_of(effect.random)));
+  if (effect.own->of_words != nullptr) {
+    uint64_t operand = static_cast<uint64_t>(effect.operand) & layout.all(), random = effect.random;
+    effect.own->of_words(&word, &operand, &random, 1);
+    return word;
+  }
+  double number = number_of(layout, word);
+  double operand = as_double(effect.operand), random = uniform_of(effect.random);
+  effect.own->of_values(&number, &operand, &random, 1);
+  return renewed(layout, word, number);
 }
 #endif
 

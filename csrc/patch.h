@@ -43,11 +43,15 @@ class Patch {
   int64_t changed() const { return changed_; }
 
  private:
+  size_t run_end(size_t first) const;
+  template <class Body>
+  void visit(size_t run, Body body);
   int64_t first_changed(const std::vector<size_t>& odd) const;
 
   std::vector<Words> tensors_;
   std::vector<PatchFault> faults_;
   std::vector<int64_t> saved_;
+  std::vector<size_t> runs_;  // where each begins that is struck at once, and the end
   int64_t changed_ = -1;
   bool struck_ = false;
 };

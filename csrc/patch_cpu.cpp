@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "float_mode.h"
+#include "gather.h"
 #include "patch.h"
 
 namespace faultsim {
@@ -30,18 +31,43 @@ void sort_by_word(const std::vector<Words>& tensors, std::vector<PatchFault>& fa
 Patch::Patch(std::vector<Words> tensors, std::vector<PatchFault> faults)
     : tensors_(std::move(tensors)), faults_(std::move(faults)), saved_(faults_.size()) {
   check_patch(tensors_, faults_);
+  runs_.push_back(0);
+  while (runs_.back() < faults_.size()) runs_.push_back(run_end(runs_.back()));
+}
+
+// After faults of one tensor, all built in or all of one operator of others.
+size_t Patch::run_end(size_t first) const {
+  const size_t most = std::min(faults_.size(), first + kGathered);
+  size_t end = first + 1;
+  while (end < most && faults_[end].tensor == faults_[first].tensor &&
+         faults_[end].own == faults_[first].own)
+    ++end;
+  return end;
+}
+
+template <class Body>
+void Patch::visit(size_t run, Body body) {
+  const size_t first = runs_[run];
+  const Words& words = tensors_[faults_[first].tensor];
+  with_word(words.bytes, [&](auto zero) {
+    using Word = decltype(zero);
+    Word* const data = static_cast<Word*>(words.data);
+    body(
+        zero, first, words.layout, static_cast<int64_t>(runs_[run + 1] - first),
+        [&, data](int64_t i) { return data + words.offset(faults_[first + i].index); },
+        [&](int64_t i) { return faults_[first + i].effect(); });
+  });
 }
 
 void Patch::strike() {
   if (struck_) return;
   const FloatMode mode;
-  for (size_t i = 0; i < faults_.size(); ++i) {
-    const PatchFault& fault = faults_[i];
-    const Words& words = tensors_[fault.tensor];
-    with_word(words.bytes, [&](auto zero) {
-      strike_one<decltype(zero)>(words, fault.effect(), fault.index, saved_[i]);
-    });
-  }
+  for (size_t run = 0; run + 1 < runs_.size(); ++run)
+    visit(run,
+          [&](auto zero, size_t first, const Layout& layout, int64_t n, auto address, auto effect) {
+            strike_gathered<decltype(zero)>(faults_[first].own, layout, n, address, effect,
+                                            &saved_[first]);
+          });
   struck_ = true;
 }
 
@@ -49,18 +75,13 @@ void Patch::restore() {
   if (!struck_) return;
   const FloatMode mode;
   std::vector<size_t> odd;
-  for (size_t i = faults_.size(); i-- > 0;) {
-    const Words& words = tensors_[faults_[i].tensor];
-    with_word(words.bytes, [&](auto zero) {
-      using Word = decltype(zero);
-      Word& word = static_cast<Word*>(words.data)[words.offset(faults_[i].index)];
-      const Word before = static_cast<Word>(saved_[i]);
-      if (word == corrupt<Word>(faults_[i].effect(), words.layout, before))
-        word = before;
-      else
-        odd.push_back(i);
-    });
-  }
+  for (size_t run = runs_.size() - 1; run-- > 0;)
+    visit(run,
+          [&](auto zero, size_t first, const Layout& layout, int64_t n, auto address, auto effect) {
+            restore_gathered<decltype(zero)>(faults_[first].own, layout, n, address, effect,
+                                             &saved_[first],
+                                             [&](int64_t i) { odd.push_back(first + i); });
+          });
   changed_ = first_changed(odd);
   struck_ = false;
 }

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from faultsim import perturb as perturb
     from faultsim.campaign import CampaignConfig as CampaignConfig
     from faultsim.campaign import compare as compare
+    from faultsim.campaign import compare_protections as compare_protections
     from faultsim.campaign import run_campaign as run_campaign
+    from faultsim.campaign import score_detector as score_detector
     from faultsim.data import load_data as load_data
     from faultsim.errors import FaultSimError as FaultSimError
     from faultsim.faults import Fault as Fault
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from faultsim.models import load_model as load_model
     from faultsim.ops import operator as operator
     from faultsim.ops import value_operator as value_operator
+    from faultsim.protections import protect as protect
     from faultsim.run.observer import observe as observe
     from faultsim.space import FaultSpace as FaultSpace
     from faultsim.training_faults import while_training as while_training
@@ -50,12 +53,15 @@ _HOMES = {
     "Task": "faultsim.workload",
     "Workload": "faultsim.workload",
     "compare": "faultsim.campaign",
+    "compare_protections": "faultsim.campaign",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
     "observe": "faultsim.run.observer",
     "operator": "faultsim.ops",
+    "protect": "faultsim.protections",
     "run_campaign": "faultsim.campaign",
+    "score_detector": "faultsim.campaign",
     "value_operator": "faultsim.ops",
     "while_training": "faultsim.training_faults",
 }

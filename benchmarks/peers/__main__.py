@@ -6,12 +6,13 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from time import perf_counter
 
 import torch
 
 import faultsim
-from benchmarks.peers.injectors import OURS, PEERS, Trial, bare
+from benchmarks.peers import rates
+from benchmarks.peers.injectors import OURS, PEERS, bare
+from benchmarks.peers.rates import processor_seconds
 
 ROUNDS = 200
 BATCHES = (1, 32)
@@ -28,17 +29,11 @@ def measured(batch: int) -> dict[str, dict[str, float]]:
     ratios: dict[str, list[float]] = {name: [] for name in trials}
     for number in range(ROUNDS + 10):
         for name, trial in trials.items():
-            base = seconds(reference)
-            ratio = seconds(trial) / base
+            base = processor_seconds(reference)
+            ratio = processor_seconds(trial) / base
             if number >= 10:  # the first warm up
                 ratios[name].append(ratio)
     return {name: quartiles(found) for name, found in ratios.items()}
-
-
-def seconds(trial: Trial) -> float:
-    start = perf_counter()
-    trial()
-    return perf_counter() - start
 
 
 def quartiles(values: list[float]) -> dict[str, float]:
@@ -49,7 +44,8 @@ def quartiles(values: list[float]) -> dict[str, float]:
 def table(found: dict[int, dict[str, dict[str, float]]]) -> str:
     lines = [
         "One random weight flip and a pass of ResNet-20 (32 × 32 pixels, float32, one thread),",
-        f"over a bare pass just before it: medians of {ROUNDS} interleaved rounds, with quartiles.",
+        f"in processor time, over a bare pass just before it: medians of {ROUNDS} interleaved",
+        "rounds, with quartiles.",
         "",
         f"| | {' | '.join(f'batch {batch}' for batch in found)} |",
         f"|---|{'---|' * len(found)}",
@@ -68,15 +64,18 @@ def main() -> None:
     torch.set_num_threads(1)
     with torch.no_grad():
         found = {batch: measured(batch) for batch in BATCHES}
+    other = rates.measured()
     record = {
         "rounds": ROUNDS,
         "torch": str(torch.__version__),
         "faultsim": faultsim.__version__,
         "trial over a bare pass": {str(batch): row for batch, row in found.items()},
+        **other,
     }
+    page = f"{table(found)}\n{rates.table(other)}"
     (RESULTS / "peers.json").write_text(json.dumps(record, indent=1) + "\n")
-    (RESULTS / "peers.md").write_text(table(found))
-    sys.stdout.write(table(found))
+    (RESULTS / "peers.md").write_text(page)
+    sys.stdout.write(page)
 
 
 if __name__ == "__main__":

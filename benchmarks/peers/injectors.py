@@ -28,7 +28,7 @@ def bare(images: torch.Tensor) -> Trial:
 def faultsim_whole(images: torch.Tensor) -> Trial:
     """Ours, the whole model run."""
     model = resnet20()
-    space, numbers = _space(model), count()
+    space, numbers = space_of(model), count()
 
     def trial() -> torch.Tensor:
         with inject(model, space.sample(1, seed=0, trial=next(numbers))):
@@ -40,8 +40,8 @@ def faultsim_whole(images: torch.Tensor) -> Trial:
 def faultsim_replayed(images: torch.Tensor) -> Trial:
     """Ours, as campaigns run it: from the last cut before the fault on, to the same bits."""
     model = resnet20()
-    space, numbers = _space(model), count()
-    prefix = Prefix(model, images, len(images))
+    space, numbers = space_of(model), count()
+    prefix = Prefix(model, images, len(images), measured=True)
     prefix.record(images)
 
     def trial() -> torch.Tensor:
@@ -52,7 +52,7 @@ def faultsim_replayed(images: torch.Tensor) -> Trial:
     return trial
 
 
-def _space(model: nn.Module) -> FaultSpace:
+def space_of(model: nn.Module) -> FaultSpace:
     layers = [name for name, part in model.named_modules() if isinstance(part, STRUCK)]
     return FaultSpace(model, include=[f"{name}.weight" for name in layers])
 

@@ -1,6 +1,8 @@
 """Campaigns: thousands of trials, journalled, turned into rates with honest intervals."""
 
 from faultsim.campaign.comparison import Change, Comparison, compare
+from faultsim.campaign.detectors import DetectorScore, score_detector
+from faultsim.campaign.protecting import Cost, Paid, compare_protections
 from faultsim.campaign.reproduce import Reproduction, reproduce
 from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
 from faultsim.campaign.summary import CellSummary
@@ -12,9 +14,14 @@ __all__ = [
     "CellSummary",
     "Change",
     "Comparison",
+    "Cost",
+    "DetectorScore",
+    "Paid",
     "Progress",
     "Reproduction",
     "compare",
+    "compare_protections",
     "reproduce",
     "run_campaign",
+    "score_detector",
 ]

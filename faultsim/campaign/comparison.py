@@ -15,7 +15,7 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import with_defaults
 from faultsim.campaign.runner import CampaignResult
 from faultsim.errors import ConfigError
-from faultsim.run.trial import Cell
+from faultsim.run.trial import Cell, Outcome
 from faultsim.stats import CONFIDENCE, Estimate, bounded_mean, image_rate
 
 POPULATION = ("target", "bits", "op", "direction", "ber", "include", "exclude", "integers", "when")
@@ -23,6 +23,9 @@ POPULATION = ("target", "bits", "op", "direction", "ber", "include", "exclude", 
 
 CONDITIONS = ("limit", "perturb", "attack_model")
 """Settings that say on what they are tried."""
+
+Told = Line | Outcome
+"""What became of a trial."""
 
 UNION = "two intervals, union bound"
 
@@ -183,23 +186,45 @@ def _changes(
     groups, others = _cells(one.lines), _cells(other.lines)
     for key in groups.keys() ^ others.keys():
         raise ConfigError(f"only one of the campaigns has trials of {key.decode()}")
-    make = _of_samples if why else _of_pairs
     for key, lines in groups.items():
-        facing = others[key]
-        for name, count in _rates(lines, facing).items():
-            events = [np.array([count(line) for line in side]) for side in (lines, facing)]
-            sizes = [np.array([line.n for line in side]) for side in (lines, facing)]
-            found = make(lines[0].cell, name, events, sizes, confidence)
-            yield found if sampled else _exact(found)
+        sides = lines, others[key]
+        yield from changes_of(lines[0].cell, *sides, confidence, paired=not why, sampled=sampled)
 
 
-def _rates(lines: Sequence[Line], others: Sequence[Line]) -> dict[str, Callable[[Line], int]]:
+def changes_of(
+    cell: Cell,
+    first: Sequence[Told],
+    second: Sequence[Told],
+    confidence: float = CONFIDENCE,
+    *,
+    paired: bool = True,
+    sampled: bool = True,
+) -> Iterator[Change]:
+    """The rates of some trials, and of as many others, with their differences.
+
+    Args:
+        cell: Labels of their condition.
+        first: Outcomes, or lines of a journal.
+        second: The same; of the same faults where they are paired.
+        confidence: Of the differences.
+        paired: Whether each trial of the one has its like in the other.
+        sampled: Whether they were drawn, so that there are intervals.
+    """
+    make = _of_pairs if paired else _of_samples
+    for name, count in _rates(first, second).items():
+        events = [np.array([count(told) for told in side]) for side in (first, second)]
+        sizes = [np.array([told.n for told in side]) for side in (first, second)]
+        found = make(cell, name, events, sizes, confidence)
+        yield found if sampled else _exact(found)
+
+
+def _rates(lines: Sequence[Told], others: Sequence[Told]) -> dict[str, Callable[[Told], int]]:
     """How often each that both campaigns tell of happened in a trial."""
 
-    def event(name: str) -> Callable[[Line], int]:
+    def event(name: str) -> Callable[[Told], int]:
         return lambda line: (line.events or {}).get(name, 0)
 
-    known: dict[str, Callable[[Line], int]] = {
+    known: dict[str, Callable[[Told], int]] = {
         "failure": lambda line: line.sdc + line.due,
         "sdc": lambda line: line.sdc,
         "due": lambda line: line.due,

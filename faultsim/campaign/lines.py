@@ -78,7 +78,7 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
         trial: Its number, from 0.
         cell: The condition it belongs to.
         seed: The campaign's.
-        flips: Bits struck.
+        flips: Bits struck; of operators of whole words but ``replace``, words.
         faults: That were armed.
         sample: The only one that was run, alone.
         struck: The events that made the faults, in words.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faultmodels import FaultModel
 from faultsim.files import Count, Number, Record, read_json
+from faultsim.ops.operator_code import code_digest
+from faultsim.ops.operators import Op, Operator, operator_of, path_of
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
 from faultsim.space import FaultSpace
@@ -77,6 +79,7 @@ class Manifest(Record):
         observed: Outputs that are observed, in the order of the pass, and their numbers of samples.
         ranges: Least and greatest possible value of the figures of such a task that have them.
         fault_model: The events that were drawn, of a campaign that draws such.
+        operators: Digests of the code of operators of one's own, by import path.
     """
 
     config: dict[str, Any]
@@ -92,6 +95,7 @@ class Manifest(Record):
     observed: dict[str, Count] = field(default_factory=dict)
     ranges: dict[str, tuple[Number, Number]] = field(default_factory=dict)
     fault_model: FaultModelRecord | None = None
+    operators: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> CampaignConfig:
@@ -181,6 +185,7 @@ def manifest_of(
     clean: Outcome | None,
     planned: int,
     fault_model: FaultModel | None = None,
+    operators: Iterable[Operator] = (),
 ) -> dict[str, Any]:
     """The manifest of a campaign; resuming compares its ``config``, ``model`` and ``data``.
 
@@ -193,6 +198,7 @@ def manifest_of(
         clean: The same on images that are not perturbed, where others are.
         planned: How many trials there are to be, or at most.
         fault_model: The events that are drawn, if any.
+        operators: Of one's own, beside that of the settings.
     """
     settings = asdict(config)
     settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
@@ -219,9 +225,26 @@ def manifest_of(
         **({"clean": clean.to_json()} if clean else {}),
         **_objective(config, golden, experiment.workload.task),
         **({"fault_model": fault_model.to_json()} if fault_model else {}),
+        **_operators(config, operators),
         "planned": planned,
         "versions": versions(),
     }
+
+
+def _operators(config: CampaignConfig, others: Iterable[Operator]) -> dict[str, Any]:
+    named = [own for own in (operator_of(config.op),) if isinstance(own, Operator)]
+    digests = {own.path: code_digest(own) for own in (*named, *others)}
+    return {"operators": digests} if digests else {}
+
+
+def check_operators(manifest: Manifest, ops: Iterable[Op]) -> None:
+    """Raises JournalError where the code of an operator is not the one recorded."""
+    for op in ops:
+        was = manifest.operators.get(path_of(op))
+        if isinstance(op, Operator) and was is not None and was != code_digest(op):
+            raise JournalError(
+                f"the operator {op.path} is not the one recorded: its code has changed"
+            )
 
 
 def _held(space: FaultSpace) -> dict[str, int]:

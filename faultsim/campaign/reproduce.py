@@ -13,9 +13,10 @@ from torch import nn
 
 from faultsim.campaign.directory import TRIALS, read_campaign
 from faultsim.campaign.lines import Line
-from faultsim.campaign.manifest import Manifest
+from faultsim.campaign.manifest import Manifest, check_operators
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
+from faultsim.config.granularity import alone
 from faultsim.config.importing import foreign_code
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, FaultError, JournalError
@@ -88,11 +89,12 @@ def reproduce(
             experiment = make_experiment(config, workload)
             _check_digests(experiment, manifest)
             faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
+            check_operators(manifest, (fault.op for fault in faults))
             split = str(line.cell.get("split", REPORTED))
-            alone = config.mode == "estimate"
-            again = experiment.run(Trial(faults, line.cell, split, line.n, line.sample, alone))
+            place = split, line.n, line.sample, alone(config)
+            again = experiment.run(Trial(faults, line.cell, *place))
     was, now = line.outcome.to_json(), again.to_json()
-    described = [str(fault) for fault in faults.describe(workload.model)]
+    described = [str(fault) for fault in faults.describe(experiment.workload.model)]
     return Reproduction(
         described,
         line.outcome,

@@ -173,12 +173,14 @@ def _campaign(
     snapshot: Snapshot | None,
 ) -> CampaignResult:
     space = make_space(config, experiment)
-    plan = _plan(config, experiment, space, trials, fault_model)
+    plan = plan_of(config, experiment, space, trials, fault_model)
     golden = experiment.baseline()
     if plan.learnt is not None:
         counted(golden, config.rate)  # for its error
     clean = experiment.clean_baseline() if experiment.attack else None
-    manifest = manifest_of(config, live, experiment, space, golden, clean, plan.total, fault_model)
+    manifest = manifest_of(
+        config, live, experiment, space, golden, clean, plan.total, fault_model, plan.operators
+    )
     name = directory_name(config, experiment.workload, live)
     directory = Path(config.out) if config.out else fresh_directory(name)
     observer = TrialObserver(experiment) if config.observe else None
@@ -225,13 +227,14 @@ def _campaign(
     return result
 
 
-def _plan(
+def plan_of(
     config: CampaignConfig,
     experiment: Experiment,
     space: FaultSpace,
     trials: Iterable[Given] | None,
     fault_model: FaultModel | None,
 ) -> Plan:
+    """The trials of a campaign: those that were given, or else those that its mode chooses."""
     samples = experiment.golden(REPORTED).size
     model, search = experiment.workload.model, experiment.search
     if trials is not None:
@@ -239,7 +242,8 @@ def _plan(
     else:
         context = Context(config, space, model, search, samples, fault_model=fault_model)
         plan = SCHEDULES[config.mode](context)
-    if config.granularity == "inference":
+    of_samples = plan.learnt is not None  # they are drawn with the faults
+    if config.granularity == "inference" and not of_samples:
         plan = inferences(plan, samples, config.seed)
     return plan if config.shard is None else sharded(plan, shard_of(config.shard))
 

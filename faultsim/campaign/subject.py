@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from faultsim.config import AnySubject, CampaignConfig, Evaluation, Subject
+from faultsim.config.granularity import alone
 from faultsim.data import Dataset, load_data
 from faultsim.data.loading import dataset_of
 from faultsim.data.workload import ImageWorkload, labelled
@@ -18,6 +20,7 @@ from faultsim.models import load_model
 from faultsim.models.checkpoint import load_checkpoint
 from faultsim.ops.operators import compiled, strikes_bits
 from faultsim.perturb import Perturbation
+from faultsim.protections import protect
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment
 from faultsim.run.ragged import common_shapes
@@ -27,6 +30,7 @@ from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 from faultsim.workload.loading import load_workload
 from faultsim.workload.single import single
+from faultsim.workload.tasks.targeted import Targeted
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 OFFERED = ("data_root", "size", "batch_size")
@@ -95,21 +99,37 @@ def _from_factory(config: AnySubject, path: str) -> Workload:
 
 
 def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
-    """The workload of a campaign or an evaluation, on its device.
+    """The workload of a campaign or an evaluation, protected as it says, on its device.
 
     Raises:
-        ConfigError: There is no such device, or the samples cannot be perturbed.
+        ConfigError: There is no such device or protection, or the samples cannot be perturbed.
     """
+    device = choose_device(config.device)
+    if isinstance(config, CampaignConfig) and config.protect is not None:
+        workload.model.to(device)
+        batches = workload.read(REPORTED, config.batch_size, config.limit)
+        workload = protect(workload, config.protect, batches=batches)
     return Experiment(
-        workload,
+        _aimed(config, workload),
         batch_size=config.batch_size,
         limit=config.limit,
-        device=choose_device(config.device),
+        device=device,
         attack=_attack(config, workload),
         replay=isinstance(config, CampaignConfig) and config.replay,
         allow_unsound=isinstance(config, CampaignConfig) and config.allow_unsound,
         when=config.when if isinstance(config, CampaignConfig) else "after",
     )
+
+
+def _aimed(config: Evaluation, workload: Workload) -> Workload:
+    """The workload as a targeted attack sees it; as it is, where there is none."""
+    if not isinstance(config, CampaignConfig) or config.target_class is None:
+        return workload
+    aimed = copy(workload)
+    aimed.task = Targeted(
+        workload.task, config.target_class, config.source_class, stealthy=config.stealthy
+    )
+    return aimed
 
 
 def _attack(config: Evaluation, workload: Workload) -> Attack | None:
@@ -133,7 +153,7 @@ def images_of(workload: Workload) -> Dataset:
 
 def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
     """The fault space of a campaign; a fault file may name any site of the model."""
-    everything, alone = config.mode == "from-file", config.mode == "estimate"
+    everything, singly = config.mode == "from-file", alone(config)
     targets = _seen_targets(experiment.workload.model) if everything else (config.target,)
     space = FaultSpace(
         experiment.workload.model,
@@ -141,13 +161,13 @@ def make_space(config: CampaignConfig, experiment: Experiment) -> FaultSpace:
         "all" if everything else config.bits,
         config.include or None,
         config.exclude or None,
-        inputs=_inputs(experiment, alone=alone) if targets != ("weights",) else None,
+        inputs=_inputs(experiment, alone=singly) if targets != ("weights",) else None,
         run=experiment.workload.run,
         integers=everything or config.integers,
     )
     splits = (REPORTED, SEARCHED) if config.mode == "worst-case" else (REPORTED,)
     batches = [batch for split in splits for batch in experiment.batches(split)]
-    if alone and config.target != "weights":
+    if singly and config.target != "weights":
         batches = [single(batch, n) for batch in batches for n in range(batch.size)]
     space = common_steps(experiment.workload, batches, space, experiment.device)
     space = common_shapes(experiment.workload, batches, space, experiment.device)

@@ -121,14 +121,16 @@ def _summary(
     searched = str(cell.get("curve", "")).startswith("worst-case")
     images = [outcome.n for outcome in outcomes]
     count = len(outcomes)
-    estimates = {name: _rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES}
+    estimates = {
+        name: sample_rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES
+    }
     estimates["any_sdc"] = clopper_pearson(sum(o.sdc > 0 for o in outcomes), count)
     estimates["any_due"] = clopper_pearson(sum(o.due > 0 for o in outcomes), count)
     counts = "acc" if objective is None else objective
     told = [o.score(counts) for o in outcomes]
     scores = [score for score in told if math.isfinite(score)]
     if counts == "":
-        estimates["accuracy"] = _rate([o.benign + o.masked for o in outcomes], images)
+        estimates["accuracy"] = sample_rate([o.benign + o.masked for o in outcomes], images)
     elif scores:
         estimates["accuracy"] = _mean(scores, ranges.get(counts))
     else:
@@ -160,7 +162,7 @@ def _summary(
     )
 
 
-def _rate(events: Sequence[float], images: Sequence[int]) -> Estimate:
+def sample_rate(events: Sequence[float], images: Sequence[int]) -> Estimate:
     """The share of samples; where each trial had one, a proportion."""
     if max(images) > 1 or len(images) == 1:
         return image_rate(events, images)
@@ -187,7 +189,7 @@ def _events(outcomes: list[Line]) -> dict[str, Estimate]:
     told = [outcome for outcome in outcomes if outcome.events]
     images = [outcome.n for outcome in told]
     names = dict.fromkeys(name for outcome in told for name in outcome.events or ())
-    return {EVENT + n: _rate([o.figure(n) or 0 for o in told], images) for n in names}
+    return {EVENT + n: sample_rate([o.figure(n) or 0 for o in told], images) for n in names}
 
 
 def _metrics(outcomes: list[Line], ranges: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:

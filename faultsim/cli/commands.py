@@ -44,6 +44,16 @@ class Plan(CampaignConfig):
 
 
 @dataclass(frozen=True)
+class Protect(CampaignConfig):
+    """Try the same faults with and without protections: what each removes, adds, and costs."""
+
+    mode: Mode = "random"
+    """How faults are chosen: not by a search."""
+    protections: tuple[str, ...] = ("secded", "ranger", "nan-guard", "abft")
+    """What to compare; several at once by commas: ranger,secded."""
+
+
+@dataclass(frozen=True)
 class Inspect(AnySubject):
     """List the tensors faults can strike: their dtypes, bits and share of the fault space."""
 
@@ -165,6 +175,7 @@ Command = (
 COMMANDS: dict[str, type[Settings]] = {
     "campaign": Campaign,
     "plan": Plan,
+    "protect": Protect,
     "perturb": Perturb,
     "study": Study,
     "inspect": Inspect,

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from faultsim.campaign import CampaignConfig, CampaignResult
+from faultsim.config.operators import struck
 from faultsim.stats import Estimate
 
 MOST_ROWS = 12
@@ -35,8 +36,8 @@ def show_estimate(console: Console, config: CampaignConfig, result: CampaignResu
 
 
 def _fault(config: CampaignConfig) -> str:
-    what = "bit flip" if config.op == "flip" else config.op
-    return f"{what} in {config.target}"
+    what = struck(config.op, 1).removeprefix("1 ")
+    return f"{'bit flip' if config.op == 'flip' else what} in {config.target}"
 
 
 def _table(label: str, parts: Sequence[tuple[Any, Estimate]]) -> Table:

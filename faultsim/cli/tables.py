@@ -12,6 +12,7 @@ from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
 from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.summary import EVENT
 from faultsim.cli.estimated import show_estimate
+from faultsim.config.operators import unit
 from faultsim.run.trial import Outcome
 from faultsim.stats import Estimate
 
@@ -113,7 +114,8 @@ def _show_outcomes(console: Console, config: CampaignConfig, result: CampaignRes
         cells = sorted(cells, key=_left)
     title = f"\n{config.mode}, {config.target}, {config.op}: most harmful first"
     title = title if cells != result.cells else f"\n{config.mode}, {config.target}"
-    names = {**result.directions, "accuracy": result.objective.title}
+    counted = f"{unit(config.op)}s"
+    names = {**result.directions, "accuracy": result.objective.title, "flips": counted}
     outcomes: tuple[str, ...] = ("sdc", "due", "masked", *_events(cells))
     reached: tuple[str, ...] = ("trials", "accuracy", "lowest")
     if result.directions:
@@ -204,7 +206,8 @@ def _table(
     headings = {"sdc": "SDC", "due": "DUE", **BY_TRIAL, **names}
     for label in labels:
         longest = max(len(str(cell.cell.get(label, ""))) for cell in cells)
-        table.add_column(label, overflow="fold", min_width=min(longest, LABEL) if whole else None)
+        heading = headings.get(label, label)
+        table.add_column(heading, overflow="fold", min_width=min(longest, LABEL) if whole else None)
     values = [_values(cell) for cell in cells[:MOST_ROWS]]
     for name in columns:
         heading = escape(headings.get(name, name.removeprefix(EVENT)))

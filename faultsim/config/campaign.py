@@ -11,7 +11,8 @@ from faultsim.config.granularity import check_granularity
 from faultsim.config.operators import check_operator
 from faultsim.config.shard import check_shard
 from faultsim.config.subject import AnySubject, Evaluation
-from faultsim.config.values import Bits, Count, NotNegative, Rate, Share, Workers
+from faultsim.config.targeted import check_target
+from faultsim.config.values import Bits, Count, Index, NotNegative, Rate, Share, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -35,7 +36,8 @@ class CampaignConfig(Evaluation, AnySubject):
     keeps from one forward pass for the next."""
     granularity: Literal["dataset", "inference"] = "dataset"
     """What a trial is: a fault set on all samples, or on one that is drawn; the rates have the same
-    mean. Many trials of one sample share a pass."""
+    mean. Many trials of one sample share a pass. Those of estimate see one sample in any case: in a
+    pass of its own, or, with inference, in its batch, which many share."""
     when: When = "after"
     """Strike what modules return or are given after your own hooks there, or before, so that a
     protection in a hook sees the fault."""
@@ -65,6 +67,14 @@ class CampaignConfig(Evaluation, AnySubject):
     what your own operator is given."""
     direction: Literal["0to1", "1to0"] | None = None
     """Strike only bits that are 0, or only bits that are 1."""
+    beam: Count = 1
+    """Of worst-case: how many sequences of flips the search follows side by side; 1 is greedy."""
+    target_class: Index | None = None
+    """Of worst-case: the class that a targeted attack is to have predicted, of a classifier."""
+    source_class: Index | None = None
+    """Of --target-class: only samples of this class are to be taken for it; by default all."""
+    stealthy: bool = False
+    """Of --target-class: and the other samples are to be classified as before."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
     allow_unsound: bool = False
@@ -96,6 +106,8 @@ class CampaignConfig(Evaluation, AnySubject):
     """Perturb the images too: fgsm, pgd:eps=1/255,steps=20, gaussian-noise:severity=3, ..."""
     attack_model: Literal["golden", "faulty"] = "golden"
     """Compute the attacks of --perturb once on the golden model, or in each trial on the faulty."""
+    protect: str | None = None
+    """Protect the model, first to last: ranger,secded; of some layers or weights: tmr:conv1."""
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
     workers: Workers = 1
@@ -123,6 +135,9 @@ class CampaignConfig(Evaluation, AnySubject):
             raise ConfigError("--flips needs one or more numbers")
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
+        check_target(self)
+        if self.beam != 1 and self.mode != "worst-case":
+            raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
         check_estimate(self)
         check_granularity(self)
         check_operator(self)

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 UNFIT = {
     "worst-case": "its search needs a figure of many samples",
     "exhaustive": "it is exact over all samples; --mode estimate goes on until a rate is known",
-    "estimate": "its trials see one sample in any case",
 }
+
+
+def alone(config: CampaignConfig) -> bool:
+    """Whether each trial is one sample in a pass of its own."""
+    return config.mode == "estimate" and config.granularity == "dataset"
 
 
 def check_granularity(config: CampaignConfig) -> None:

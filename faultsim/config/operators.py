@@ -15,6 +15,17 @@ OFFERED = (*OF_BITS, "random", "zero", *WITH_OPERAND)
 """Operators by name; one's own come as ``package.module:name``."""
 
 
+def unit(op: str) -> str:
+    """What ``flips`` of an operator are: flips, stuck bits, or words."""
+    return {"flip": "flip", "stuck-at-0": "stuck bit", "stuck-at-1": "stuck bit"}.get(op, "word")
+
+
+def struck(op: str, count: int) -> str:
+    """So many faults of an operator in words: ``2 flips``, ``1 word struck by zero``."""
+    counted = f"{count:,} {unit(op)}{'' if count == 1 else 's'}"
+    return counted if op in OF_BITS else f"{counted} struck by {op}"
+
+
 def check_operator(config: CampaignConfig) -> None:
     """Raises ConfigError unless there may be such an operator, and the other settings fit it."""
     op = config.op

@@ -64,6 +64,7 @@ class BitNames:
 # The greatest numbers are what a 32-bit count holds, and more threads than any machine has cores:
 # OpenMP ends the process where it cannot start as many as it is told to.
 Count = Annotated[int, Bounds(1, 2**31 - 1)]
+Index = Annotated[int, Bounds(0, 2**31 - 1)]
 Patience = Annotated[int, Bounds(0, 2**31 - 1)]
 Pixels = Annotated[int, Bounds(1, 2**14)]
 Threads = Annotated[int, Bounds(0, 1024)]

@@ -228,8 +228,9 @@ class FaultSet:
 
     @property
     def flips(self) -> int:
-        """Number of bits struck; a replacement counts the bits of its mask."""
-        return int(_popcount(self.mask).sum())
+        """Number of bits struck; of operators of whole words but ``replace``, of words."""
+        of_bits = self.op <= OPS.index("replace")
+        return int(np.where(of_bits, _popcount(self.mask), 1).sum())
 
     def by_site(self) -> Iterator[tuple[Site, FaultSet]]:
         """Each site struck with its faults, in the order of ``sites``."""

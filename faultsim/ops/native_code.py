@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +20,32 @@ def native_code(operator: Operator) -> Any:
         FaultError: numba is missing, or cannot compile the function.
     """
     numba = _numba(operator)
+    _check_raises_nothing(operator)
     kind = numba.float64 if operator.of_values else numba.uint64
     arguments = (kind, kind, kind)
     try:
-        # Without exceptions: nothing could catch them, and a division by 0 has a result.
+        # A division by 0 has a result, and is no exception.
         inner = numba.njit([arguments], error_model="numpy")(operator.function)
         _check_result(numba, operator, inner.overloads[arguments].signature.return_type)
-        outer = numba.cfunc(kind(*arguments))(lambda w, o, r: inner(w, o, r))
+        outer = _loop(numba, inner, kind)
     except FaultError:
         raise
     except Exception as error:
         raise FaultError(f"numba cannot compile {operator.name}: {_reason(error)}") from None
     native().define_operator(operator.number, outer.address, operator.of_values)
     return outer
+
+
+def _loop(numba: Any, inner: Any, kind: Any) -> Any:
+    """Over n words, operands and random numbers: a call for each word would cost more."""
+
+    def loop(words: Any, operands: Any, random: Any, n: int) -> None:
+        for i in range(n):
+            words[i] = inner(words[i], operands[i], random[i])
+
+    column = numba.types.CPointer(kind)
+    signature = numba.void(column, column, column, numba.types.intp)
+    return numba.cfunc(signature, error_model="numpy")(loop)
 
 
 def _numba(operator: Operator) -> Any:
@@ -41,6 +55,14 @@ def _numba(operator: Operator) -> Any:
         raise FaultError(
             f"the operator {operator.name} needs numba ({error}): pip install 'faultsim[numba]'"
         ) from None
+
+
+def _check_raises_nothing(operator: Operator) -> None:
+    if any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(operator.function)):
+        raise FaultError(
+            f"the operator {operator.name} raises an exception, which nothing could catch: return "
+            "the word as it is"
+        )
 
 
 def _check_result(numba: Any, operator: Operator, kind: Any) -> None:

@@ -216,8 +216,13 @@ def compiled(op: Any) -> Op:
 
 def compile_all(numbers: npt.NDArray[np.int64]) -> None:
     """Makes native code of those among some operators that are one's own."""
-    for number in np.unique(numbers[numbers >= FIRST_OWN]).tolist():
-        _OWN[number - FIRST_OWN].compiled()
+    for operator in own_operators(numbers):
+        operator.compiled()
+
+
+def own_operators(numbers: npt.NDArray[np.int64]) -> list[Operator]:
+    """Those of one's own among some operators."""
+    return [_OWN[n - FIRST_OWN] for n in np.unique(numbers[numbers >= FIRST_OWN]).tolist()]
 
 
 def is_number(number: int) -> bool:

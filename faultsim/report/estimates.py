@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faultsim.campaign.findings import EstimatedRecord, PartRecord
+from faultsim.config.operators import OF_BITS
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.table import ESTIMATE, Row, Table
 
@@ -26,20 +27,34 @@ def sentence(run: RecordedCampaign, told: EstimatedRecord) -> str:
     """The rate, what it is of and how well it is known."""
     config = run.config
     what = {"failure": "failure rate (SDC or DUE)"}.get(told.rate, f"{told.rate} rate")
-    missed = "" if told.reached else "; the margin was not reached"
-    fault = "flip" if config["op"] == "flip" else config["op"]
+    op = str(config["op"])
+    what_struck = f"single-bit {op}" if op in OF_BITS else f"word struck by {op}"
     return (
-        f"the {what} of a random single-bit {fault} in {config['target']} is {told.value:.3%} "
+        f"the {what} of a random {what_struck} in {config['target']} is {told.value:.3%} "
         f"[{100 * told.low:.3f}–{100 * told.high:.3f}%], at {told.confidence:.0%} after "
-        f"{told.n:,} trials of one fault on one sample; {_asked(told)} was asked{missed}."
+        f"{told.n:,} trials of one fault on one sample. {_asked(told)}"
     )
 
 
 def _asked(told: EstimatedRecord) -> str:
-    whole = f"±{told.margin:.3%}" if told.margin is not None else None
-    whole = f"±{told.relative:.0%} of it" if told.relative is not None else whole
-    own = None if told.part_margin is None else f"±{told.part_margin:.3%} for each bit and layer"
-    return " and ".join(asked for asked in (whole, own) if asked)
+    """What was to be known how well, and whether it is."""
+    wanted = []
+    if told.relative is not None:
+        wanted.append(f"the rate to within {told.relative:.3g} of itself")
+    elif told.margin is not None:
+        wanted.append(f"the rate to within {_points(told.margin)}")
+    if told.part_margin is not None:
+        labels = dict.fromkeys(label for part in told.parts for label in part.cell)
+        each = " and ".join(f"each {label}" for label in labels)
+        of = "that of" if wanted else "the rate of"
+        wanted.append(f"{of} {each} to within {_points(told.part_margin)}")
+    known = "that was reached" if told.reached else "not all of that was reached"
+    return f"Asked for was {' and '.join(wanted)}; {known}."
+
+
+def _points(margin: float) -> str:
+    """A distance between shares: ±1 % of a share would be another."""
+    return f"±{100 * margin:.3g} percentage points"
 
 
 def _row(

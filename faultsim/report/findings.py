@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from faultsim.campaign.objective import Objective
 from faultsim.campaign.summary import CellSummary
+from faultsim.config.operators import struck
 from faultsim.report import estimates, words
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.stats import Estimate
@@ -35,7 +36,8 @@ def _searched(run: RecordedCampaign) -> str | None:
         return None
     worst = min(cells, key=lambda cell: int(cell.cell["flips"]))
     flips, objective = worst.cell["flips"], run.objective
-    told = f"{_count(flips)} found by search {'takes' if flips == 1 else 'take'} test "
+    told = f"{struck(str(run.config['op']), flips)} found by search "
+    told += f"{'takes' if flips == 1 else 'take'} test "
     told += f"{objective.title} from {objective.text(run.worth, 1)} to "
     told += objective.text(worst.accuracy.value, 1) + _perturbed(run)
     alike = [c for c in run.cells if c.cell == {"curve": "random", "flips": flips}]
@@ -97,11 +99,7 @@ def _faults(run: RecordedCampaign, cell: CellSummary) -> str:
         return f"{events:,} event{'s' * (events > 1)} of fault model {model}"
     if "ber" in cell.cell:
         return f"a bit-error rate of {cell.cell['ber']:g}"
-    return _count(cell.cell["flips"]).replace(" ", " random ", 1)
-
-
-def _count(flips: int) -> str:
-    return f"{flips:,} flip" if flips == 1 else f"{flips:,} flips"
+    return struck(str(run.config["op"]), cell.cell["flips"]).replace(" ", " random ", 1)
 
 
 def _share(estimate: Estimate) -> str:

@@ -135,7 +135,7 @@ def damaging(run: RecordedCampaign, records: Sequence[Damaging]) -> Table:
     rows = [
         {
             "trial": record.trial,
-            "condition": condition(record.cell),
+            "condition": condition(run, record.cell),
             title: score,
             "drop": run.worth - score,
             "faults": _shown(record.faults, len(run.lines[record.trial].faults)),

@@ -17,6 +17,7 @@ from faultsim.report.figures import perturbation
 from faultsim.report.findings import findings
 from faultsim.report.fits import fit_sections
 from faultsim.report.measures import told
+from faultsim.report.mixtures import mixture_sections
 from faultsim.report.render import Drawn, inline_svg
 from faultsim.report.sources import Sources
 from faultsim.report.table import Table
@@ -56,12 +57,15 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     struck = [panel for panel in panels if panel.name != perturbation.NAME]
     estimated = estimate_sections(sources.campaigns)
     fits = fit_sections(sources.campaigns)
+    mixtures = mixture_sections(sources.campaigns)
     damaging = overview.damaging_sections(sources.campaigns)
     return _environment().get_template("report.html").render(
         title=overview.title(sources),
         subtitle=overview.subtitle(sources),
         findings=findings(sources.campaigns),
-        contents=_contents(bool(estimated), bool(fits), struck, bool(damaging), perturbed),
+        contents=_contents(
+            bool(estimated), bool(fits), bool(mixtures), struck, bool(damaging), perturbed
+        ),
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),
         clean=overview.clean(sources.perturbations),
@@ -69,6 +73,7 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         unfinished=[run for run in sources.campaigns if run.summary is None],
         estimated=estimated,
         fits=fits,
+        mixtures=mixtures,
         struck=struck,
         damaging=damaging,
         perturbed=perturbed,
@@ -82,6 +87,7 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
 def _contents(
     estimated: bool,
     fits: bool,
+    mixtures: bool,
     struck: Sequence[Panel],
     damaging: bool,
     perturbed: Sequence[Panel],
@@ -90,6 +96,7 @@ def _contents(
     found = [("runs", "What was run")]
     found += [("estimates", "Estimated rates")] if estimated else []
     found += [("fit", "Failures in time")] if fits else []
+    found += [("mixtures", "What the fault models struck")] if mixtures else []
     found += [(panel.name, panel.title) for panel in struck]
     found += [("damaging", "The most damaging faults")] if damaging else []
     found += [(panel.name, panel.title) for panel in perturbed]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from faultsim.config.operators import struck
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.labels import model_and_data
 from faultsim.report.perturbations import RecordedPerturbation
@@ -57,7 +58,8 @@ def faults(run: RecordedCampaign) -> str:
         return "1, on one sample"
     if run.mode in ("exhaustive", "from-file"):
         return "every bit, one at a time" if run.mode == "exhaustive" else str(config["faults"])
-    return ", ".join(map(str, config["flips"])) + (" flip" if config["flips"] == [1] else " flips")
+    *others, last = config["flips"]
+    return "".join(f"{count}, " for count in others) + struck(config["op"], last)
 
 
 def images(run: RecordedCampaign) -> str:

@@ -167,17 +167,24 @@ class Experiment:
         """
         if trial.sample is not None:
             return next(self.outcomes([trial]))
-        runner, searching = self._main(trial.split), not trial.reports
-        golden = runner.golden.first(trial.images)
-        if not self._adapts:
-            outputs = runner.outputs(trial.faults, trial.images)
-        else:
-            golden, outputs = self._adapted(trial)
+        searching = not trial.reports
+        golden, outputs = self.outputs(trial)
         outcome = judge(self.workload.task, golden, outputs, searching=searching)
         if self.attack is None or searching:
             return outcome
         alone = self._alone(trial)
         return replace(outcome, metrics={**outcome.metrics, "clean_acc": alone.acc})
+
+    def outputs(self, trial: Trial) -> tuple[Golden, list[Any]]:
+        """The golden run on a trial's samples, and their outputs under its faults, on the CPU.
+
+        Raises:
+            FaultSimError: As :meth:`run`.
+        """
+        if self._adapts:
+            return self._adapted(trial)
+        runner = self._main(trial.split)
+        return runner.golden.first(trial.images), runner.outputs(trial.faults, trial.images)
 
     def outcomes(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         """What becomes of each of some trials; those of one sample share passes.
@@ -206,7 +213,8 @@ class Experiment:
     def singles(self) -> SinglePasses:
         """Trials of one sample of the split that results come from."""
         golden = self.golden(REPORTED)  # on perturbed samples under attack
-        return SinglePasses(self.workload, golden, self.device, self._when)
+        replay = self._replay
+        return SinglePasses(self.workload, golden, self.device, self._when, replay=replay)
 
     @property
     def _adapts(self) -> bool:

@@ -60,6 +60,27 @@ def judge(
     return golden.unharmed[searching]
 
 
+class Samples(NamedTuple):
+    """Of each sample of a trial, (samples,) bool.
+
+    Attributes:
+        due: A detected error.
+        sdc: Silently corrupted; never where it is a detected error.
+    """
+
+    due: torch.Tensor
+    sdc: torch.Tensor
+
+
+def judge_samples(task: Task, golden: Golden, outputs: Sequence[Any]) -> Samples:
+    """Which samples of a trial are DUE and SDC; arguments and errors as for :func:`judge`."""
+    batches = zip(golden.batches, golden.outputs, outputs, strict=True)
+    judged = [_judged(task, batch, was, now) for batch, was, now in batches]
+    due = torch.cat([each.due for each in judged])
+    flags = _joined(judged) or _unflagged(task, golden, judged)
+    return Samples(due, next(iter(flags.values())) & ~due)
+
+
 def _judgement(
     task: Task, golden: Golden, outputs: Sequence[Any], searching: bool, scored: bool
 ) -> Outcome:

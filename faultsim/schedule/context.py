@@ -13,6 +13,7 @@ from torch import nn
 
 from faultsim.config import CampaignConfig
 from faultsim.faultmodels import FaultModel
+from faultsim.ops.operators import Operator
 from faultsim.run.search import Search
 from faultsim.run.trial import Cell, Outcome, Trial
 from faultsim.space import FaultSpace
@@ -82,10 +83,12 @@ class Plan:
         trials: The generator.
         total: How many trials it will yield, or at most will.
         learnt: What trials have told by now, where they go on until a rate is known.
+        operators: Of one's own in fault sets that somebody chose; the settings name others.
         adaptive: Whether later trials depend on outcomes of earlier ones.
     """
 
     trials: Trials
     total: int
     learnt: Learnt | None = None
+    operators: tuple[Operator, ...] = ()
     adaptive: bool = False

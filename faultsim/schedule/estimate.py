@@ -1,4 +1,10 @@
-"""Single faults on single samples, drawn where they tell most, until a rate is known."""
+"""Single faults on single samples, drawn where they tell most, until a rate is known.
+
+A pair is judged where its golden output comes from: in a pass of the one sample, or, under
+granularity ``inference``, in the sample's batch, many pairs a pass. The last bits of a sample may
+depend on what it shares a pass with. So the settings say which of the two it is; what was measured
+to be faster never does, and a journal does not depend on time.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from faultsim.config import CampaignConfig
+from faultsim.config.granularity import alone
 from faultsim.errors import ConfigError, did_you_mean, shown
 from faultsim.ops import sample_uniform
 from faultsim.run.trial import Outcome, Trial
@@ -84,7 +91,7 @@ def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
     config = context.config
     faults = stratum.space.sample(1, seed=config.seed, trial=trial, **effect(config))
     drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
-    return Trial(faults, stratum.labels, sample=int(drawn), alone=True)
+    return Trial(faults, stratum.labels, sample=int(drawn), alone=alone(config))
 
 
 def counted(outcome: Outcome, rate: str) -> int:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.ops.operators import own_operators
 from faultsim.run.trial import Trial
 from faultsim.schedule.context import Plan, Trials
 
@@ -30,7 +33,8 @@ def given(sets: Iterable[Given], wanted: int | None = None) -> Plan:
     if not trials:
         raise ConfigError("there is no fault set to try")
     check_number(len(trials), wanted)
-    return Plan(_each(trials), len(trials))
+    numbers = np.concatenate([trial.faults.table[3] for trial in trials])
+    return Plan(_each(trials), len(trials), operators=tuple(own_operators(numbers)))
 
 
 def check_number(sets: int, wanted: int | None) -> None:

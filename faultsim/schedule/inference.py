@@ -30,7 +30,7 @@ def inferences(plan: Plan, samples: int, seed: int) -> Plan:
         samples: How many there are.
         seed: The campaign's.
     """
-    return Plan(_together(_each(plan.trials, samples, seed)), plan.total)
+    return replace(plan, trials=_together(_each(plan.trials, samples, seed)))
 
 
 def _each(trials: Trials, samples: int, seed: int) -> Iterator[Trial]:

@@ -7,9 +7,7 @@ which the search never sees, reports. After Rakin et al., "Bit-Flip Attack", ICC
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Sequence
-from typing import NamedTuple
+from functools import partial
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
@@ -17,8 +15,9 @@ from faultsim.kinds import Kind
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.gradients import Gradients, Values
 from faultsim.run.search import Search
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.trial import Trial
 from faultsim.schedule.activation_candidates import activation_candidates
+from faultsim.schedule.beam import NO_FAULTS, VERIFIED, beam_search
 from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_flips
@@ -26,26 +25,8 @@ from faultsim.schedule.state_candidates import state_candidates
 from faultsim.space import FaultSpace
 
 TRIALS = 10
-PROBE = 32  # validation images on which every candidate is tried
-VERIFIED = 4  # best candidates that are tried on the whole validation split
 
 
-class Harm(NamedTuple):
-    """Sorts the most harmful first: the objective, ties by loss; what may not be used goes last."""
-
-    refused: bool
-    objective: float
-    gain: float
-
-
-class Found(NamedTuple):
-    """A fault set and the harm it did on the validation split."""
-
-    faults: FaultSet
-    harm: Harm
-
-
-NO_FAULTS = FaultSet((), [], [], [])
 WORST, WITHOUT_TOP, RANDOM = "worst-case", "worst-case without the top exponent bit", "random"
 
 
@@ -65,8 +46,8 @@ def worst_case(context: Context) -> Plan:
     if lower is not None and len(lower) < len(space):
         curves[WITHOUT_TOP] = lower
     trials = config.trials or TRIALS
-    each = (GLOBAL + PER_TENSOR * len(space.sites) + VERIFIED) * max(config.flips)
-    total = len(curves) * (each + len(config.flips)) + trials * len(config.flips)
+    each = (GLOBAL + PER_TENSOR * len(space.sites) + max(VERIFIED, config.beam)) * max(config.flips)
+    total = len(curves) * (config.beam * each + len(config.flips)) + trials * len(config.flips)
     return Plan(_generate(context, search, curves, trials), total, adaptive=True)
 
 
@@ -100,63 +81,11 @@ def _generate(
     context: Context, search: Search, curves: dict[str, FaultSpace], trials: int
 ) -> Trials:
     for name, space in curves.items():
-        yield from _search(context, search, name, space)
+        candidates = partial(_candidates, context, search, space)
+        yield from beam_search(context.config, search, name, candidates)
     for flips in context.config.flips:
         drawn = [draw_flips(context, context.space, flips, trial) for trial in range(trials)]
         yield [Trial(faults, {"curve": RANDOM, "flips": flips}) for faults in drawn]
-
-
-def _search(context: Context, search: Search, curve: str, space: FaultSpace) -> Trials:
-    """Commits the best flip, one step at a time, and reports at each number of flips asked for.
-
-    Ends where no further flip does more harm on validation, or the objective there is down to
-    chance; larger budgets then report the flips found so far.
-    """
-    best = Found(NO_FAULTS, _harm(context, search, search.baseline))
-    ended = False
-    for step in range(1, max(context.config.flips) + 1):
-        if not ended:
-            candidates = _candidates(context, search, space, best.faults)
-            found = yield from _best(context, search, curve, step, candidates)
-            if found is not None and found.harm < best.harm:
-                best = found
-                ended = best.harm.objective <= search.chance
-            else:
-                ended = True
-        if step in context.config.flips and len(best.faults):
-            yield [Trial(best.faults, {"curve": curve, "flips": step})]
-
-
-def _best(
-    context: Context, search: Search, curve: str, step: int, candidates: list[FaultSet]
-) -> Generator[Sequence[Trial], Sequence[Outcome], Found | None]:
-    """The most harmful candidate: all are tried on a few images, the best of them on all.
-
-    None if every one of them makes an output non-finite, and that is not allowed.
-    """
-    cell = {"curve": curve, "flips": step, "split": "val"}
-    outcomes = yield [
-        Trial(faults, cell | {"search": "probe"}, "val", PROBE) for faults in candidates
-    ]
-    harms = [_harm(context, search, outcome) for outcome in outcomes]
-    probed = list(zip(harms, candidates, strict=True))
-    probed.sort(key=lambda pair: pair[0])  # stable: ties stay in rank order
-    best = [faults for harm, faults in probed[:VERIFIED] if not harm.refused]
-    outcomes = yield [Trial(faults, cell | {"search": "verify"}, "val") for faults in best]
-    harms = [_harm(context, search, outcome) for outcome in outcomes]
-    verified = zip(harms, best, strict=True)
-    allowed = [pair for pair in verified if not pair[0].refused]
-    if not allowed:
-        return None
-    harm, faults = min(allowed, key=lambda pair: pair[0])
-    return Found(faults, harm)
-
-
-def _harm(context: Context, search: Search, outcome: Outcome) -> Harm:
-    refused = outcome.due > 0 and not context.config.allow_nonfinite
-    score, loss = outcome.score(search.objective), outcome.loss
-    lowest = score if score == score else -math.inf
-    return Harm(refused, lowest, -loss if loss == loss else -math.inf)
 
 
 def _candidates(

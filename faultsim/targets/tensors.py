@@ -92,6 +92,8 @@ def _unwanted(model: nn.Module, name: str, words: torch.Tensor, integers: bool) 
     plain = own is not None and words.dtype == own.dtype and ":" not in name
     if integers or not plain or words.is_floating_point() or "zero_point" in leaf:
         return None
+    if leaf in getattr(owner, "struck_integers", ()):  # it says that they are memory like any other
+        return None
     kind = str(words.dtype).removeprefix("torch.")
     return f"it is an integer buffer ({kind}): integers=True or --integers strikes it"
 

@@ -16,6 +16,8 @@ from faultsim.workload.batch import Batch, read_batches
 from faultsim.workload.task import Change, Task, name_of, task_of
 
 Forward = Callable[[nn.Module, Any], Any]
+Around = Callable[[nn.Module, Callable[[], Any]], Any]
+"""What a pass goes through: the model, and the pass itself, to an output."""
 REPORTED, SEARCHED = "test", "val"
 """Names of the splits: what results come from, and what searches may look at."""
 
@@ -28,9 +30,11 @@ class Workload:
         task: How outputs are judged.
         name: For messages, manifests and directories.
         unit: What a sample is called.
+        around: What stands between the model and its answer (a protection); None for nothing.
     """
 
     unit = "samples"
+    around: Around | None = None
 
     def __init__(
         self,
@@ -85,6 +89,11 @@ class Workload:
         The model gets copies, for it may change what it is given.
         """
         inputs = held.map_copied(inputs, lambda _, tensor: trees.copy_of(tensor))
+        if self.around is None:
+            return self._passed(inputs)
+        return self.around(self.model, lambda: self._passed(inputs))
+
+    def _passed(self, inputs: Any) -> Any:
         if self._forward is not None:
             return self._forward(self.model, inputs)
         if isinstance(inputs, Mapping):

@@ -14,6 +14,9 @@ from faultsim import CampaignConfig, FaultSpace, Workload, inject, run_campaign,
 from faultsim.campaign import reproduce
 from faultsim.campaign.directory import read_campaign
 from faultsim.errors import ConfigError
+from faultsim.run import engine, single
+from faultsim.run.carried import gains, trials
+from faultsim.run.replay import Prefix
 from faultsim.schedule.strata import strata_of
 
 MARGIN = {"mode": "estimate", "margin": 0.05, "confidence": 0.9}
@@ -55,9 +58,11 @@ def failures() -> torch.Tensor:
     return torch.tensor(rows)
 
 
-def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path):
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
+def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path, granularity):
     work, truth = workload(), failures()
-    result = run_campaign(CampaignConfig(**MARGIN, out=str(tmp_path / "c")), work)
+    config = CampaignConfig(**MARGIN, granularity=granularity, out=str(tmp_path / "c"))
+    result = run_campaign(config, work)
     found = result.estimate
     assert found.low <= float(truth.double().mean()) <= found.high
     assert max(found.high - found.value, found.value - found.low) <= 0.05
@@ -66,10 +71,12 @@ def test_the_interval_holds_the_rate_over_all_bits_and_samples(tmp_path):
     assert bit30.low <= float(truth[30::32].double().mean()) <= bit30.high
 
 
-def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path):
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
+def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path, granularity):
     work, truth = workload(), failures()
     space = FaultSpace(work.model)
-    run_campaign(CampaignConfig(**MARGIN, max_trials=200, out=str(tmp_path / "c")), work)
+    config = {**MARGIN, "max_trials": 200, "granularity": granularity}
+    run_campaign(CampaignConfig(**config, out=str(tmp_path / "c")), work)
     struck = [space.locate([position]).records()[0] for position in range(len(space))]
     numbers = {(f["tensor"], f["index"], f["mask"]): n for n, f in enumerate(struck)}
     for line in lines_of(tmp_path / "c"):
@@ -80,9 +87,10 @@ def test_every_trial_is_what_the_flip_really_does_to_its_sample(tmp_path):
         assert fault["tensor"].startswith(line["cell"]["layer"])
 
 
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
 @pytest.mark.parametrize("kept", [1, 33, 70])
-def test_it_goes_on_to_the_same_bytes(tmp_path, kept):
-    config = {**MARGIN, "max_trials": 120}
+def test_it_goes_on_to_the_same_bytes(tmp_path, kept, granularity):
+    config = {**MARGIN, "max_trials": 120, "granularity": granularity}
     run_campaign(CampaignConfig(**config, out=str(tmp_path / "a")), workload())
     whole = (tmp_path / "a" / "trials-0.jsonl").read_bytes()
 
@@ -112,15 +120,58 @@ def test_how_samples_lie_in_batches_changes_nothing(tmp_path):
     assert lines_of(tmp_path / "a") == lines_of(tmp_path / "b")
 
 
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_in_its_batch_a_pair_is_what_it_is_there_alone(tmp_path, monkeypatch, target):
+    """Carried, flipped for real or as measured, from any cut or the start: the same bytes."""
+    monkeypatch.setattr(engine, "MEASURED", False)
+    journals = set()
+    for way in ("carried", "flipped", "measured"):
+        monkeypatch.setattr(trials, "MEASURED", way != "carried")
+        monkeypatch.setattr(gains, "ENOUGH", 0.0 if way == "flipped" else 0.98)
+        for replay in (True, False):
+            out = tmp_path / f"{way}{replay}"
+            config = {**MARGIN, "max_trials": 60, "target": target, "replay": replay}
+            config = CampaignConfig(**config, granularity="inference", out=str(out))
+            run_campaign(config, workload())
+            journals.add((out / "trials-0.jsonl").read_bytes())
+    assert len(journals) == 1
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_replayed_samples_change_nothing(tmp_path, monkeypatch, target):
+    """From all cuts, and from the second trial of a sample on."""
+    monkeypatch.setattr(engine, "MEASURED", False)
+    monkeypatch.setattr(single, "OFTEN", 2)
+    runs, run = [], Prefix.run
+
+    def watched(self, number, inputs, faults):
+        runs.append(self.cut(faults))
+        return run(self, number, inputs, faults)
+
+    monkeypatch.setattr(Prefix, "run", watched)
+    journals = []
+    for replay in (True, False):
+        torch.manual_seed(0)
+        layers = [nn.Linear(4, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 3)]
+        work = Workload(nn.Sequential(*layers).eval(), whole_set(), tasks.Classification())
+        config = {**MARGIN, "max_trials": 90, "target": target, "replay": replay}
+        run_campaign(CampaignConfig(**config, out=str(tmp_path / str(replay))), work)
+        journals.append((tmp_path / str(replay) / "trials-0.jsonl").read_bytes())
+        assert (len(runs) > 60) == any(runs) == replay
+        runs.clear()
+    assert journals[0] == journals[1]
+
+
 def whole_set():
     found = workload().read("test")
     return (torch.cat([b.inputs for b in found]), torch.cat([b.targets for b in found]))
 
 
+@pytest.mark.parametrize("granularity", ["dataset", "inference"])
 @pytest.mark.parametrize("target", ["activations", "inputs", "module-inputs"])
-def test_what_strikes_during_a_pass_strikes_the_one_sample(tmp_path, target):
-    config = CampaignConfig(**MARGIN, target=target, max_trials=60, out=str(tmp_path / "c"))
-    result = run_campaign(config, workload())
+def test_what_strikes_during_a_pass_strikes_the_one_sample(tmp_path, target, granularity):
+    config = {**MARGIN, "target": target, "max_trials": 60, "granularity": granularity}
+    result = run_campaign(CampaignConfig(**config, out=str(tmp_path / "c")), workload())
     assert result.estimate.n <= 60
     assert all(line["n"] == 1 for line in lines_of(tmp_path / "c"))
     again = reproduce(tmp_path / "c", 40, work=workload())

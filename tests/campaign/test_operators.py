@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from faultsim.campaign import CampaignConfig, reproduce, run_campaign
-from faultsim.errors import ConfigError, FaultSimError
+from faultsim.config.operators import struck
+from faultsim.errors import ConfigError, FaultSimError, JournalError
+from faultsim.report import write_report
 from faultsim.space import FaultSpace
 
 MODULE = """
@@ -58,6 +61,70 @@ def test_ones_own_operator_is_a_campaign_like_any_other(tmp_path, path, target):
     journal.write_bytes(whole[: whole.index(b"\n") + 5])
     run_campaign(config(tmp_path / "a", resume=True, **settings))
     assert journal.read_bytes() == whole
+
+
+CHANGING = """
+import faultsim
+import numba
+
+SHIFT = {shift}
+
+@numba.njit
+def moved(word):
+    return word >> SHIFT
+
+@faultsim.operator
+def shifty(word, operand, random):
+    return moved(word)  # {comment}
+"""
+
+
+@pytest.mark.parametrize("mode", ["random", "from-file"])
+def test_an_operator_whose_code_has_changed_is_refused(tmp_path, monkeypatch, mode):
+    pytest.importorskip("numba")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = tmp_path / f"changing_{mode.replace('-', '_')}.py"
+    source.write_text(CHANGING.format(shift=1, comment="one"))
+    module = importlib.import_module(source.stem)
+    settings = {"op": f"{source.stem}:shifty"}
+    if mode == "from-file":
+        faults = tmp_path / "faults.json"
+        fault = {"tensor": "head.bias", "index": 1, "op": settings["op"]}
+        faults.write_text(json.dumps({"faults": [fault]}))
+        settings = {"mode": mode, "faults": str(faults), "trials": None, "flips": (1,)}
+    settings = config(tmp_path / "a", **settings)
+    run_campaign(settings)
+    assert json.loads((tmp_path / "a" / "manifest.json").read_text())["operators"]
+
+    source.write_text(CHANGING.format(shift=1, comment="another comment"))
+    importlib.reload(module)
+    assert not reproduce(tmp_path / "a", 0, trust_code=True).differences
+    run_campaign(replace(settings, resume=True))
+
+    source.write_text(CHANGING.format(shift=20, comment="one"))
+    importlib.reload(module)
+    for call in (
+        lambda: reproduce(tmp_path / "a", 0, trust_code=True),
+        lambda: run_campaign(replace(settings, resume=True)),
+    ):
+        with pytest.raises(JournalError, match="shifty") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_built_in_operators_leave_no_digest(tmp_path):
+    run_campaign(config(tmp_path / "a", op="zero", trials=1))
+    assert "operators" not in json.loads((tmp_path / "a" / "manifest.json").read_text())
+
+
+def test_words_are_called_words(tmp_path, path):
+    run_campaign(config(tmp_path / "a", op=path))
+    assert [line["flips"] for line in lines(tmp_path / "a")] == [2, 2, 2]
+    assert struck("flip", 1) == "1 flip"
+    assert struck("stuck-at-1", 2) == "2 stuck bits"
+    page = write_report([tmp_path / "a"], tmp_path / "page.html").page.read_text()
+    assert f"2 words struck by {path}" in page
+    assert "2 flips" not in page
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,35 @@ void flips_undo(int bytes) {
   }
 }
 
+void doubles_words(uint64_t* words, uint64_t*, uint64_t*, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) words[i] *= 2;
+}
+
+// More faults than a block holds, on few words.
+void own_operators_undo(int bytes) {
+  std::vector<int64_t> memory(35, 0x0101010101010101);
+  const std::vector<int64_t> before = memory;
+  Words words = strided(memory, bytes);
+  words.layout.bits = static_cast<uint8_t>(8 * bytes);
+  std::vector<int64_t> index(600), saved(600);
+  for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int64_t>(i * i % 35);
+  const int64_t operand = 0;
+  define_operator(kOwn, {doubles_words});
+  Faults faults{index.data(), &operand, 0, 600, static_cast<Op>(kOwn)};
+  faults.own = own_operator(faults.op);
+  corrupt_words(words, faults, saved.data());
+  check(memory != before, "an operator of others changes memory");
+  restore_words(words, index.data(), 600, saved.data());
+  check(memory == before, "restoring gives back every word");
+  std::vector<PatchFault> set;
+  for (int64_t at : index) set.push_back({at, 0, 0, faults.op, -1, 0, faults.own});
+  set.insert(set.begin() + 300, {3, 1, 0, Op::flip});
+  Patch patch({words}, set);
+  patch.strike();
+  patch.restore();
+  check(memory == before && patch.changed() == -1, "a patch gives back every word");
+}
+
 // What a device runs, on the host: the same words, and no access where an index is bad.
 void flips_on_a_grid(int bytes, uint64_t shuffle) {
   std::vector<int64_t> memory(35, 0x1234567890ABCDEF);
@@ -246,6 +275,7 @@ void scans(int64_t batch, int64_t dim, int64_t groups, int64_t length, int64_t s
 
 int main() {
   for (int bytes : {1, 2, 4, 8}) flips_undo(bytes);
+  for (int bytes : {1, 2, 4, 8}) own_operators_undo(bytes);
   for (uint64_t shuffle : {0, 1, 2}) {
     for (int bytes : {1, 2, 4, 8}) flips_on_a_grid(bytes, shuffle);
     patches_on_a_grid(shuffle);

@@ -74,6 +74,35 @@ def test_words_of_every_format_against_python(device, fmt, transposed):
     assert tensor.contiguous().view(fmt.word).flatten().tolist() == before
 
 
+@pytest.mark.parametrize("op", [mixed, bent, "flip", "byte-shift"], ids=str)
+def test_many_faults_on_few_words_compose_in_order(op):
+    """Words are gathered in blocks; a block may hold one word several times."""
+    rng = np.random.default_rng(2)
+    index, random = rng.integers(0, 40, 1000), rng.integers(-(2**63), 2**63, 1000)
+    operand = 0.5 if op is bent else 1
+    one, other = torch.arange(1.0, 41.0), torch.arange(1.0, 41.0)
+    before = one.clone()
+    saved = apply_(one, index, op, operand, random=random)
+    for place, draw in zip(index, random, strict=True):
+        apply_(other, int(place), op, operand, random=int(draw))
+    assert torch.equal(one.view(torch.int32), other.view(torch.int32))
+    ops.restore_(one, index, saved)
+    assert torch.equal(one, before)
+
+    numbers = rng.permutation([mixed.number, 0, bent.number] * 200)
+    table = np.zeros((8, 600), dtype=np.int64)
+    table[1], table[2], table[3] = index[:600], 1 << 30, numbers
+    table[4], table[7] = 1, random[:600]
+    patch, other = ops.Patch([one], table), before.clone()
+    patch.strike()
+    for column in table.T:
+        ops.Patch([other], column[:, None].copy()).strike()
+    assert torch.equal(one.view(torch.int32), other.view(torch.int32))
+    patch.restore()
+    assert torch.equal(one, before)
+    assert patch.changed() is None
+
+
 def test_values_are_float64_and_rounded_once(device):
     tensor = torch.tensor([1.0, -2.5, 3e38, float("inf")], device=device)
     apply_(tensor, range(4), bent, 0.1, random=1 << 63)
@@ -170,7 +199,14 @@ def test_what_is_no_operator_is_one_line(own):
     def halved(word, operand, random):
         return word / 2
 
+    @faultsim.operator
+    def careful(word, operand, random):
+        if word > operand:
+            raise ValueError("too large")
+        return word
+
     for call, told in [
+        (lambda: apply_(torch.zeros(2), 0, careful), "careful raises an exception, which nothing"),
         (
             lambda: apply_(torch.zeros(2), 0, wrong),
             "numba cannot compile .*wrong: .*undefined_name",

@@ -280,7 +280,7 @@ def test_a_rate_that_was_estimated_is_told_with_each_bit_and_layer(page, tmp_pat
     text = " ".join(Parsed(page(out)).text.split())
     assert f"is {found.value:.3%} [{100 * found.low:.3f}–{100 * found.high:.3f}%]" in text
     assert "Estimated rates" in text
-    assert "one fault on one sample; ±10.000% was asked" in text
+    assert "Asked for was the rate to within ±10 percentage points" in text
 
 
 def test_failures_in_time_are_told_of_each_layer(page, tmp_path, model, dataset):

@@ -21,7 +21,12 @@ CAPTION = (
 def table(sources: Sources) -> Table:
     """A row for each campaign, condition and event."""
     rows = [
-        {"run": run.label, "condition": condition(cell.cell), "measure": name, **estimate(rate)}
+        {
+            "run": run.label,
+            "condition": condition(run, cell.cell),
+            "measure": name,
+            **estimate(rate),
+        }
         for run in sources.campaigns
         for cell in run.cells
         for name, rate in cell.events.items()

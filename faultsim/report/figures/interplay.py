@@ -53,7 +53,7 @@ def _rows(run: RecordedCampaign) -> Iterator[Row]:
             yield {
                 "run": run.label,
                 "perturbation": words.images(run),
-                "condition": condition(cell.cell),
+                "condition": condition(run, cell.cell),
                 "measure": name,
                 "clean": clean.acc,
                 "perturbed alone": run.golden.acc,

@@ -42,7 +42,7 @@ def _rows(run: RecordedCampaign, cell: CellSummary) -> Iterator[Row]:
     for name, found in known.items():
         yield {
             "run": run.label,
-            "condition": condition(cell.cell),
+            "condition": condition(run, cell.cell),
             "measure": name,
             "golden": run.golden.score(name),
             **estimate(found),

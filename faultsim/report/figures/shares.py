@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faultsim.campaign.summary import CellSummary
+from faultsim.config.operators import struck
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.style import INK, Styles, bars, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
@@ -21,10 +23,10 @@ Lines = Sequence[tuple[str, str | None]]
 """Of a figure, top to bottom: a run and its condition, or None for the line of its name."""
 
 
-def condition(cell: Mapping[str, object]) -> str:
+def condition(run: RecordedCampaign, cell: Mapping[str, object]) -> str:
     """The labels of a cell in words."""
-    words = {
-        "flips": lambda v: f"{v} flip" if v == 1 else f"{v} flips",
+    words: dict[str, Callable[[Any], str]] = {
+        "flips": lambda v: struck(str(run.config["op"]), v),
         "events": lambda v: f"{v} event" if v == 1 else f"{v} events",
         "hours": lambda v: f"{v:g} hours",
         "ber": lambda v: f"BER {v:g}",
@@ -36,7 +38,7 @@ def condition(cell: Mapping[str, object]) -> str:
 def rows(run: RecordedCampaign, cell: CellSummary, measures: Sequence[str]) -> list[Row]:
     """A row for each measure that the cell has."""
     known = {**cell.rates, "any_sdc": cell.any_sdc, "any_due": cell.any_due, **cell.diagnosis}
-    common = {"run": run.label, "condition": condition(cell.cell)}
+    common = {"run": run.label, "condition": condition(run, cell.cell)}
     return [
         {**common, "measure": name, **estimate(known[name])} for name in measures if name in known
     ]

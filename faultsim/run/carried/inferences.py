@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from faultsim.errors import FaultError, InjectionError
-from faultsim.faults import FaultSet
+from faultsim.faults import FaultSet, Site
 from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.run.carried.carrier import Carrier
+from faultsim.run.carried.depth import Depth
+from faultsim.run.carried.gains import Gains
 from faultsim.run.carried.rows import has_rows, one_of, one_sample
+from faultsim.run.carried.sharing import Trial, passes
 from faultsim.run.golden import Golden, on_cpu
 from faultsim.run.judge import Raised
+from faultsim.run.replay.calls import WHOLE
 from faultsim.workload import Batch, Workload
 from faultsim.workload.failures import NOT_ITS_OWN
 from faultsim.workload.outputs import identical
@@ -42,18 +48,17 @@ class Inference(NamedTuple):
     alone: bool
 
 
-class _Trial(NamedTuple):
-    number: int
-    faults: FaultSet
-    sample: int
+_Pass = Callable[[int, Any, Sequence[Trial]], Any]
 
 
 class Inferences:
     """Runs pairs of faults and samples of one golden run.
 
     Faults in weights are carried by samples (:mod:`faultsim.run.carried`); those that strike during
-    a pass strike their sample alone anyway. What cannot be carried has a pass of the batch for
-    itself. Nothing that is returned depends on which of these it was, or on the other pairs.
+    a pass strike their sample alone anyway. What cannot be carried, or was measured to be slower
+    so, has a pass of the batch for itself. Faults are sorted, so that a pass begins behind the last
+    cut before any of its own. Nothing that is returned depends on which of these it was, or on the
+    other pairs.
 
     Attributes:
         refused: Why no weight's fault can be carried, "" if some can.
@@ -69,6 +74,8 @@ class Inferences:
         golden: Golden,
         device: torch.device | str = "cpu",
         when: When = "after",
+        *,
+        measured: bool = True,
     ) -> None:
         """Probes the model by some small passes, when a weight is first to be struck.
 
@@ -77,12 +84,14 @@ class Inferences:
             golden: Its golden run.
             device: Where it runs.
             when: Whether faults strike after the user's hooks, or before.
+            measured: Whether faults are carried only where that was measured to be faster than a
+                flip; else all that can be are.
 
         Raises:
             FaultError: The outputs cannot be read sample by sample.
         """
         self._workload, self._golden, self._when = workload, golden, when
-        self._device = torch.device(device)
+        self._device, self._measured = torch.device(device), measured
         self._starts = np.cumsum([0, *(batch.size for batch in golden.batches)])
         for batch, output in zip(golden.batches, golden.outputs, strict=True):
             if batch.size > 1 and not has_rows(output, batch.size):
@@ -91,6 +100,8 @@ class Inferences:
                     "give batches of one sample"
                 )
         self._carrier: Carrier | None = None
+        self._depth = Depth(workload, golden)
+        self._gains, self._met, self._deep = Gains(self._depth.left), set[Site](), True
         self.passes = self.distrusted = 0
 
     @property
@@ -113,63 +124,100 @@ class Inferences:
                 there is not.
         """
         found: list[Inference | None] = [None] * len(pairs)
-        queues: dict[int, list[_Trial]] = {}
+        queues: dict[int, list[tuple[int, FaultSet, int]]] = {}
         for number, (faults, sample) in enumerate(pairs):
             if not 0 <= sample < self._starts[-1]:
                 raise FaultError(f"there are samples 0 to {self._starts[-1] - 1}, not {sample}")
             batch = int(np.searchsorted(self._starts, sample, side="right")) - 1
             place = int(sample - self._starts[batch])
-            queues.setdefault(batch, []).append(_Trial(number, faults, place))
+            queues.setdefault(batch, []).append((number, faults, place))
         with torch.no_grad():
-            for batch, trials in queues.items():
-                for trial, inference in self._batch(batch, trials):
+            for batch, queue in queues.items():
+                inputs = self._golden.engine.inputs(batch, self._golden.batches[batch].inputs)
+                trials = [self._trial(batch, inputs, *each) for each in queue]
+                for trial, inference in self._batch(batch, inputs, trials):
                     found[trial.number] = inference
         return [inference for inference in found if inference is not None]
 
-    def _batch(self, batch: int, trials: Sequence[_Trial]) -> Iterator[tuple[_Trial, Inference]]:
-        inputs = self._golden.engine.inputs(batch, self._golden.batches[batch].inputs)
+    def _trial(self, batch: int, inputs: Any, number: int, faults: FaultSet, sample: int) -> Trial:
+        self._depth.prepare(faults)
+        sites = tuple(site for site, _ in faults.by_site())
+        return Trial(number, faults, sample, sites, self._depth.cut(batch, inputs, faults))
+
+    def _batch(
+        self, batch: int, inputs: Any, trials: Sequence[Trial]
+    ) -> Iterator[tuple[Trial, Inference]]:
         weights, transient, alone = self._sorted(batch, inputs, trials)
-        for kind, queue in (("weights", weights), ("transient", transient)):
-            for together in _passes(queue, self._golden.batches[batch].size):
-                yield from self._together(kind, batch, inputs, together)
         for trial in alone:
             yield trial, self._alone(batch, inputs, trial)
+        for together in passes(transient, self._golden.batches[batch].size):
+            yield from self._together(self._struck, batch, inputs, together)
+        start, self._deep = time.process_time(), not self._measured or self._gains.sorts
+        yield from self._weights(batch, inputs, weights if self._deep else _as_given(weights))
+        if len(weights) >= self._golden.batches[batch].size:
+            self._gains.ordered(self._deep, (time.process_time() - start) / len(weights))
+
+    def _weights(
+        self, batch: int, inputs: Any, left: Sequence[Trial]
+    ) -> Iterator[tuple[Trial, Inference]]:
+        """Of trials in weights those that can be carried; in the order that is given."""
+        while left:
+            some, carried = self._next(left, self._golden.batches[batch].size)
+            if carried:
+                yield from self._together(self._carried, batch, inputs, some)
+            else:
+                yield from ((trial, self._alone(batch, inputs, trial)) for trial in some)
+            done = {trial.number for trial in some}
+            left = [trial for trial in left if trial.number not in done]
 
     def _sorted(
-        self, batch: int, inputs: Any, trials: Sequence[_Trial]
-    ) -> tuple[list[_Trial], list[_Trial], list[_Trial]]:
+        self, batch: int, inputs: Any, trials: Sequence[Trial]
+    ) -> tuple[list[Trial], list[Trial], list[Trial]]:
         """Those carried in weights, those that strike during a pass, those that go alone."""
-        weights: list[_Trial] = []
-        transient: list[_Trial] = []
-        alone: list[_Trial] = []
-        for trial in trials:
-            sites = [site for site, _ in trial.faults.by_site()]
-            kinds = {site.kind == "weights" for site in sites}
+        weights: list[Trial] = []
+        transient: list[Trial] = []
+        alone: list[Trial] = []
+        for trial in sorted(trials, key=lambda trial: trial.cut):
+            kinds = {site.kind == "weights" for site in trial.sites}
             size = self._golden.batches[batch].size
             if size == 1 or len(kinds) != 1:
                 alone.append(trial)
             elif kinds == {False}:
-                own = all(site.per_sample for site in sites)
+                own = all(site.per_sample for site in trial.sites)
                 (transient if own else alone).append(trial)
             else:
-                carried = self._carrying(batch, inputs).carries(trial.faults)
-                (weights if carried else alone).append(trial)
+                (weights if self._carries(batch, inputs, trial) else alone).append(trial)
         return weights, transient, alone
 
-    def _carrying(self, batch: int, inputs: Any) -> Carrier:
+    def _carries(self, batch: int, inputs: Any, trial: Trial) -> bool:
+        """Whether faults in weights can be carried; a weight is looked at from its second on."""
+        if self._measured and not self._met.issuperset(trial.sites):
+            self._met.update(trial.sites)
+            return False
         if self._carrier is None:
             self._carrier = Carrier(self._workload, inputs)
         self._carrier.prepare(inputs, self._golden.batches[batch], self._golden.outputs[batch])
-        return self._carrier
+        return self._carrier.carries(trial.faults)
+
+    def _next(self, trials: Sequence[Trial], size: int) -> tuple[Sequence[Trial], bool]:
+        """Some trials, and whether a pass shall carry them all, or have each in the model."""
+        gains = self._gains
+        if self._measured:
+            slower = [trial for trial in trials if not gains.pays(trial.cut, trial.sites)]
+            if flipped := trials[: gains.lacking] or slower:
+                return flipped, False
+        together = passes(trials, size)[0]
+        each = [(trial.cut, trial.sites) for trial in together]
+        return together, not self._measured or gains.pass_pays(self._first(together), each)
 
     def _together(
-        self, kind: str, batch: int, inputs: Any, trials: Sequence[_Trial]
-    ) -> Iterator[tuple[_Trial, Inference]]:
+        self, run: _Pass, batch: int, inputs: Any, trials: Sequence[Trial]
+    ) -> Iterator[tuple[Trial, Inference]]:
         """One pass; in halves, and at last one by one, where it cannot be trusted."""
         output: Any = None
         with suppress(Exception):
             self.passes += 1
-            output = self._carried(kind, batch, inputs, trials)
+            output = run(batch, inputs, trials)
         if output is not None and self._trusted(batch, output, {t.sample for t in trials}):
             for trial in trials:
                 yield trial, self._inference(batch, trial, output, alone=False)
@@ -180,13 +228,26 @@ class Inferences:
             return
         half = len(trials) // 2
         for part in (trials[:half], trials[half:]):
-            yield from self._together(kind, batch, inputs, part)
+            yield from self._together(run, batch, inputs, part)
 
-    def _carried(self, kind: str, batch: int, inputs: Any, trials: Sequence[_Trial]) -> Any:
-        if kind == "weights":
-            assert self._carrier is not None
-            faults = {trial.sample: trial.faults for trial in trials}
-            return on_cpu(self._carrier.run(inputs, self._golden.batches[batch].size, faults))
+    def _carried(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
+        """The output of a pass that carries faults in weights."""
+        assert self._carrier is not None
+        start, size = time.process_time(), self._golden.batches[batch].size
+        faults = {trial.sample: trial.faults for trial in trials}
+        run = partial(self._depth.run, batch)
+        found = self._carrier.run(inputs, size, faults, run, self._first(trials))
+        output = on_cpu(found.output)
+        sites = {trial.sample: trial.sites for trial in trials}
+        self._gains.carried(found.cut, time.process_time() - start, found.spent, sites)
+        return output
+
+    def _first(self, trials: Sequence[Trial]) -> int:
+        """Where a pass that carries some faults begins."""
+        return min(trial.cut for trial in trials) if self._deep else WHOLE
+
+    def _struck(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
+        """The output of a pass in which faults strike a sample each."""
         merged = FaultSet.join([_struck_in(trial) for trial in trials])
         return self._armed(batch, inputs, merged)
 
@@ -200,17 +261,19 @@ class Inferences:
             identical(one_sample(golden, size, n), one_sample(output, size, n)) for n in free
         )
 
-    def _alone(self, batch: int, inputs: Any, trial: _Trial) -> Inference:
+    def _alone(self, batch: int, inputs: Any, trial: Trial) -> Inference:
         faults = trial.faults
         if any(site.kind != "weights" and site.per_sample for site, _ in faults.by_site()):
             faults = _struck_in(trial)
-        self.passes += 1
+        self.passes, start = self.passes + 1, time.process_time()
         try:
             output = self._armed(batch, inputs, faults)
         except NOT_ITS_OWN:
             raise
         except Exception:  # a fault that makes the forward pass raise is a detected error
             output = Raised()
+        if trial.sites[0].kind == "weights":
+            self._gains.flipped(trial.cut, time.process_time() - start)
         return self._inference(batch, trial, output, alone=True)
 
     def _armed(self, batch: int, inputs: Any, faults: FaultSet) -> Any:
@@ -221,7 +284,7 @@ class Inferences:
             injector.advance(self._golden.batches[batch].size)
         return output
 
-    def _inference(self, batch: int, trial: _Trial, output: Any, *, alone: bool) -> Inference:
+    def _inference(self, batch: int, trial: Trial, output: Any, *, alone: bool) -> Inference:
         whole, sample = self._golden.batches[batch], trial.sample
         golden = one_sample(self._golden.outputs[batch], whole.size, sample)
         if not isinstance(output, Raised):
@@ -233,31 +296,14 @@ class Inferences:
         return Inference(one_of(whole, sample), golden, output, alone)
 
 
-def _passes(trials: Sequence[_Trial], size: int) -> list[list[_Trial]]:
-    """Shares trials out so that no sample carries two in one pass, and one carries none.
-
-    That one shows whether faults reached samples that are not theirs.
-    """
-    rounds: list[dict[int, _Trial]] = []
-    first: dict[int, int] = {}  # of each sample, the first round that may have room for it
-    open_ = 0
-    for trial in trials:
-        turn = max(first.get(trial.sample, 0), open_)
-        while turn < len(rounds) and len(rounds[turn]) >= size - 1:
-            turn += 1
-        if turn == len(rounds):
-            rounds.append({})
-        rounds[turn][trial.sample] = trial
-        first[trial.sample] = turn + 1
-        while open_ < len(rounds) and len(rounds[open_]) >= size - 1:
-            open_ += 1
-    return [list(each.values()) for each in rounds]
-
-
-def _struck_in(trial: _Trial) -> FaultSet:
+def _struck_in(trial: Trial) -> FaultSet:
     """The faults of a trial in its sample alone."""
     faults = trial.faults
     own = np.array([site.kind != "weights" and site.per_sample for site in faults.sites], bool)
     sample = np.where(own[faults.site], trial.sample, -1)
     of_set = (faults.site, faults.index, faults.mask, faults.op, faults.operand)
     return FaultSet(faults.sites, *of_set, sample, faults.step, faults.random)
+
+
+def _as_given(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=lambda trial: trial.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -43,12 +44,13 @@ class Call:
 
     def written(self) -> list[int]:
         """Positions in ``leaves`` of the tensors that it changes in place."""
+        if not (names := _written(self.func)):
+            return []  # of nearly all
         args, kwargs = tree_unflatten(list(range(len(self.leaves))), self._spec)
         found: list[int] = []
-        for at, argument in enumerate(self.func._schema.arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                given = args[at] if at < len(args) else kwargs.get(argument.name, ())
-                found += tree_flatten(given)[0]
+        for at, name in names:
+            given = args[at] if at < len(args) else kwargs.get(name, ())
+            found += tree_flatten(given)[0]
         return [n for n in found if n in self.tensors]
 
     def argument(self, at: int) -> int | None:
@@ -61,6 +63,14 @@ class Call:
         """Its positional arguments."""
         args: tuple[Any, ...] = tree_unflatten(self.leaves, self._spec)[0]
         return args
+
+
+@cache
+def _written(func: Any) -> tuple[tuple[int, str], ...]:
+    """Positions and names of the arguments that an operator changes in place."""
+    arguments = enumerate(func._schema.arguments)
+    aliased = ((at, each) for at, each in arguments if each.alias_info is not None)
+    return tuple((at, each.name) for at, each in aliased if each.alias_info.is_write)
 
 
 class Operator(NamedTuple):

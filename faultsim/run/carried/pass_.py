@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from faultsim import trees
 from faultsim.run.carried.again import Hit, Reading, correct, hits_of, of_batch
 from faultsim.run.carried.operators import Call
-from faultsim.run.carried.storage import Memory, Struck, memory_of, struck
+from faultsim.run.carried.storage import Memory, Struck, memory_of, settle, struck
 
 
 class Diverged(Exception):
@@ -21,7 +23,8 @@ class Diverged(Exception):
 class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Corrects, sample by sample, the operators that read struck words.
 
-    Whoever runs a pass calls :meth:`finish` afterwards.
+    Attributes:
+        spent: By sample, processor time that its fault took.
     """
 
     def __init__(
@@ -49,11 +52,30 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._patches.setdefault(part.memory.address, {})[sample] = part
         self._kept: list[Any] = []  # values that carry faults; their addresses are not used again
         self._number = 0
+        self.spent: dict[int, float] = defaultdict(float)
 
-    def finish(self) -> None:
-        """Raises Diverged if the pass was cut short."""
+    def run(self, run: Callable[[Any], Any], inputs: Any) -> Any:
+        """The output of the pass.
+
+        Args:
+            run: Inputs to output, of the model.
+            inputs: Of the batch.
+
+        Raises:
+            Diverged: It ran other operators, or was cut short.
+        """
+        try:
+            try:
+                with self:
+                    output = run(inputs)
+            finally:
+                settle(self._ledger)
+        except BaseException:
+            settle(self._ledger)  # once more: an interrupt may have come between
+            raise
         if self._number != len(self._funcs):
             raise Diverged
+        return output
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         number, self._number = self._number, self._number + 1
@@ -71,12 +93,14 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if written := call.written():
             before = call.with_operands({n: trees.copy_of(call.leaves[n]) for n in written})
         result = call.run()
-        outputs = list(trees.tensors(result))
+        start, outputs = time.process_time(), list(trees.tensors(result))
         hits = hits_of(before, self._patches, None if reading.derives else outputs[0])
         if reading.derives:
             self._derive(before, outputs, hits)
         elif hits:
             correct(before, outputs, hits, reading, self._size, self._ledger)
+        for sample in hits:
+            self.spent[sample] += (time.process_time() - start) / len(hits)
         return result
 
     def _derive(self, call: Call, outputs: Sequence[torch.Tensor], hits: Mapping[int, Hit]) -> None:

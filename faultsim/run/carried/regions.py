@@ -50,7 +50,7 @@ def region_of(call: Call, leaf: int, places: Ints, output: torch.Tensor) -> Regi
 
 
 def _at(dims: tuple[int, ...], index: Ints) -> Region:
-    return Region(dims, np.unique(index, axis=0))
+    return Region(dims, np.unique(index, axis=0) if len(index) > 1 else index)
 
 
 def _convolution(call: Call, argument: int, places: Ints, output: torch.Tensor) -> Region | None:

@@ -13,6 +13,9 @@ from faultsim.run.judge import judge
 from faultsim.run.trial import Outcome
 from faultsim.workload import Workload
 
+MEASURED = True
+"""Whether faults are carried only where that was measured to be faster than a flip."""
+
 
 class InferenceTrials:
     """Trials of one sample in its batch; many share a pass, and no outcome depends on which."""
@@ -22,7 +25,7 @@ class InferenceTrials:
     ) -> None:
         """Arguments and errors as for :class:`~faultsim.run.carried.inferences.Inferences`."""
         self._task, self._engine = workload.task, golden.engine
-        self._inferences = Inferences(workload, golden, device, when)
+        self._inferences = Inferences(workload, golden, device, when, measured=MEASURED)
         self._golden: dict[int, Golden] = {}
 
     def run(self, pairs: Sequence[Pair]) -> Iterator[Outcome]:

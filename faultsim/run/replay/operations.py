@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from faultsim.run.replay.calls import Calls
-from faultsim.run.replay.trace import watch
+from faultsim.run.replay.trace import clock, watch
 from faultsim.targets.inputs import Arguments
 from faultsim.targets.layouts import golden_pass
 from faultsim.targets.operation_hooks import OperationHooks
@@ -37,7 +36,7 @@ def operation_ticks(
     passed: list[Calls] = []
 
     def visit(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        moments.setdefault(name, time.perf_counter())
+        moments.setdefault(name, clock())
         return tensor
 
     def watched(given: Any) -> None:

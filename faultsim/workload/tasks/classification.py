@@ -72,7 +72,7 @@ class Classification(Task):
             raise ConfigError(
                 f"the model's output is {logits.dtype}, where logits are real numbers"
             )
-        rows = self._rows(output)
+        rows = self.rows(output)
         wanted = max(self.num_classes or rows.shape[-1], 1 if self.multi_label else 2)
         few = rows.ndim != 2 or rows.shape[1] < wanted
         if few or (self.multi_label and rows.shape[1] > wanted):
@@ -84,7 +84,7 @@ class Classification(Task):
 
     def _check_labels(self, labels: torch.Tensor, rows: torch.Tensor) -> None:
         shape = tuple(rows.shape) if self.multi_label else (len(rows),)
-        if self._labels(labels).shape != shape:
+        if self.labels(labels).shape != shape:
             raise ConfigError(f"{self._name}: labels are {tuple(labels.shape)}, not {shape}")
 
     def _whole(self, labels: torch.Tensor) -> bool:
@@ -98,7 +98,7 @@ class Classification(Task):
         return rows  # type: ignore[no-any-return]
 
     def changed(self, golden: Any, output: Any, batch: Batch) -> Events:
-        before, after = self._rows(golden), self._rows(output)
+        before, after = self.rows(golden), self.rows(output)
         was, now = (metrics.predict(rows, self.multi_label) for rows in (before, after))
         sdc = (was != now).any(dim=1)
         if self.multi_label:
@@ -110,7 +110,7 @@ class Classification(Task):
         return events
 
     def loss(self, output: Any, batch: Batch) -> torch.Tensor:
-        return metrics.loss(self._rows(output), self._labels(batch.targets))
+        return metrics.loss(self.rows(output), self.labels(batch.targets))
 
     def scores(
         self, outputs: Sequence[Any], batches: Sequence[Batch]
@@ -139,7 +139,7 @@ class Classification(Task):
     def _given(self, output: Any) -> Any:
         return named(output, LOGITS) if self._where is None else part(output, self._where)
 
-    def _rows(self, output: Any) -> Any:
+    def rows(self, output: Any) -> Any:
         """(n, classes); of a single logit z, 0 and z, whose softmax is the sigmoid of z."""
         logits = self._given(output)
         if self.multi_label or self.num_classes not in (None, 1, 2):
@@ -149,7 +149,7 @@ class Classification(Task):
             return torch.stack([torch.zeros_like(logits), logits], dim=1)
         return logits
 
-    def _labels(self, labels: torch.Tensor) -> torch.Tensor:
+    def labels(self, labels: torch.Tensor) -> torch.Tensor:
         """(n,) int64, or (n, labels)."""
         column = not self.multi_label and labels.shape[1:] == (1,)
         return (labels[:, 0] if column else labels).long()
@@ -157,8 +157,8 @@ class Classification(Task):
     def _joined(
         self, outputs: Sequence[Any], batches: Sequence[Batch]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        labels = torch.cat([self._labels(batch.targets) for batch in batches])
-        return torch.cat([self._rows(output) for output in outputs]), labels
+        labels = torch.cat([self.labels(batch.targets) for batch in batches])
+        return torch.cat([self.rows(output) for output in outputs]), labels
 
 
 def _rank(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from faultsim import FaultSpace, inject
+from faultsim.run.carried import gains
 from faultsim.run.carried.inferences import Inferences
 from faultsim.run.carried.rows import one_sample
 from faultsim.run.engine import WholePass
 from faultsim.run.golden import golden_run
+from faultsim.run.replay import Prefix
 from faultsim.workload import Workload
 from faultsim.workload.outputs import identical
 
@@ -45,6 +47,20 @@ class Last(nn.LSTM):
         return super().forward(x)[0][:, -1]
 
 
+class Deep(nn.Module):
+    """Cut in many places, with operators between its modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(6))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for number, block in enumerate(self.blocks):
+            x = torch.relu(x + block(x) / (number + 1))
+        return self.head(x.mean((2, 3)))
+
+
 def convolutions() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8),
@@ -58,14 +74,25 @@ NETS = {
     "tied": (Tied, torch.randint(0, 30, (11, 6))),
     "lstm": (lambda: Last(8, 6, batch_first=True), torch.randn(11, 5, 8)),
     "encoder": (lambda: nn.TransformerEncoderLayer(8, 2, 16), torch.randn(11, 5, 8)),
+    "deep": (Deep, torch.randn(11, 4, 12, 12)),
     "coupled": (lambda: Coupled(8, 4), torch.randn(11, 8)),
     "deciding": (lambda: Deciding(8, 4), torch.randn(11, 8)),
 }
 
 
+def runs_of(work, batches, *, replay, measured=False):
+    """Trials, from every cut that is exact where they are replayed."""
+    engine = WholePass(work, torch.device("cpu"))
+    if replay:
+        first = batches[0]
+        engine = Prefix(work.model, first.inputs, 11, run=work.run, size=first.size)
+    return Inferences(work, golden_run(work, batches, engine), measured=measured)
+
+
+@pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", NETS)
-def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype):
+def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype, replay):
     torch.manual_seed(0)
     make, x = NETS[name]
     model = make().eval().to(dtype)
@@ -77,15 +104,13 @@ def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype):
         pytest.skip(f"this torch cannot run it on this processor: {error}")
     work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
     batches = work.read("test", 8)
-    golden = golden_run(work, batches, WholePass(work, torch.device("cpu")))
     spaces = [FaultSpace(model), FaultSpace(model, bits="exponent")]
     draw = np.random.default_rng(0)
     pairs = [
         (spaces[n % 2].sample(1 + n % 3, seed=0, trial=n), int(draw.integers(11)))
-        for n in range(80)
+        for n in range(50)
     ]
-    runs = Inferences(work, golden)
-    found = runs.run(pairs)
+    found = runs_of(work, batches, replay=replay).run(pairs)
     with torch.no_grad():
         for (faults, sample), inference in zip(pairs, found, strict=True):
             batch = batches[sample // 8]
@@ -98,15 +123,35 @@ def test_every_bit_is_that_of_the_fault_in_the_model(name, dtype):
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
 @pytest.mark.parametrize("op", ["zero", "random", "stuck-at-1"])
-def test_operators_do_what_they_do_in_the_model(op, target):
+@pytest.mark.parametrize("way", ["carried", "flipped", "measured"])
+def test_operators_do_what_they_do_in_the_model(monkeypatch, op, target, way):
+    if way == "flipped":
+        monkeypatch.setattr(gains, "ENOUGH", 0.0)
     torch.manual_seed(0)
     model, x = convolutions().eval(), torch.randn(11, 3, 8, 8)
     work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
-    batches = work.read("test", 11)
-    golden = golden_run(work, batches, WholePass(work, torch.device("cpu")))
+    runs = runs_of(work, work.read("test", 11), replay=True, measured=way != "carried")
     space = FaultSpace(model, target, inputs=x)
     pairs = [(space.sample(2, seed=0, trial=n, op=op), n % 11) for n in range(33)]
-    for (faults, sample), inference in zip(pairs, Inferences(work, golden).run(pairs), strict=True):
+    for (faults, sample), inference in zip(pairs, runs.run(pairs), strict=True):
         with torch.no_grad(), inject(model, faults):
             real = model(x)
         assert identical(real[sample : sample + 1], inference.output)
+
+
+def test_a_pass_begins_behind_what_its_faults_cannot_reach(monkeypatch):
+    torch.manual_seed(0)
+    model, x = Deep().eval(), torch.randn(11, 4, 12, 12)
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    runs = runs_of(work, work.read("test", 11), replay=True)
+    spaces = FaultSpace(model, include=("head.*",)), FaultSpace(model)
+    pairs = [(s.sample(1, seed=0, trial=n), n) for s in spaces for n in range(10)]
+    first = runs.run(pairs)  # some passes more, once
+    called, forward = [], nn.Conv2d.forward
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda m, x: called.append(m) or forward(m, x))
+    passes = runs.passes
+    again = runs.run(pairs)
+    assert runs.passes - passes == 2
+    assert len(called) < 2 * len(model.blocks)
+    assert called.count(model.blocks[0]) == 1
+    assert all(identical(a.output, b.output) for a, b in zip(first, again, strict=True))

@@ -114,6 +114,7 @@ def test_cuts_fit_into_the_memory_there_is(skip):
         crossing = {call for call in skip.calls for cut in cuts if call.needed(cut)}
         return sum(call.bytes for call in crossing)
 
+    skip = replace(skip, seconds=tuple(map(float, range(len(skip.seconds)))))
     assert memory(choose_cuts(skip, 1 << 20)) > 64
     assert 0 < memory(choose_cuts(skip, 64)) <= 64
     assert choose_cuts(skip, 16) == []
@@ -127,6 +128,17 @@ def test_cuts_divide_the_time():
     assert len(cuts) == 16
     assert cuts == sorted(cuts)
     assert all(200 * i / 16 < cut <= 200 * (i + 1) / 16 for i, cut in enumerate(cuts))
+
+
+def test_a_step_that_took_long_once_does_not_swallow_the_cuts():
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(100)))
+    calls = trace_calls(model, torch.rand(2, 4))
+    steady = tuple(float(tick) for tick in range(201))
+    slow = replace(calls, seconds=tuple(at + 1000.0 * (at > 150) for at in steady))
+    other = replace(calls, seconds=tuple(at + 500.0 * (at > 20) for at in steady))
+    assert len(choose_cuts(slow, 1 << 20)) < 8
+    assert slow.at_best(other).seconds == steady
+    assert slow.at_best(replace(other, spoils_inputs=True)) == slow
 
 
 class Odd(nn.Module):

@@ -1,0 +1,159 @@
+"""Independent weight faults per second, and how long a failure rate to ±0.1 % at 99 % takes.
+
+Ours are measured whole. Of the others one injection is measured, by the processor's time, and
+multiplied by the number that a plan asks for; no start-up is counted for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.peers.injectors import PEERS, space_of
+from benchmarks.resnet20 import resnet20
+from faultsim import Workload
+from faultsim.run.carried.inferences import Inferences
+from faultsim.run.engine import WholePass
+from faultsim.run.golden import golden_run
+from faultsim.stats.plan import sample_size
+from faultsim.workload import Task
+
+BATCH, ROUNDS = 128, 5
+MARGIN, CONFIDENCE = 0.001, 0.99
+
+
+class Decides(Task):
+    """An image is corrupted when another class has the largest output."""
+
+    def changed(self, golden: Any, output: Any, batch: Any) -> torch.Tensor:
+        found: torch.Tensor = golden.argmax(1) != output.argmax(1)
+        return found
+
+
+def subject() -> Workload:
+    """The same network on random images: what a campaign is told by import path."""
+    torch.manual_seed(0)
+    return Workload(resnet20(), [torch.rand(BATCH, 3, 32, 32)], Decides())
+
+
+def processor_seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def measured() -> dict[str, Any]:
+    """All of it."""
+    faults, single = faults_per_second(), one_injection()
+    return {
+        "faults per second": faults,
+        "one injection": single,
+        "to the margin": to_the_margin(single),
+    }
+
+
+def faults_per_second() -> dict[str, float]:
+    """At a batch of 128, interleaved; ours are as many faults as the batch has samples but one."""
+    work = subject()
+    images = work.read("test", BATCH, None)[0].inputs
+    space, numbers = space_of(work.model), count()
+    golden = golden_run(work, work.read("test", BATCH, None), WholePass(work, torch.device("cpu")))
+    inferences = Inferences(work, golden)
+
+    def ours() -> None:
+        pairs = [(space.sample(1, seed=0, trial=next(numbers)), at) for at in range(BATCH - 1)]
+        inferences.run(pairs)
+
+    runs: dict[str, tuple[Callable[[], object], int]] = {"faultsim": (ours, BATCH - 1)}
+    runs |= {name: (make(images), 1) for name, make in PEERS.items()}
+    rates = _interleaved({name: run for name, (run, _) in runs.items()})
+    return {name: round(runs[name][1] / seconds, 2) for name, seconds in rates.items()}
+
+
+def one_injection() -> dict[str, float]:
+    """Seconds of one fault on one image, the least work that tells the outcome of one."""
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 32, 32)
+    return _interleaved({name: make(image) for name, make in PEERS.items()}, rounds=40)
+
+
+def _interleaved(runs: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    with torch.no_grad():
+        for number in range(rounds + 1):
+            for name, run in runs.items():
+                seconds = processor_seconds(run)
+                if number:  # the first warms up
+                    spent[name].append(seconds)
+    return {name: statistics.median(found) for name, found in spent.items()}
+
+
+def to_the_margin(single: dict[str, float]) -> dict[str, Any]:
+    """Ours as a command from start to end; the others' by multiplication."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        before = os.times()
+        subprocess.run(_command(out), check=True, stdout=subprocess.DEVNULL)
+        after = os.times()
+        found = json.loads((out / "summary.json").read_text())["estimate"]
+    spent = after.children_user + after.children_system
+    spent -= before.children_user + before.children_system
+    rate = min(max(found["value"], 1e-6), 0.5)
+    plans = {
+        "classical plan": sample_size(MARGIN, CONFIDENCE),
+        "rate known beforehand": sample_size(MARGIN, CONFIDENCE, rate=rate),
+    }
+    return {
+        "faultsim": {"seconds": round(spent, 1), "estimate": found},
+        "injections": plans,
+        "times faster": {
+            plan: {name: round(seconds * n / spent, 1) for name, seconds in single.items()}
+            for plan, n in plans.items()
+        },
+    }
+
+
+def _command(out: Path) -> list[str]:
+    asked = ["--mode", "estimate", "--margin", str(MARGIN), "--confidence", str(CONFIDENCE)]
+    work = ["--workload", "benchmarks.peers.rates:subject", "--threads", "1", "--out", str(out)]
+    return [sys.executable, "-m", "faultsim", "campaign", *work, *asked]
+
+
+def table(found: dict[str, Any]) -> str:
+    """What was measured, and what is multiplied."""
+    whole = found["to the margin"]
+    spent = whole["faultsim"]["seconds"]
+    lines = [
+        f"Independent weight faults per second of the processor at a batch of {BATCH}, medians of",
+        f"{ROUNDS} interleaved rounds: of the others one a pass, as their documents have it.",
+        "",
+        "| | faults a second |",
+        "|---|---|",
+        *(f"| {name} | {rate} |" for name, rate in found["faults per second"].items()),
+        "",
+        f"A failure rate to ±{MARGIN:.1%} at {CONFIDENCE:.0%} on {BATCH} random images. Measured",
+        f"whole, start-up included: `faultsim campaign --mode estimate`, {spent}",
+        "seconds of the processor. Multiplied: the others' measured time of one injection into one",
+        "image, by the injections of the plan; no start-up and no judging is counted for them.",
+        "",
+        "| | injections | seconds of one | faultsim is faster by |",
+        "|---|---|---|---|",
+    ]
+    for plan, times in whole["times faster"].items():
+        for name, ratio in times.items():
+            one = found["one injection"][name]
+            lines.append(
+                f"| {name}, {plan} | {whole['injections'][plan]:,} | {one:.4f} | {ratio:,.0f} × |"
+            )
+    return "\n".join([*lines, ""])

@@ -1,0 +1,168 @@
+"""Protections compared: the same faults, the same samples, the same order."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+import faultsim
+from faultsim.campaign import Paid
+from faultsim.cli import main
+from faultsim.config.campaign import Mode
+from faultsim.errors import ConfigError
+
+RANDOM = {"mode": "random", "flips": (1,), "bits": "30", "trials": 12, "batch_size": 4}
+
+
+def work_of(model: nn.Module, images: torch.Tensor) -> faultsim.Workload:
+    labels = torch.arange(len(images)) % 3
+    return faultsim.Workload(model, (images, labels), faultsim.tasks.Classification(3))
+
+
+def compared(model, images, *protections, **settings) -> dict[str, Paid]:
+    config = faultsim.CampaignConfig(**{**RANDOM, **settings})
+    found = faultsim.compare_protections(config, protections, work_of(model, images))
+    return {paid.name: paid for paid in found}
+
+
+def change(paid: Paid, rate: str):
+    return next(each for each in paid.changes if each.rate == rate)
+
+
+def test_what_corrects_every_flip_leaves_nothing(model, images):
+    found = compared(model, images, "secded", "tmr", "parity", trials=40)
+    for name in ("secded", "parity"):
+        sdc = change(found[name], "sdc")
+        assert sdc.first.value > 0
+        assert sdc.second.value == sdc.left == sdc.introduced == 0
+        assert sdc.removed > 0
+    assert change(found["secded"], "due").second.value == 0
+    assert change(found["parity"], "due").second.value == 1
+    assert found["secded"].own.value == 0
+    assert change(found["tmr"], "sdc").second.value < change(found["tmr"], "sdc").first.value
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_pairs_are_those_of_two_campaigns_of_the_same_faults(tmp_path, model, images, target):
+    """An oracle: a campaign of the bare model, one of the protected, and ``compare``."""
+    name, settings = "ranger,nan-guard", {**RANDOM, "target": target, "trials": 15}
+    found = compared(model, images, name, **settings)[name]
+    work = work_of(model, images)
+    safe = faultsim.protect(work, name, batches=work.read("test", 4))
+    space = faultsim.FaultSpace(
+        model, target, "30", inputs=work.read("test", 4)[0].inputs, run=work.run
+    )
+    faults = [space.sample(1, seed=0, trial=trial) for trial in range(15)]
+    places = []
+    for number, (each, sets) in enumerate(
+        ((work, faults), (safe, [safe.around.moved(one) for one in faults]))
+    ):
+        places.append(tmp_path / str(number))
+        config = faultsim.CampaignConfig(batch_size=4, out=str(places[-1]))
+        faultsim.run_campaign(config, each, trials=[({"flips": 1}, one) for one in sets])
+    lines = [(place / "trials-0.jsonl").read_text().splitlines() for place in places]
+    told = [[json.loads(line) for line in side] for side in lines]
+    for rate in ("sdc", "due"):
+        mine = change(found, rate)
+        for side, estimate in zip(told, (mine.first, mine.second), strict=True):
+            mean = sum(line[rate] / line["n"] for line in side) / 15
+            assert estimate.value == pytest.approx(mean)
+        pairs = [(one[rate] > 0, other[rate] > 0) for one, other in zip(*told, strict=True)]
+        assert mine.removed == pairs.count((True, False))
+        assert mine.introduced == pairs.count((False, True))
+        assert mine.left == pairs.count((True, True))
+        assert mine.difference.low <= mine.difference.value <= mine.difference.high
+
+
+def test_conditions_and_trials_of_one_sample(model, images):
+    found = compared(
+        model, images, "secded", mode="layer-wise", granularity="inference", trials=5, bits="all"
+    )["secded"]
+    assert len({str(each.cell) for each in found.changes}) > 3
+    assert all(each.first.n == 5 for each in found.changes)
+
+
+def test_costs(model, images):
+    found = compared(model, images, "secded", "duplicate", "ranger", trials=2)
+    assert found["secded"].cost.memory == pytest.approx(1.125, abs=0.08)  # 8 bits for 64
+    assert 1.8 < found["duplicate"].cost.memory <= 2.1
+    assert all(paid.cost.golden == 0 for paid in found.values())
+    assert all(paid.cost.fastest <= paid.cost.time <= paid.cost.slowest for paid in found.values())
+    words = sum(-(-site.numel // 2) for site in faultsim.FaultSpace(model).sites)
+    assert found["secded"].bits == 8 * words
+    assert found["ranger"].bits == 64
+
+
+@pytest.mark.parametrize("mode", [m for m in get_args(Mode) if m in ("worst-case", "estimate")])
+def test_modes_that_search_are_refused(model, images, mode):
+    extra = {"margin": 0.1} if mode == "estimate" else {}
+    with pytest.raises(ConfigError, match="none are the same for two models"):
+        compared(model, images, "secded", mode=mode, trials=None, **extra)
+
+
+def test_the_command_prints_one_table(capsys):
+    flags = ["--mode", "random", "--trials", "2", "--flips", "1", "--limit", "8", "--no-replay"]
+    flags += ["--protections", "radar:*norm*", "ranger"]
+    assert main(["protect", *flags]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "The same faults with and without each protection" in told
+    assert "radar" in told
+    assert "memory ×1." in told
+
+
+# A detector of one's own
+
+
+def confidence(output: torch.Tensor, batch: faultsim.Batch) -> torch.Tensor:
+    """The sample is taken for corrupted where the model is suspiciously sure."""
+    return output.softmax(1).amax(1) > 0.99
+
+
+def test_a_detector_is_scored_on_the_same_faults(model, images):
+    work = work_of(model, images)
+    config = faultsim.CampaignConfig(**RANDOM)
+    found = faultsim.score_detector(config, confidence, work)
+    golden = model(images)
+    space = faultsim.FaultSpace(model, bits="30")
+    shares = {"sdc": [], "due": [], "harmless": []}
+    for trial in range(12):
+        with torch.no_grad(), faultsim.inject(model, space.sample(1, seed=0, trial=trial)):
+            output = torch.cat([model(images[:4]), model(images[4:])])
+        due = ~output.isfinite().all(1)
+        sdc = (output.argmax(1) != golden.argmax(1)) & ~due
+        said = confidence(output, None)
+        for name, kind in (("sdc", sdc), ("due", due), ("harmless", ~sdc & ~due)):
+            if kind.any():
+                shares[name].append(said[kind].double().mean().item())
+    for name, values in shares.items():
+        estimate = getattr(found, name)
+        if not values:
+            assert estimate is None
+        else:
+            assert estimate.n == len(values)
+            assert estimate.value == pytest.approx(sum(values) / len(values))
+            assert estimate.low <= estimate.value <= estimate.high
+    assert found.golden.value == confidence(golden, None).double().mean()
+    assert found.trials == 12
+
+
+def test_detectors_that_always_and_never_object(model, images):
+    work, config = work_of(model, images), faultsim.CampaignConfig(**RANDOM)
+    always = faultsim.score_detector(
+        config, lambda o, b: torch.ones(b.size, dtype=torch.bool), work
+    )
+    never = faultsim.score_detector(config, lambda o, b: torch.zeros(b.size) > 0, work)
+    assert always.sdc.value == always.harmless.value == always.golden.value == 1
+    assert never.sdc.value == never.harmless.value == never.golden.value == 0
+    with pytest.raises(ConfigError, match="true or false of each of 4 samples, not"):
+        faultsim.score_detector(config, lambda o, b: o, work)
+    with pytest.raises(ConfigError, match="the detector fails: boom"):
+        faultsim.score_detector(config, _failing, work)
+
+
+def _failing(output, batch):
+    raise ValueError("boom")
