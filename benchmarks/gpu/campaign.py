@@ -33,6 +33,8 @@ CAMPAIGNS = {
     "own operator": replace(
         BASE, mode="random", op="benchmarks.test_operators:flipped", operand=2.0**30, trials=20
     ),
+    "protected": replace(BASE, mode="random", protect="ranger,secded", trials=20),
+    "workers": replace(BASE, mode="random", workers=2, trials=40),
 }
 NEAR, ENOUGH = 0.02, 0.95
 """How far the SDC rate may be from that on the CPU, and the share of trials that are so near."""
@@ -64,6 +66,8 @@ def compared(config: CampaignConfig, out: Path) -> dict[str, Any]:
         "trials": len(on_device),
         "repeats": journal(config, out / "second") == first,
         "equal without replay": journal(replace(config, replay=False), out / "whole") == first,
+        "equal with one worker": config.workers == 1
+        or journal(replace(config, workers=1), out / "one") == first,
         SAME: all(a["faults"] == b["faults"] for a, b in pairs),
         "trials with other DUEs than on the CPU": len(pairs) - len(alike),
         NEARNESS: sum(each <= NEAR for each in far) / len(far),
@@ -82,7 +86,8 @@ def main() -> int:
     (out / "campaign.json").write_text(json.dumps(found, indent=1))
     print(found)
     near = found[NEARNESS] >= ENOUGH or not found[SAME]
-    return 0 if found["repeats"] and found["equal without replay"] and near else 1
+    exact = ("repeats", "equal without replay", "equal with one worker")
+    return 0 if all(found[what] for what in exact) and near else 1
 
 
 if __name__ == "__main__":
