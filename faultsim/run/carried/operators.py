@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -55,10 +55,14 @@ class Call:
 
     def argument(self, at: int) -> int | None:
         """Which positional argument the leaf number ``at`` is; None if it is a part of one."""
-        args, _ = tree_unflatten(list(range(len(self.leaves))), self._spec)
-        return next((n for n, leaf in enumerate(args) if leaf == at), None)
+        return self._places.get(at)
 
-    @property
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        args, _ = tree_unflatten(list(range(len(self.leaves))), self._spec)
+        return {leaf: n for n, leaf in enumerate(args) if isinstance(leaf, int)}
+
+    @cached_property
     def args(self) -> tuple[Any, ...]:
         """Its positional arguments."""
         args: tuple[Any, ...] = tree_unflatten(self.leaves, self._spec)[0]
