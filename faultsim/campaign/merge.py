@@ -16,7 +16,7 @@ from faultsim.errors import ConfigError, JournalError
 from faultsim.files import replacing, write_json
 from faultsim.files.writing import locked
 
-COMPARED = ("config", "model", "data", "space", "golden", "fault_model")
+COMPARED = ("config", "model", "data", "space", "golden", "fault_model", "operators")
 NUMBERED = b'{"trial":'
 
 
