@@ -23,6 +23,9 @@ Mode = Literal[
 ATTACKS = ("fgsm", "pgd")
 """Perturbations that look at the model."""
 
+REACHABLE = ("worst-case", "weights", "flip")
+"""Mode, target and operator of an attacker in memory."""
+
 
 @dataclass(frozen=True)
 class CampaignConfig(Evaluation, AnySubject):
@@ -75,6 +78,9 @@ class CampaignConfig(Evaluation, AnySubject):
     """Of --target-class: only samples of this class are to be taken for it; by default all."""
     stealthy: bool = False
     """Of --target-class: and the other samples are to be classified as before."""
+    reach: str | None = None
+    """Of worst-case in weights: a TOML file of the bits of a page that an attacker can flip, and in
+    which direction (a Rowhammer profile)."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
     allow_unsound: bool = False
@@ -136,6 +142,10 @@ class CampaignConfig(Evaluation, AnySubject):
         if self.ber is not None and self.mode not in ("random", "layer-wise", "bit-wise"):
             raise ConfigError(f"--ber does not go with --mode {self.mode}")
         check_target(self)
+        if self.reach is not None and self.direction is not None:
+            raise ConfigError("--direction does not go with --reach, whose bits have their own")
+        if self.reach is not None and (self.mode, self.target, self.op) != REACHABLE:
+            raise ConfigError("--reach goes with --mode worst-case, --target weights and --op flip")
         if self.beam != 1 and self.mode != "worst-case":
             raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
         check_estimate(self)

@@ -13,6 +13,7 @@ from faultsim.formats import mask_of
 from faultsim.ops import RankedBits, rank_bits
 from faultsim.ops.rank_bytes import BYTES, rank_bytes
 from faultsim.schedule.context import Context
+from faultsim.schedule.reached import rank_reached
 from faultsim.space import FaultSpace
 from faultsim.targets.weights import struck_weight
 
@@ -59,7 +60,11 @@ def weight_candidates(
         if site.format.dtype not in (*RANKED, *BYTES):
             continue
         known = site.name in gradients
-        ranked = _rank(context, site, bits, gradients, GLOBAL if known else PER_TENSOR)
+        k = GLOBAL if known else PER_TENSOR
+        if context.reach is None:
+            ranked = _rank(context, site, bits, gradients, k)
+        else:
+            ranked = rank_reached(context, site, bits, gradients.get(site.name), k)
         columns = zip(*(column.tolist() for column in ranked), strict=True)
         rows = [Scored(score, site, index, bit) for score, index, bit in columns]
         rows = [row for row in rows if (site.name, row.index) not in taken]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from torch import nn
 
 from faultsim.config import CampaignConfig
 from faultsim.faultmodels import FaultModel
+from faultsim.faultmodels.reach import Reach, load_reach
 from faultsim.ops.operators import Operator
 from faultsim.run.search import Search
 from faultsim.run.trial import Cell, Outcome, Trial
@@ -42,6 +44,15 @@ class Context:
     search: Callable[[], Search]
     samples: int
     fault_model: FaultModel | None = field(default=None, kw_only=True)
+
+    @cached_property
+    def reach(self) -> Reach | None:
+        """What an attacker can reach; None for everything.
+
+        Raises:
+            ConfigError: Its file cannot be read, or does not fit.
+        """
+        return load_reach(self.config.reach) if self.config.reach else None
 
 
 @dataclass(frozen=True)

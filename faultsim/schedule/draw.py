@@ -12,6 +12,7 @@ from faultsim.errors import FaultError
 from faultsim.faults import FaultSet
 from faultsim.ops.operators import operator_of, takes_number
 from faultsim.schedule.context import Context
+from faultsim.schedule.reached import draw_reached
 from faultsim.space import FaultSpace
 
 FIRST_TRIES = 8  # draws for each fault wanted; the rest follow if the direction rejects them all
@@ -26,6 +27,8 @@ def draw_flips(context: Context, space: FaultSpace, n: int, trial: int) -> Fault
         FaultError: The space has fewer such bits.
     """
     config = context.config
+    if context.reach is not None:
+        return draw_reached(context, space, n, trial)
     if config.direction is None:
         return space.sample(n, seed=config.seed, trial=trial, **effect(config))
     tries = min(FIRST_TRIES * n, len(space))

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from faultsim import CampaignConfig
 from faultsim.campaign import run_campaign
@@ -104,6 +105,9 @@ def test_other_modes_have_no_beam():
 
 
 def test_an_interrupted_beam_goes_on_as_if_nothing_had_happened(model, dataset, tmp_path: Path):
+    with torch.no_grad():
+        other = (int(model(dataset.val.images)[0].argmax()) + 1) % 3  # not reached in one step
+
     def go(name: str, resume: bool = False, stop: int | None = None) -> bytes:
         def progress(now) -> None:
             if now.done == stop:
@@ -111,7 +115,7 @@ def test_an_interrupted_beam_goes_on_as_if_nothing_had_happened(model, dataset, 
 
         config = CampaignConfig(
             beam=2, flips=(1, 2), trials=2, include=("head", "gain"), out=str(tmp_path / name),
-            resume=resume,
+            resume=resume, target_class=other, bits="0-20",
         )  # fmt: skip
         work = ImageWorkload(model, dataset)
         try:
