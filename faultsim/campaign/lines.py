@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -16,8 +16,12 @@ from faultsim.faults.file import check_op
 from faultsim.files import Count, Number, Record, Scalar, Share, Whole, read_lines
 from faultsim.run.trial import FIGURES, Outcome, searching
 
+T = TypeVar("T")
 Cell = dict[str, Scalar]
 Word = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+MOST_SHARED = 4096
+"""Tables of a kind that lines share; they would be most of what a long journal takes."""
 
 
 class Struck(Record, omit_defaults=True, gc=False):
@@ -156,11 +160,13 @@ def _check_figures(record: OutcomeRecord | Line) -> None:
     """
     if record.due + record.sdc + record.benign + record.masked != record.n:
         raise ValueError("due, sdc, benign and masked do not add up to n")
-    lacking = [name for name in FIGURES if getattr(record, name) is UNSET]
-    if record.metrics is not UNSET and record.events is UNSET:
-        raise ValueError("metrics without events")
-    if record.metrics is UNSET and lacking:
-        raise ValueError(f"missing required field {lacking[0]}")
+    if record.metrics is not UNSET:
+        if record.events is UNSET:
+            raise ValueError("metrics without events")
+        return
+    for name in FIGURES:
+        if getattr(record, name) is UNSET:
+            raise ValueError(f"missing required field {name}")
 
 
 def trials_in(file: BinaryIO, place: Path) -> Iterator[Line]:
@@ -170,12 +176,22 @@ def trials_in(file: BinaryIO, place: Path) -> Iterator[Line]:
         JournalError: One is damaged; it names file and line.
     """
     cells: dict[bytes, Cell] = {}
+    events: dict[bytes, dict[str, int]] = {}
     for number, line in enumerate(read_lines(file, Line, place, JournalError)):
-        line.cell = cells.setdefault(msgspec.json.encode(line.cell), line.cell)
-        for fault in line.faults:  # there are many lines, of few conditions and tensors
-            fault.tensor = sys.intern(fault.tensor)
+        # There are many lines, of few conditions, tensors and counts of events.
+        line.cell = _shared(cells, line.cell)
+        if line.events is not UNSET:
+            line.events = _shared(events, line.events)
+        for fault in line.faults:
+            fault.tensor, fault.op = sys.intern(fault.tensor), sys.intern(fault.op)
         if line.trial != number:
             raise JournalError(
                 f"line {number + 1} of {place} is damaged: it is trial {line.trial}, not {number}"
             )
         yield line
+
+
+def _shared(known: dict[bytes, T], table: T) -> T:
+    """The table, or an equal one that is known; of very different ones not all are kept."""
+    key = msgspec.json.encode(table)
+    return known.setdefault(key, table) if len(known) < MOST_SHARED else known.get(key, table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -194,15 +194,20 @@ class SingleFlip:
 
 def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
     """The trials of a campaign that struck a single bit of a site that its manifest lists."""
+
+    @cache  # there are many trials, of few tensors and bits
+    def place(tensor: str, mask: int) -> tuple[str, str, int, str, tuple[str, ...]] | None:
+        site, bits = campaign.site(tensor), bits_of(mask)
+        if site is None or len(bits) != 1:
+            return None
+        layout = site.format
+        return site.layer, site.dtype, bits[0], layout.field(bits[0]), tuple(layout.fields)
+
     for line in campaign.lines:
-        if len(line.faults) != 1:
-            continue
-        fault = line.faults[0]
-        site, bits = campaign.site(fault.tensor), bits_of(fault.mask)
-        if site is not None and len(bits) == 1:
-            field, fields = site.format.field(bits[0]), tuple(site.format.fields)
-            harm = campaign.harm(line)
-            yield SingleFlip(site.layer, site.dtype, bits[0], field, fields, harm, line)
+        if len(line.faults) == 1:
+            struck = place(line.faults[0].tensor, line.faults[0].mask)
+            if struck is not None:
+                yield SingleFlip(*struck, campaign.harm(line), line)
 
 
 def most_telling(

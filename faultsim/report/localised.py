@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from faultsim.campaign.lines import Line
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.components import component_of
 
@@ -39,6 +39,12 @@ def localised(run: RecordedCampaign) -> Iterator[Localised]:
     A layer-wise campaign confines faults to a layer, and an event to a tensor. Of others single
     flips are taken: several that happen to meet in one layer would be no fair sample.
     """
+
+    @cache  # there are many trials, of few tensors
+    def place(tensor: str) -> tuple[str, str, str]:
+        layer = run.layer(tensor)
+        return layer, component_of(layer), _third(run, layer)
+
     budget = None
     for line in run.lines:
         confined = "layer" in line.cell or line.cell.get("events") == 1
@@ -46,7 +52,7 @@ def localised(run: RecordedCampaign) -> Iterator[Localised]:
             continue
         budget = budget or _budget(line.cell)
         if _budget(line.cell) == budget:
-            yield _localised(run, line)
+            yield Localised(*place(line.faults[0].tensor), run.harm(line))
 
 
 def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:
@@ -54,11 +60,6 @@ def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:
         if name in cell:
             return name, cell[name]
     return "flips", cell.get("flips", 1)
-
-
-def _localised(run: RecordedCampaign, line: Line) -> Localised:
-    layer = run.layer(line.faults[0].tensor)
-    return Localised(layer, component_of(layer), _third(run, layer), run.harm(line))
 
 
 def _third(run: RecordedCampaign, layer: str) -> str:
