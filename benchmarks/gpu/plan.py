@@ -53,15 +53,12 @@ def _benchmark(name: str, limit: int) -> Step:
     return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
 
 
-INFERENCE = Step(
-    "inference",
-    (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"),
-    90,
-)
+INFERENCE = Step("inference", (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"), 220)
 TOGETHER = [
     _suite(),
     *map(_sanitizer, SANITIZERS),
     *map(_campaign, CAMPAIGNS),
     *map(_architectures, range(SHARES)),
+    INFERENCE,
 ]
-ALONE = [*(_benchmark(name, limit) for name, limit in BENCHMARKS.items()), INFERENCE]
+ALONE = [_benchmark(name, limit) for name, limit in BENCHMARKS.items()]
