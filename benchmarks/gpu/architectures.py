@@ -32,6 +32,7 @@ NAMES = (
     *("resnet18, torch.fx", "encoder, torchao int8 weights"),
 )
 TARGETS = ("weights", "activations")
+LEFT_OUT = "left out"
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def measure(name: str) -> dict[str, Any]:
     architecture = next(each for each in ARCHITECTURES if each.name == name)
     absent = architecture.missing()
     if absent is not None:
-        return {name: absent}
+        return {f"{name}: {LEFT_OUT}": absent}
     torch.manual_seed(0)
     model, data = architecture.make()
     before = words_of(model)
@@ -58,7 +59,7 @@ def main() -> int:
         found |= measure(name)
         (Path(sys.argv[2]) / "campaign.json").write_text(json.dumps(found, indent=1))
         print(found, flush=True)
-    return 0 if all(value is True for value in found.values()) else 1
+    return 0 if all(held is True or LEFT_OUT in what for what, held in found.items()) else 1
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def _sanitizer(tool: str) -> Step:
     options = ("--tool", tool, *ours, "--error-exitcode", "9", "--print-limit", "20")
     tests = ("tests/ops", "-k", KERNEL_TESTS.get(tool, "cuda"), "-p", "no:xdist")
     environment = EXACT_MEMORY if tool in KERNEL_TESTS else ()
-    return Step(tool, ("compute-sanitizer", *options, *PYTEST, *tests), 200, environment)
+    return Step(tool, ("compute-sanitizer", *options, *PYTEST, *tests), 280, environment)
 
 
 def _campaign(name: str) -> Step:
@@ -53,7 +53,7 @@ def _benchmark(name: str, limit: int) -> Step:
     return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
 
 
-INFERENCE = Step("inference", (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"), 220)
+INFERENCE = Step("inference", (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"), 280)
 TOGETHER = [
     _suite(),
     *map(_sanitizer, SANITIZERS),
