@@ -27,6 +27,10 @@ HEAVY = (
 )  # fmt: skip
 """Libraries that take long to import, and much memory unless it is shared."""
 
+UNBEGUN = (
+    " before they began: what they said is above; a script that asks for several workers needs "
+    'if __name__ == "__main__" around it, since each of them imports the script'
+)
 GRACE = 10  # seconds that a process whose connection broke may take to be gone
 
 
@@ -50,6 +54,7 @@ class LocalWorkers:
         self.number, self._recipe = number, recipe
         self._context = get_context("forkserver")
         self._all: dict[int, Process] = {}
+        self._began = False
 
     def give(self, worker: int, trials: Sequence[Trial]) -> None:
         """Sends a task; that a worker is gone is noticed by :meth:`wait`."""
@@ -70,12 +75,13 @@ class LocalWorkers:
         try:
             report = connection.recv()
             assert isinstance(report, Report)
+            self._began = True
             return report
         except (EOFError, OSError):
             connection.close()
             process.join(GRACE)
             del self._all[worker]
-            return Ended(_how(process.exitcode))
+            return Ended(_how(process.exitcode) + ("" if self._began else UNBEGUN))
 
     def _start(self, number: int) -> Process:
         ours, theirs = self._context.Pipe()

@@ -11,6 +11,8 @@ import torch
 
 from faultsim import CampaignConfig, Workload, run_campaign
 from faultsim.errors import ConfigError, FaultSimError
+from faultsim.executors.local import LocalWorkers
+from faultsim.executors.sharing import Ended
 
 FILES = ("manifest.json", "trials-0.jsonl", "summary.json")
 
@@ -93,3 +95,17 @@ def test_threads_are_those_of_each_worker(run, tmp_path):
     run("a", 1)
     usual |= {"resume": True}
     assert shared_out(CampaignConfig(**usual, workers=2)).threads == 1 == torch.get_num_threads()
+
+
+def ends(number):
+    raise SystemExit(1)
+
+
+def test_workers_that_never_begin_say_what_a_script_needs():
+    workers = LocalWorkers(ends, 1)
+    workers.give(0, [])
+    ((_, said),) = workers.wait()
+    workers.close()
+    assert isinstance(said, Ended)
+    assert "exit code 1 before they began" in said.how
+    assert "__main__" in said.how
