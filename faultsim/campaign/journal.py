@@ -19,7 +19,7 @@ from faultsim.files import parse, read_lines, replacing, write_json
 from faultsim.files.writing import lock
 from faultsim.run.trial import Trial
 
-COMPARED = ("config", "model", "data", "fault_model", "operators")
+COMPARED = ("config", "model", "data", "fault_model", "operators", "reach")
 
 
 class Journal:

@@ -16,6 +16,7 @@ from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
 from faultsim.faultmodels import FaultModel
+from faultsim.faultmodels.reach import load_reach
 from faultsim.files import Count, Number, Record, read_json
 from faultsim.ops.operator_code import code_digest
 from faultsim.ops.operators import Op, Operator, operator_of, path_of
@@ -80,6 +81,7 @@ class Manifest(Record):
         ranges: Least and greatest possible value of the figures of such a task that have them.
         fault_model: The events that were drawn, of a campaign that draws such.
         operators: Digests of the code of operators of one's own, by import path.
+        reach: A digest of the profile that says what an attacker can reach.
     """
 
     config: dict[str, Any]
@@ -96,6 +98,7 @@ class Manifest(Record):
     ranges: dict[str, tuple[Number, Number]] = field(default_factory=dict)
     fault_model: FaultModelRecord | None = None
     operators: dict[str, str] = field(default_factory=dict)
+    reach: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> CampaignConfig:
@@ -226,6 +229,7 @@ def manifest_of(
         **_objective(config, golden, experiment.workload.task),
         **({"fault_model": fault_model.to_json()} if fault_model else {}),
         **_operators(config, operators),
+        **({"reach": load_reach(config.reach).to_json()} if config.reach else {}),
         "planned": planned,
         "versions": versions(),
     }

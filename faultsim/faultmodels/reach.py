@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from faultsim.errors import ConfigError
@@ -42,6 +44,11 @@ class Reach(Record):
     align: Bytes = 64
     name: str = ""
     source: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """A digest of what the search depends on, SHA-256."""
+        text = msgspec.json.encode((self.cell, self.page, self.align))
+        return {"digest": hashlib.sha256(text).hexdigest()}
 
 
 def load_reach(path: str) -> Reach:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from faultsim import CampaignConfig
 from faultsim.campaign import run_campaign
 from faultsim.campaign.directory import TRIALS
 from faultsim.data.workload import ImageWorkload
-from faultsim.errors import ConfigError, FaultSimError
+from faultsim.errors import ConfigError, FaultSimError, JournalError
 from faultsim.faultmodels.reach import load_reach
 
 # pages of 32 bytes: eight float32 each; each weight begins at a multiple of 16 bytes
@@ -52,6 +53,18 @@ def test_every_flip_is_in_the_profile(model, dataset, tmp_path):
             one = bool(int(words[fault["index"]]) & mask)
             assert wanted[offset] == ("1to0" if one else "0to1")
     assert {"worst-case", "random"} <= seen
+
+
+def test_a_profile_that_was_edited_is_noticed(model, dataset, tmp_path):
+    path, work = tmp_path / "profile.toml", ImageWorkload(model, dataset)
+    path.write_text(PROFILE)
+    config = CampaignConfig(reach=str(path), flips=(1,), trials=2, out=str(tmp_path / "run"))
+    run_campaign(config, work)
+    path.write_text(f'source = "another"\n{PROFILE}')
+    run_campaign(replace(config, resume=True), work)
+    path.write_text(PROFILE.replace("offset = 30", "offset = 29"))
+    with pytest.raises(JournalError, match="begun with reach digest"):
+        run_campaign(replace(config, resume=True), work)
 
 
 @pytest.mark.parametrize(
