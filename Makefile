@@ -1,7 +1,7 @@
 # make campaign   install into $(VENV) and attack the embedded model
 # make test       install the development extras too and run the tests
-# make models     the tests that want other people's packages, which it installs
-# make floor      the tests again, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
+# make models     the tests that want other people's packages, which it installs, and did not pass before
+# make floor      each test once, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
 # make bench      kernels against the limits of memory, and the cost of a trial
 # make architectures  published models through every mode: docs/architectures.md
@@ -25,13 +25,14 @@ campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
 
 test: $(VENV)/.installed-dev sanitize
-	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --junitxml=$(VENV)/tests.xml $(ARGS)
 
 models: $(VENV)/.installed-models
-	$(BIN)/python -m pytest --numprocesses auto $(ARGS) $$(grep -rl importorskip tests --include='test_*.py')
+	$(BIN)/python -m pytest --numprocesses auto --not-again $(VENV)/tests.xml $(ARGS) \
+	  $$(grep -rl importorskip tests --include='test_*.py')
 
 floor:
-	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor ARGS='-m "not slow" $(ARGS)'
+	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor ARGS='-m "not slow" --once $(ARGS)'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

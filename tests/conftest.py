@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import hypothesis
 import pytest
@@ -23,6 +25,31 @@ hypothesis.settings.load_profile("faultsim")
 # Workers share the cores; more threads than cores would make every one of them wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--once", action="store_true", help="each test with its first parameters only")
+    parser.addoption("--not-again", metavar="XML", help="leave out what passed in this record")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whether an interface is there shows at once; what has passed shows nothing new."""
+    kept = items[:]
+    if config.getoption("--once"):
+        first = {item.nodeid.partition("[")[0]: item for item in reversed(kept)}
+        kept = [item for item in kept if first[item.nodeid.partition("[")[0]] is item]
+    record = config.getoption("--not-again")
+    if record and Path(record).exists():
+        cases = [case for case in ElementTree.parse(record).iter("testcase") if not len(case)]
+        passed = {(case.get("classname"), case.get("name")) for case in cases}
+        kept = [item for item in kept if (_module_of(item), item.name) not in passed]
+    left = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in left])
+    items[:] = kept
+
+
+def _module_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0].removesuffix(".py").replace("/", ".")
 
 
 class TinyNet(nn.Module):
