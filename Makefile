@@ -1,6 +1,6 @@
 # make campaign   install into $(VENV) and attack the embedded model
 # make test       install the development extras too and run the tests
-# make models     the tests that want other people's packages, which it installs, and did not pass before
+# make models     tests that want packages of others, which it installs, and have not passed before
 # make floor      each test once, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
 # make bench      kernels against the limits of memory, and the cost of a trial
@@ -28,7 +28,7 @@ test: $(VENV)/.installed-dev sanitize
 	$(BIN)/python -m pytest --numprocesses auto --junitxml=$(VENV)/tests.xml $(ARGS)
 
 models: $(VENV)/.installed-models
-	$(BIN)/python -m pytest --numprocesses auto --not-again $(VENV)/tests.xml $(ARGS) \
+	$(BIN)/python -m pytest --numprocesses auto --not-again=$(VENV)/tests.xml $(ARGS) \
 	  $$(grep -rl importorskip tests --include='test_*.py')
 
 floor:
