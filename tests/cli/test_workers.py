@@ -81,6 +81,7 @@ class Command:
         return not self.members()
 
 
+@pytest.mark.slow
 def test_killed_and_interrupted_and_resumed_on_other_numbers_of_workers(flags, tmp_path):
     begun = Command(flags("a", ENOUGH, "--workers", "2"))
     begun.until(20)
@@ -108,6 +109,7 @@ FATAL = SUBJECT.replace(
 )
 
 
+@pytest.mark.slow
 def test_an_error_in_a_worker_is_one_line(flags, tmp_path):
     (tmp_path / "few_layers.py").write_text(FATAL)
     run = Command(flags("a", 50, "--workers", "2"))
