@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ class CampaignBar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        with suppress(OSError):  # the terminal may be gone
+            self._bar.stop()
 
     def advance(self, progress: Progress) -> None:
         """Shows the trial that is over."""
@@ -61,4 +63,5 @@ class CampaignBar:
 def say_how_to_go_on(console: Console, directory: str | Path) -> None:
     """What to add to an interrupted command."""
     text = f"Interrupted. To go on, add --resume --out {escape(str(directory))}"
-    console.print(text, soft_wrap=True)
+    with suppress(OSError):
+        console.print(text, soft_wrap=True)
