@@ -1,4 +1,4 @@
-"""Being asked to end, by a scheduler or as the terminal closes, is as Ctrl-C; output may be gone."""
+"""Asked to end by a scheduler or a closing terminal, a command stops as after Ctrl-C."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def subject(tmp_path_factory) -> str:
 def let_others_read(folder: Path) -> None:
     """For a superuser, who may write anything, has to become somebody else."""
     for each in [folder, *folder.resolve().parents]:
-        if not each.stat().st_mode & 0o005 == 0o005:
+        if each.stat().st_mode & 0o005 != 0o005:
             each.chmod(each.stat().st_mode | 0o055)
 
 
