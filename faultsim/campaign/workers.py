@@ -37,16 +37,21 @@ def shared_out(config: CampaignConfig) -> CampaignConfig:
     threads = config.threads
     if config.resume and not threads:
         threads = read_manifest(Path(config.out or "")).settings.threads
-    workers, cuda = config.workers, choose_device(config.device).type == "cuda"
-    if config.executor == "ray":
-        threads = threads or 1
-        workers = room(threads, cuda=cuda) if workers == "auto" else workers
-        return replace(config, workers=workers, threads=threads)
+    if config.executor == "ray" and not threads:
+        threads = 1
+    workers = config.workers
     if workers == "auto":
-        workers = torch.cuda.device_count() if cuda else max(1, cores() // max(1, threads))
+        workers = _as_many_as_fit(config, threads)
     if workers > 1 and not threads:
         threads = max(1, cores() // workers)
     return replace(config, workers=workers, threads=threads)
+
+
+def _as_many_as_fit(config: CampaignConfig, threads: int) -> int:
+    cuda = choose_device(config.device).type == "cuda"
+    if config.executor == "ray":
+        return room(threads, cuda=cuda)
+    return torch.cuda.device_count() if cuda else max(1, cores() // max(1, threads))
 
 
 def cores() -> int:

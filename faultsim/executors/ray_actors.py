@@ -100,7 +100,8 @@ class Actor:
             folder: That relative names of files are seen from.
         """
         self._recipe, self._number = recipe, number
-        self._stack, self._experiment = ExitStack(), None
+        self._stack = ExitStack()
+        self._experiment: Experiment | None = None
         with suppress(OSError):
             os.chdir(folder)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,9 +43,14 @@ def _draft(name: str, process: str) -> str:
 
 
 def remove_drafts(directory: Path, names: Iterable[str]) -> None:
-    """Removes drafts of files that processes which were killed have left; hold the lock for it."""
+    """Removes drafts that processes which were killed have left; hold the lock for it.
+
+    Args:
+        directory: Where.
+        names: Of the files, or patterns of them.
+    """
     for name in names:
-        for draft in directory.glob(_draft(glob.escape(name), "*")):
+        for draft in directory.glob(_draft(name, "*")):
             draft.unlink(missing_ok=True)
 
 
