@@ -73,6 +73,7 @@ class Progress:
         outcome: Its outcome.
         objective: The figure that counts.
         estimate: Of a campaign that goes on until a rate is known, what is known by now.
+        resumed: Trials that were recorded before.
     """
 
     directory: Path
@@ -87,6 +88,7 @@ class Progress:
     outcome: Outcome | None = None
     objective: Objective = ACCURACY
     estimate: Estimate | None = None
+    resumed: int = 0
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ def _campaign(
             plan.total,
             experiment.lost,
             objective=objective_of(config, experiment.workload, golden),
+            resumed=len(journal.recorded),
         )
         progress(start)
         lines: list[Line] = []
