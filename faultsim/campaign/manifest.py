@@ -27,7 +27,7 @@ from faultsim.workload.task import Task, ranges_of
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 MANIFEST = "manifest.json"
-TRANSIENT = ("out", "resume", "replay", "workers")
+TRANSIENT = ("out", "resume", "replay", "workers", "executor", "address")
 """Settings that no outcome depends on."""
 
 EXTENSIBLE = ("random", "layer-wise", "bit-wise")

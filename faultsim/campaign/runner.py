@@ -23,13 +23,19 @@ from faultsim.campaign.observed import observing
 from faultsim.campaign.recording import recorded
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.campaign.workers import make_executor, shared_out
+from faultsim.campaign.workers import (
+    Live,
+    alone,
+    cluster_of,
+    handed_over,
+    make_executor,
+    shared_out,
+)
 from faultsim.config import CampaignConfig
 from faultsim.config.shard import shard_of
 from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, shown
-from faultsim.executors.snapshot import Snapshot
 from faultsim.faultmodels import FaultModel, load_fault_model
 from faultsim.faults import FaultSet
 from faultsim.models.onnx import SUFFIX
@@ -67,6 +73,7 @@ class Progress:
         outcome: Its outcome.
         objective: The figure that counts.
         estimate: Of a campaign that goes on until a rate is known, what is known by now.
+        resumed: Trials that were recorded before.
     """
 
     directory: Path
@@ -81,6 +88,7 @@ class Progress:
     outcome: Outcome | None = None
     objective: Objective = ACCURACY
     estimate: Estimate | None = None
+    resumed: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,16 +159,18 @@ def run_campaign(
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
-    config = shared_out(config)
-    with reproducibly(config.threads), ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(cluster_of(config))
+        config = shared_out(config)
+        stack.enter_context(reproducibly(config.threads))
         workload = work or make_workload(config, model, data)
         given_names = [name for name, value in live.items() if value is not None]
-        snapshot = None
-        if config.workers != 1 and {"work", "model", "data"} & {*given_names}:
-            snapshot = stack.enter_context(closing(Snapshot(workload)))
+        handed = None
+        if not alone(config) and {"work", "model", "data"} & {*given_names}:
+            handed = stack.enter_context(handed_over(config, workload))
         stack.enter_context(uncompiled(workload.model))
         experiment = make_experiment(config, workload)
-        return _campaign(config, experiment, given_names, trials, progress, fault_model, snapshot)
+        return _campaign(config, experiment, given_names, trials, progress, fault_model, handed)
 
 
 def _campaign(
@@ -170,7 +180,7 @@ def _campaign(
     trials: Iterable[Given] | None,
     progress: Callable[[Progress], None],
     fault_model: FaultModel | None,
-    snapshot: Snapshot | None,
+    handed: Live | None,
 ) -> CampaignResult:
     space = make_space(config, experiment)
     plan = plan_of(config, experiment, space, trials, fault_model)
@@ -189,7 +199,7 @@ def _campaign(
     with (
         Journal(directory, manifest, resume=config.resume) as journal,
         observing(journal, observer) as observe,
-        closing(make_executor(config, experiment, golden, snapshot)) as executor,
+        closing(make_executor(config, experiment, golden, handed)) as executor,
     ):
         start = Progress(
             directory,
@@ -201,6 +211,7 @@ def _campaign(
             plan.total,
             experiment.lost,
             objective=objective_of(config, experiment.workload, golden),
+            resumed=len(journal.recorded),
         )
         progress(start)
         lines: list[Line] = []

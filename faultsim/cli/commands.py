@@ -21,6 +21,9 @@ class Campaign(CampaignConfig):
 
     config: str | None = None
     """A TOML file with any of these settings; flags win over it."""
+    json: bool = False
+    """Print what happens as JSON lines for other programs: begin, trials (done, rate, seconds left,
+    estimate), end."""
 
 
 @dataclass(frozen=True)

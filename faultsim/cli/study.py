@@ -83,6 +83,9 @@ def show_part(console: Console, title: str, found: CampaignResult | PerturbResul
     if isinstance(found, PerturbResult):
         show_perturbations(console, found.record)
         return
+    if found.estimate is not None:
+        console.print(escape(f"\n{title}: {found.estimate}"), soft_wrap=True)
+        return
     cells = found.cells
     if {"layer", "bit"} & set(cells[0].cell):
         cells = sorted(cells, key=lambda cell: cell.accuracy.value)[:MOST_HARMFUL]

@@ -120,6 +120,12 @@ class CampaignConfig(Evaluation, AnySubject):
     """Processes that run trials, or auto: one for each GPU, or for each core, so many --threads of
     which each takes. --threads are those of one worker; unless given, the cores are shared out.
     Outcomes are the same for any number of workers."""
+    executor: Literal["local", "ray"] = "local"
+    """Where workers are: processes of this machine, or actors of a Ray cluster, of which auto has
+    as many as there is room for, each with its --threads (1 unless given) or a GPU."""
+    address: str | None = None
+    """Of --executor ray: auto for the cluster that this machine belongs to, local for a new one on
+    it, or host:port; Ray looks for itself unless given."""
     shard: str | None = None
     """Run a part of the trials: 2/8 is the second of eight, each with an --out of its own. All
     together are the campaign: faultsim merge. Of modes whose trials are independent."""
@@ -153,6 +159,8 @@ class CampaignConfig(Evaluation, AnySubject):
         check_operator(self)
         check_fault_model(self)
         check_shard(self)
+        if self.address is not None and self.executor != "ray":
+            raise ConfigError("--address is that of a Ray cluster: give --executor ray")
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:
