@@ -23,8 +23,8 @@ Mode = Literal[
 ATTACKS = ("fgsm", "pgd")
 """Perturbations that look at the model."""
 
-REACHABLE = ("worst-case", "weights", "flip")
-"""Mode, target and operator of an attacker in memory."""
+REACHABLE = (("worst-case", "weights", "flip"), ("random", "weights", "flip"))
+"""Modes, target and operator of an attacker in memory."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class CampaignConfig(Evaluation, AnySubject):
     stealthy: bool = False
     """Of --target-class: and the other samples are to be classified as before."""
     reach: str | None = None
-    """Of worst-case in weights: a TOML file of the bits of a page that an attacker can flip, and in
-    which direction (a Rowhammer profile)."""
+    """Of worst-case and random in weights: a TOML file of the bits of a page that an attacker can
+    flip, and in which direction (a Rowhammer profile)."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
     allow_unsound: bool = False
@@ -150,8 +150,12 @@ class CampaignConfig(Evaluation, AnySubject):
         check_target(self)
         if self.reach is not None and self.direction is not None:
             raise ConfigError("--direction does not go with --reach, whose bits have their own")
-        if self.reach is not None and (self.mode, self.target, self.op) != REACHABLE:
-            raise ConfigError("--reach goes with --mode worst-case, --target weights and --op flip")
+        if self.reach is not None and (self.mode, self.target, self.op) not in REACHABLE:
+            raise ConfigError(
+                "--reach goes with --mode worst-case or random, --target weights and --op flip"
+            )
+        if self.reach is not None and (self.ber is not None or self.fault_model is not None):
+            raise ConfigError("--reach counts --flips: --ber and --fault-model do not go with it")
         if self.beam != 1 and self.mode != "worst-case":
             raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
         check_estimate(self)
