@@ -2,7 +2,8 @@
 
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
-from faultsim.campaign.protecting import Cost, Paid, compare_protections
+from faultsim.campaign.protecting import compare_protections
+from faultsim.campaign.protections_record import Cost, Paid
 from faultsim.campaign.reproduce import Reproduction, reproduce
 from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
 from faultsim.campaign.summary import CellSummary

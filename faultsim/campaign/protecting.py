@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,14 +14,16 @@ import torch
 from torch import nn
 
 from faultsim.campaign.comparison import Change, changes_of
+from faultsim.campaign.protections_record import Cost, Paid, held_for, record_of
 from faultsim.campaign.runner import objective_of, plan_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError
 from faultsim.faultmodels import load_fault_model
+from faultsim.files import write_json
 from faultsim.protections import Protected, protect
-from faultsim.protections.protected import Named
+from faultsim.protections.protected import Named, protections_of
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Cell, Outcome, Trial
@@ -29,50 +33,13 @@ from faultsim.stats import Estimate, bounded_mean
 from faultsim.workload import Workload
 from faultsim.workload.workload import REPORTED
 
-ROUNDS = 9
+ROUNDS = 15
 """Passes of each that are timed, in turn."""
 
 SEARCHES = ("worst-case", "estimate")
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What a protection costs, as shares of the bare model.
-
-    Attributes:
-        time: Processor time of a pass, the median of :data:`ROUNDS` ratios of passes side by side.
-            Of ECC it is the simulator's own: real memories decode in hardware.
-        fastest: The least of these ratios.
-        slowest: The greatest.
-        memory: Bytes of parameters and buffers.
-        golden: By how much the figure that counts is another without any fault.
-    """
-
-    time: float
-    fastest: float
-    slowest: float
-    memory: float
-    golden: float
-
-
-@dataclass(frozen=True)
-class Paid:
-    """One protection, or several together.
-
-    Attributes:
-        name: Of it.
-        changes: Each rate in each condition, on the same faults: bare first, protected second.
-        cost: What it costs.
-        own: The share of samples that fail (SDC or DUE) where as many faults strike the words that
-            it added, alone; None where it added none that weights' faults could strike.
-        bits: That it added to those that can be struck.
-    """
-
-    name: str
-    changes: Sequence[Change]
-    cost: Cost
-    own: Estimate | None
-    bits: int
+OF_CAMPAIGNS = {"resume": False, "workers": 1, "shard": None, "observe": False}
+"""Settings of a campaign that a comparison has no use for, and what they are unless given."""
 
 
 def compare_protections(
@@ -90,7 +57,8 @@ def compare_protections(
     what ``config.protect`` names); each strikes the same word in every protected model.
 
     Args:
-        config: The settings; of a mode that draws its trials beforehand.
+        config: The settings; of a mode that draws its trials beforehand. In ``out``, where given,
+            a record is written at the end, whole.
         protections: Each by name, several together by commas, or as objects.
         work: As for ``run_campaign``, as are ``model`` and ``data``.
         model: A live model.
@@ -100,19 +68,42 @@ def compare_protections(
     Raises:
         FaultSimError: As ``run_campaign``; a mode that searches.
     """
+    _check(config, protections)
+    names = [_said(each) for each in protections]
+    live = [
+        name for name, it in (("work", work), ("model", model), ("data", data)) if it is not None
+    ]
+    keeping = held_for(Path(config.out)) if config.out else nullcontext()
+    with reproducibly(config.threads), keeping as path:
+        workload = work or make_workload(config, model, data)
+        with uncompiled(workload.model):
+            bare = make_experiment(config, workload)
+            safe = {
+                name: _protected(config, bare, each)
+                for name, each in zip(names, protections, strict=True)
+            }
+            trials, found = _compared(config, bare, safe, progress)
+            if path is not None:
+                write_json(path, record_of(config, bare, live, trials, found))
+            return found
+
+
+def _check(config: CampaignConfig, protections: Sequence[Named | Sequence[Named]]) -> None:
+    """Raises ConfigError for what could be known to be of no use before anything is loaded."""
     if config.mode in SEARCHES:
         raise ConfigError(
             f"--mode {config.mode} chooses faults by what they do, so none are the same for two "
             "models: use random, layer-wise, bit-wise, exhaustive or from-file"
         )
-    if not protections:
+    for name, usual in OF_CAMPAIGNS.items():
+        if getattr(config, name) != usual:
+            raise ConfigError(f"--{name} is of campaigns: a comparison of protections has none")
+    if not protections or not all(protections_of([each]) for each in protections):
         raise ConfigError("no protection was named")
-    with reproducibly(config.threads):
-        workload = work or make_workload(config, model, data)
-        with uncompiled(workload.model):
-            bare = make_experiment(config, workload)
-            safe = {_said(each): _protected(config, bare, each) for each in protections}
-            return _compared(config, bare, safe, progress)
+    names = [_said(each) for each in protections]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"the protection {name} is named twice")
 
 
 def _said(given: Any) -> str:
@@ -133,17 +124,19 @@ def _compared(
     bare: Experiment,
     safe: Mapping[str, Experiment],
     progress: Callable[[int, int], None],
-) -> list[Paid]:
+) -> tuple[int, list[Paid]]:
     space = make_space(config, bare)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
     plan = plan_of(config, bare, space, None, fault_model)
     told: dict[str, list[tuple[Cell, Outcome, Outcome]]] = {name: [] for name in safe}
-    for done, (trials, outcomes) in enumerate(_outcomes(plan, bare), 1):
+    done = 0
+    for trials, outcomes in _outcomes(plan, bare):
         for name, experiment in safe.items():
             protected = experiment.outcomes([_moved(experiment, trial) for trial in trials])
             told[name] += zip((t.cell for t in trials), outcomes, protected, strict=True)
-        progress(done * len(trials), plan.total)
-    return [
+        done += len(trials)
+        progress(done, plan.total)
+    return done, [
         Paid(
             name,
             list(_changes(told[name], sampled=config.mode != "exhaustive")),
@@ -184,6 +177,8 @@ def _cost(config: CampaignConfig, bare: Experiment, safe: Experiment) -> Cost:
     works, inputs = (bare.workload, safe.workload), bare.first_inputs()
     ratios = []
     with torch.no_grad():
+        for work in works:  # the first pass of each makes what later ones find
+            work.run(inputs)
         for _ in range(ROUNDS):
             one, other = (_seconds(work, inputs, bare.device) for work in works)
             ratios.append(other / one)
@@ -226,3 +221,37 @@ def _own(
     runs = [Trial(space.sample(1, seed=config.seed, trial=n), {}) for n in range(trials)]
     failed = [(o.sdc + o.due) / o.n for o in safe.outcomes(runs)]
     return bounded_mean(failed), len(space)
+
+
+def best_within(found: Sequence[Paid], budget: float, rate: str = "sdc") -> Paid | None:
+    """Of the protections whose time is within a budget, the one that leaves least harm.
+
+    Args:
+        found: What was compared.
+        budget: Time that it may take more than the bare model, as a share.
+        rate: Harm: ``sdc``, ``due`` or ``failure``, in the mean over conditions.
+
+    Returns:
+        None where none within the budget leaves less than there was.
+    """
+    affordable = [paid for paid in found if paid.cost.time <= 1 + budget]
+    useful = [paid for paid in affordable if _mean(paid, rate, 1) < _mean(paid, rate, 0)]
+    return min(useful, key=lambda paid: (_mean(paid, rate, 1), paid.cost.time), default=None)
+
+
+def _mean(paid: Paid, rate: str, side: int) -> float:
+    changes = [change for change in paid.changes if change.rate == rate]
+    return sum((c.first, c.second)[side].value for c in changes) / max(1, len(changes))
+
+
+def recommendation(found: Sequence[Paid], budget: float, rate: str = "sdc") -> str:
+    """What :func:`best_within` found, as a sentence."""
+    best, within = best_within(found, budget, rate), f"{100 * budget:g} % more time"
+    if best is None:
+        return f"No protection within {within} leaves less {rate.upper()} than the bare model."
+    was, left = _mean(best, rate, 0), _mean(best, rate, 1)
+    return (
+        f"Within {within}, {best.name} leaves least {rate.upper()}: {100 * left:.3g} % of samples "
+        f"instead of {100 * was:.3g} %, at time ×{best.cost.time:.3f} and memory "
+        f"×{best.cost.memory:.3f}."
+    )

@@ -51,6 +51,10 @@ class Protect(CampaignConfig):
     """How faults are chosen: not by a search."""
     protections: tuple[str, ...] = ("secded", "ranger", "nan-guard", "abft")
     """What to compare; several at once by commas: ranger,secded."""
+    budget: Share = 0.05
+    """Time that a protection may take more than the bare model's to be recommended."""
+    out: str | None = None
+    """A folder for the record and its page; nothing is written unless given."""
 
 
 @dataclass(frozen=True)
