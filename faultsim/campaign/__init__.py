@@ -2,6 +2,7 @@
 
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
+from faultsim.campaign.hardening import Hardening, harden
 from faultsim.campaign.protecting import compare_protections
 from faultsim.campaign.protections_record import Cost, Paid
 from faultsim.campaign.reproduce import Reproduction, reproduce
@@ -17,11 +18,13 @@ __all__ = [
     "Comparison",
     "Cost",
     "DetectorScore",
+    "Hardening",
     "Paid",
     "Progress",
     "Reproduction",
     "compare",
     "compare_protections",
+    "harden",
     "reproduce",
     "run_campaign",
     "score_detector",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from faultsim.campaign.comparison import Change, changes_of
+from faultsim.campaign.layer_cost import bytes_held, in_turn
 from faultsim.campaign.protections_record import Cost, Paid, held_for, record_of
 from faultsim.campaign.runner import objective_of, plan_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
@@ -33,10 +34,10 @@ from faultsim.stats import Estimate, bounded_mean
 from faultsim.workload import Workload
 from faultsim.workload.workload import REPORTED
 
-ROUNDS = 15
-"""Passes of each that are timed, in turn."""
-
 SEARCHES = ("worst-case", "estimate")
+
+OWN = 200
+"""Trials at most in the words that a protection added."""
 
 OF_CAMPAIGNS = {"resume": False, "workers": 1, "shard": None, "observe": False}
 """Settings of a campaign that a comparison has no use for, and what they are unless given."""
@@ -70,16 +71,14 @@ def compare_protections(
     """
     _check(config, protections)
     names = [_said(each) for each in protections]
-    live = [
-        name for name, it in (("work", work), ("model", model), ("data", data)) if it is not None
-    ]
+    live = objects_given(work=work, model=model, data=data)
     keeping = held_for(Path(config.out)) if config.out else nullcontext()
     with reproducibly(config.threads), keeping as path:
         workload = work or make_workload(config, model, data)
         with uncompiled(workload.model):
             bare = make_experiment(config, workload)
             safe = {
-                name: _protected(config, bare, each)
+                name: protected(config, bare, each)
                 for name, each in zip(names, protections, strict=True)
             }
             trials, found = _compared(config, bare, safe, progress)
@@ -106,15 +105,21 @@ def _check(config: CampaignConfig, protections: Sequence[Named | Sequence[Named]
             raise ConfigError(f"the protection {name} is named twice")
 
 
+def objects_given(**given: Any) -> list[str]:
+    """What was given as an object rather than by name."""
+    return [name for name, value in given.items() if value is not None]
+
+
 def _said(given: Any) -> str:
     if isinstance(given, (list, tuple)):
         return ",".join(map(_said, given))
     return given if isinstance(given, str) else str(given.name)
 
 
-def _protected(
+def protected(
     config: CampaignConfig, bare: Experiment, given: Named | Sequence[Named]
 ) -> Experiment:
+    """The experiment of a protected model, beside that of the bare one."""
     workload = protect(bare.workload, given, batches=bare.batches(REPORTED))
     return make_experiment(replace(config, protect=None), workload)
 
@@ -132,15 +137,15 @@ def _compared(
     done = 0
     for trials, outcomes in _outcomes(plan, bare):
         for name, experiment in safe.items():
-            protected = experiment.outcomes([_moved(experiment, trial) for trial in trials])
-            told[name] += zip((t.cell for t in trials), outcomes, protected, strict=True)
+            after = experiment.outcomes([moved(experiment, trial) for trial in trials])
+            told[name] += zip((t.cell for t in trials), outcomes, after, strict=True)
         done += len(trials)
         progress(done, plan.total)
     return done, [
         Paid(
             name,
             list(_changes(told[name], sampled=config.mode != "exhaustive")),
-            _cost(config, bare, experiment),
+            cost_of(config, bare, experiment),
             *_own(config, bare, experiment, len(told[name])),
         )
         for name, experiment in safe.items()
@@ -158,7 +163,8 @@ def _outcomes(plan: Plan, bare: Experiment) -> Iterator[tuple[Sequence[Trial], l
             return
 
 
-def _moved(experiment: Experiment, trial: Trial) -> Trial:
+def moved(experiment: Experiment, trial: Trial) -> Trial:
+    """A trial of the bare model, on a protected one."""
     around = experiment.workload.around
     assert isinstance(around, Protected)
     return replace(trial, faults=around.moved(trial.faults))
@@ -173,37 +179,18 @@ def _changes(told: Sequence[tuple[Cell, Outcome, Outcome]], *, sampled: bool) ->
         yield from changes_of(group[0][0], *pair, sampled=sampled)
 
 
-def _cost(config: CampaignConfig, bare: Experiment, safe: Experiment) -> Cost:
+def cost_of(config: CampaignConfig, bare: Experiment, safe: Experiment) -> Cost:
+    """What the protections of an experiment cost, beside the bare one."""
     works, inputs = (bare.workload, safe.workload), bare.first_inputs()
-    ratios = []
     with torch.no_grad():
-        for work in works:  # the first pass of each makes what later ones find
-            work.run(inputs)
-        for _ in range(ROUNDS):
-            one, other = (_seconds(work, inputs, bare.device) for work in works)
-            ratios.append(other / one)
-    sizes = [_bytes(work.model) for work in works]
+        runs = [partial(work.run, inputs) for work in works]
+        ratios = [other / one for one, other in in_turn(runs[0], runs[1], bare.device)]
+    sizes = [bytes_held(work.model) for work in works]
     of_runs = replace(config, granularity="dataset")
     key = objective_of(of_runs, bare.workload, bare.baseline()).key
     scores = [each.baseline().score(key) for each in (bare, safe)]
     golden = scores[1] - scores[0]
     return Cost(median(ratios), min(ratios), max(ratios), sizes[1] / sizes[0], golden)
-
-
-def _seconds(work: Workload, inputs: Any, device: torch.device) -> float:
-    """Of a pass: of all threads of the process, or on a device until it is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    start = clock()
-    work.run(inputs)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return clock() - start
-
-
-def _bytes(model: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _own(
@@ -218,7 +205,7 @@ def _own(
     if not added:
         return None, 0
     space = FaultSpace(model, include=added)
-    runs = [Trial(space.sample(1, seed=config.seed, trial=n), {}) for n in range(trials)]
+    runs = [Trial(space.sample(1, seed=config.seed, trial=n), {}) for n in range(min(trials, OWN))]
     failed = [(o.sdc + o.due) / o.n for o in safe.outcomes(runs)]
     return bounded_mean(failed), len(space)
 

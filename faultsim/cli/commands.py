@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.campaign import Mode
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits, Count, NotNegative, Share
+from faultsim.config.values import Bits, Count, NotNegative, Seed, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
@@ -55,6 +55,33 @@ class Protect(CampaignConfig):
     """Time that a protection may take more than the bare model's to be recommended."""
     out: str | None = None
     """A folder for the record and its page; nothing is written unless given."""
+
+
+@dataclass(frozen=True)
+class Harden(Settings):
+    """Choose layers to protect for a budget, and show on fresh faults whether that holds.
+
+    The campaign is one of single events on the bare model: random, layer-wise or exhaustive.
+    """
+
+    directory: Positional[str]
+    """The campaign directory."""
+    protection: str = "tmr"
+    """For the layers chosen: tmr, duplicate, secded, radar, ranger, ..."""
+    budget: NotNegative = 0.05
+    """What it may take more than the bare model, as a share of its time or memory."""
+    of: Literal["time", "memory"] = "time"
+    """What the budget is of."""
+    rate: Literal["failure", "sdc", "due"] = "failure"
+    """The harm to remove; failure is SDC or DUE."""
+    seed: Seed | None = None
+    """Of the fresh faults; that of the campaign and 1 unless given."""
+    trials: Count | None = None
+    """Fresh faults; as many as were recorded unless given."""
+    out: str | None = None
+    """A folder for the choice, the comparison on fresh faults, and its page."""
+    trust_code: bool = False
+    """Import and call the factories that the directory names, which are not of this project."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +214,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "fit": Fit,
     "compare": Compare,
     "protect": Protect,
+    "harden": Harden,
     "merge": Merge,
     "report": Report,
     "doctor": Doctor,
