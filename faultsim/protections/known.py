@@ -11,6 +11,7 @@ from faultsim.errors import ConfigError, did_you_mean, shown
 from faultsim.protections.checksums import Abft
 from faultsim.protections.copies import Redundancy
 from faultsim.protections.ecc import Ecc
+from faultsim.protections.in_place import InPlace
 from faultsim.protections.nan_guard import NanGuard
 from faultsim.protections.protection import Protection
 from faultsim.protections.radar import Radar
@@ -23,6 +24,7 @@ PROTECTIONS: dict[str, Callable[..., Protection]] = {
     "ranger": partial(RangeRestriction, "ranger", "clip"),
     "ft-clipact": partial(RangeRestriction, "ft-clipact", "zero"),
     "range-alarm": partial(RangeRestriction, "range-alarm", "alarm"),
+    "in-place": InPlace,
     "nan-guard": NanGuard,
     "weight-range": WeightRange,
     "radar": Radar,
