@@ -58,6 +58,25 @@ class Protect(CampaignConfig):
 
 
 @dataclass(frozen=True)
+class Bounds(AnySubject):
+    """Write the least and greatest output of each activation layer, for --protect ranger=FILE.
+
+    Of samples that no campaign judges, so that a range restriction is not flattered.
+    """
+
+    split: Literal["val", "test"] = "val"
+    """The samples to run."""
+    layers: str | None = None
+    """Name pattern of the layers; the activation functions unless given."""
+    batch_size: Count = 128
+    """Samples in a forward pass."""
+    limit: Count | None = None
+    """Use only the first samples."""
+    out: str = "bounds.json"
+    """The file to write."""
+
+
+@dataclass(frozen=True)
 class Harden(Settings):
     """Choose layers to protect for a budget, and show on fresh faults whether that holds.
 
@@ -214,6 +233,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "fit": Fit,
     "compare": Compare,
     "protect": Protect,
+    "bounds": Bounds,
     "harden": Harden,
     "merge": Merge,
     "report": Report,

@@ -35,13 +35,17 @@ PROTECTIONS: dict[str, Callable[..., Protection]] = {
 }
 """From a name to what makes it; a pattern of layers or weights may be given to it."""
 
+BOUNDED = ("ranger", "ft-clipact", "range-alarm")
+"""Those that take a file of bounds, as ``faultsim bounds`` writes it."""
+
 
 def protection_named(spec: str) -> Protection:
-    """A protection of the command line: ``name`` or ``name:pattern``.
+    """A protection of the command line: ``name``, ``name:pattern``, or ``name=bounds.json``.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is none of that name, or it takes no bounds.
     """
+    spec, _, bounds = spec.partition("=")
     name, _, pattern = spec.partition(":")
     if name not in PROTECTIONS:
         like = did_you_mean(name, PROTECTIONS)
@@ -49,4 +53,8 @@ def protection_named(spec: str) -> Protection:
             f"{shown(name)} is no protection{like}; there are {', '.join(PROTECTIONS)}"
         )
     options: dict[str, Any] = {"pattern": pattern} if pattern else {}
+    if bounds:
+        if name not in BOUNDED or pattern:
+            raise ConfigError(f"{shown(spec)} takes no file of bounds; {', '.join(BOUNDED)} do")
+        options["bounds"] = bounds
     return PROTECTIONS[name](**options)

@@ -151,7 +151,9 @@ def test_detectors_that_always_and_never_object(model, images):
     never = faultsim.score_detector(config, lambda o, b: torch.zeros(b.size) > 0, work)
     assert always.sdc.value == always.harmless.value == always.golden.value == 1
     assert never.sdc.value == never.harmless.value == never.golden.value == 0
-    with pytest.raises(ConfigError, match="true or false of each of 4 samples, not"):
+    with pytest.raises(
+        ConfigError, match="true or false of each of 4 samples, or steps of them, not"
+    ):
         faultsim.score_detector(config, lambda o, b: o, work)
     with pytest.raises(ConfigError, match="the detector fails: boom"):
         faultsim.score_detector(config, _failing, work)
@@ -256,3 +258,37 @@ def test_the_command_prints_one_table_and_writes_record_and_page(tmp_path, capsy
     assert main(["report", str(out), "--figures", str(tmp_path / "figures")]) == 0
     assert "1 comparison of protections" in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "figures" / "protections.csv").read_text().count("weight-range") == 3
+
+
+def test_a_detector_that_answers_step_by_step_has_a_latency(model, images):
+    work, config = work_of(model, images), faultsim.CampaignConfig(**{**RANDOM, "trials": 40})
+
+    def third_step(output, batch):
+        said = torch.zeros(batch.size, 5, dtype=torch.bool)
+        said[:, 2:] = True
+        return said
+
+    found = faultsim.score_detector(config, third_step, work)
+    assert found.latency.value == 2
+    assert found.latency.low <= 2 <= found.latency.high <= 4
+    assert found.sdc.value == found.golden.value == 1
+    assert found.time > 0
+    plain = faultsim.score_detector(config, lambda o, b: o[:, 0] > 1e30, work)
+    assert plain.latency is None
+
+
+def test_bounds_of_other_samples(tmp_path, model, images, capsys):
+    work = work_of(model, images)
+    path = tmp_path / "bounds.json"
+    names = {name for name, _ in model.named_modules() if name}
+    path.write_text(json.dumps({name: [-1e-3, 1e-3] for name in sorted(names)[:1]}))
+    safe = faultsim.protect(work, f"ranger={path}")
+    assert not torch.equal(safe.run(images), work.run(images))
+    with pytest.raises(ConfigError, match="takes no file of bounds"):
+        faultsim.protect(work, f"tmr={path}")
+    out = tmp_path / "digits.json"
+    assert main(["bounds", "--limit", "8", "--out", str(out)]) == 0
+    told = json.loads(out.read_text())
+    assert told
+    assert all(low <= high for low, high in told.values())
+    assert f"Bounds of {len(told)} layers" in " ".join(capsys.readouterr().out.split())
