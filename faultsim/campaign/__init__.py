@@ -2,7 +2,9 @@
 
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
-from faultsim.campaign.protecting import Cost, Paid, compare_protections
+from faultsim.campaign.hardening import Hardening, harden
+from faultsim.campaign.protecting import compare_protections
+from faultsim.campaign.protections_record import Cost, Paid
 from faultsim.campaign.reproduce import Reproduction, reproduce
 from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
 from faultsim.campaign.summary import CellSummary
@@ -16,11 +18,13 @@ __all__ = [
     "Comparison",
     "Cost",
     "DetectorScore",
+    "Hardening",
     "Paid",
     "Progress",
     "Reproduction",
     "compare",
     "compare_protections",
+    "harden",
     "reproduce",
     "run_campaign",
     "score_detector",

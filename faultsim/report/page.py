@@ -11,16 +11,22 @@ from markupsafe import Markup
 
 import faultsim
 from faultsim.report import overview, words
+from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.entries import Entry, entries
 from faultsim.report.estimates import estimate_sections
-from faultsim.report.figures import perturbation
+from faultsim.report.figures import perturbation, protections
 from faultsim.report.findings import findings
 from faultsim.report.fits import fit_sections
 from faultsim.report.measures import told
 from faultsim.report.mixtures import mixture_sections
+from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.protections import RecordedProtections, protection_sections
 from faultsim.report.render import Drawn, inline_svg
 from faultsim.report.sources import Sources
 from faultsim.report.table import Table
+
+KINDS: dict[object, type] = {perturbation: RecordedPerturbation, protections: RecordedProtections}
+"""What figures show that show no campaigns."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     listed = entries(sources)
     panels = [_panel(item, listed) for item in drawn]
     perturbed = [panel for panel in panels if panel.name == perturbation.NAME]
-    struck = [panel for panel in panels if panel.name != perturbation.NAME]
+    paid = [panel for panel in panels if panel.name == protections.NAME]
+    struck = [panel for panel in panels if panel not in (*perturbed, *paid)]
     estimated = estimate_sections(sources.campaigns)
     fits = fit_sections(sources.campaigns)
     mixtures = mixture_sections(sources.campaigns)
@@ -64,7 +71,7 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         subtitle=overview.subtitle(sources),
         findings=findings(sources.campaigns),
         contents=_contents(
-            bool(estimated), bool(fits), bool(mixtures), struck, bool(damaging), perturbed
+            bool(estimated), bool(fits), bool(mixtures), struck, bool(damaging), perturbed, paid
         ),
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),
@@ -77,6 +84,8 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         struck=struck,
         damaging=damaging,
         perturbed=perturbed,
+        paid=paid,
+        compared=protection_sections(sources.protections),
         entries=[(entry, [p for p in panels if entry in p.entries]) for entry in listed],
         style=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
@@ -91,6 +100,7 @@ def _contents(
     struck: Sequence[Panel],
     damaging: bool,
     perturbed: Sequence[Panel],
+    paid: Sequence[Panel],
 ) -> list[tuple[str, str]]:
     """Anchors and headings, in the order of the page."""
     found = [("runs", "What was run")]
@@ -100,17 +110,23 @@ def _contents(
     found += [(panel.name, panel.title) for panel in struck]
     found += [("damaging", "The most damaging faults")] if damaging else []
     found += [(panel.name, panel.title) for panel in perturbed]
+    found += [("pays", "Which protection pays")] if paid else []
+    found += [(panel.name, panel.title) for panel in paid]
     return [*found, ("configuration", "Configuration and reproduction")]
 
 
 def _panel(item: Drawn, listed: Sequence[Entry]) -> Panel:
-    shown, perturbed = item.table.values("run"), item.module is perturbation
+    kinds: dict[object, type] = {
+        perturbation: RecordedPerturbation,
+        protections: RecordedProtections,
+    }
+    shown, kind = item.table.values("run"), kinds.get(item.module, RecordedCampaign)
     caption = f"{item.caption} {words.sampling(item.table)}"
     return Panel(
         name=item.module.NAME,
         title=item.title,
         caption=caption,
-        entries=[e for e in listed if e.label in shown and e.perturbation == perturbed],
+        entries=[e for e in listed if e.label in shown and e.kind is kind],
         svg=Markup(inline_svg(item)),
         table=item.table,
     )

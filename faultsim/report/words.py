@@ -10,10 +10,17 @@ from faultsim.config.operators import struck
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.labels import model_and_data
 from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.protections import RecordedProtections
 from faultsim.report.table import Table
 
 ROUNDING = 1e-12  # what arithmetic leaves of a difference of equal numbers
-Run = RecordedCampaign | RecordedPerturbation
+Run = RecordedCampaign | RecordedPerturbation | RecordedProtections
+
+
+def plural(name: str, n: int) -> str:
+    """The name of so many things: of "comparison of protections" the first word takes the s."""
+    head, of, rest = name.partition(" of ")
+    return f"{head}{'s' if n > 1 else ''}{of}{rest}"
 
 
 def text(value: Any) -> str:
@@ -80,6 +87,9 @@ def settings(run: Run) -> str:
         ]
         told += [f"under {images(run)}"] if run.config.get("perturb") else []
         told += [f"task {task}"] if (task := run.task) else []
+    elif isinstance(run, RecordedProtections):
+        bits = "" if run.config["bits"] == "all" else f", bits {run.config['bits']}"
+        told.append(f"{run.trials:,} trials, {run.config['op']} in {run.config['target']}{bits}")
     elif "images" in run.manifest["data"]:
         told.append(f"{run.manifest['data']['images']:,} test images")
     if "seed" in run.config:
