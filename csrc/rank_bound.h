@@ -32,10 +32,9 @@ class RankBound {
   // Below the threshold where, for all its rounding, no flip can reach the score.
   FAULTSIM_HD static Real threshold(double score) {
     if constexpr (sizeof(Real) == sizeof(double)) return score;
-    constexpr double most = std::numeric_limits<Real>::max();
     const double rounded = score * (1 - 0x1p-20);
     if (rounded < 0x1p-100) return static_cast<Real>(score < 0 ? -1 : 0);
-    return static_cast<Real>(rounded < most ? rounded : most);
+    return static_cast<Real>(rounded < kMost ? rounded : kMost);
   }
 
   FAULTSIM_HD Real operator()(Word weight, Word gradient) const {
@@ -72,6 +71,8 @@ class RankBound {
     const Real other = F::real(raised);
     return change < other ? other : change;
   }
+
+  static constexpr double kMost = std::numeric_limits<Real>::max();
 
   Word raising_ = 0, top_ = 0;
   Real part_ = 0;
