@@ -4,7 +4,8 @@ from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
 from faultsim.campaign.protecting import Cost, Paid, compare_protections
 from faultsim.campaign.reproduce import Reproduction, reproduce
-from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
+from faultsim.campaign.result import CampaignResult, load_result
+from faultsim.campaign.runner import Progress, run_campaign
 from faultsim.campaign.summary import CellSummary
 from faultsim.config import CampaignConfig
 
@@ -21,6 +22,7 @@ __all__ = [
     "Reproduction",
     "compare",
     "compare_protections",
+    "load_result",
     "reproduce",
     "run_campaign",
     "score_detector",

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from faultsim.errors import FaultError, shown
 from faultsim.faults import file as faultfile
 from faultsim.faults.columns import Ints, listed_faults, too_wide, whole_columns
-from faultsim.faults.fault import Fault, is_permanent
+from faultsim.faults.fault import COLUMNS, Fault, is_permanent, row_of
 from faultsim.faults.site import Site
 from faultsim.ops.operators import (
     BIT_OPS,
@@ -30,11 +30,14 @@ from faultsim.ops.operators import (
     operand_of,
     takes_word,
 )
+from faultsim.table import html_facts, html_table
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["OPS", "Fault", "FaultSet", "Site"]
+
+SHOWN = 10  # faults of a set, in a notebook
 
 
 class HasSites(Protocol):
@@ -222,6 +225,11 @@ class FaultSet:
 
     def __repr__(self) -> str:
         return f"FaultSet({len(self)} faults in {len(set(self.site.tolist()))} tensors)"
+
+    def _repr_html_(self) -> str:
+        rest = [f"and {len(self) - SHOWN:,} more"] if len(self) > SHOWN else []
+        rows = map(row_of, self[:SHOWN])
+        return html_facts(repr(self), {}) + html_table(COLUMNS, rows, rest)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
