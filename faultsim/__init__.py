@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from faultsim.campaign import CampaignConfig as CampaignConfig
     from faultsim.campaign import compare as compare
     from faultsim.campaign import compare_protections as compare_protections
+    from faultsim.campaign import export as export
     from faultsim.campaign import load_result as load_result
     from faultsim.campaign import run_campaign as run_campaign
     from faultsim.campaign import score_detector as score_detector
@@ -55,6 +56,7 @@ _HOMES = {
     "Workload": "faultsim.workload",
     "compare": "faultsim.campaign",
     "compare_protections": "faultsim.campaign",
+    "export": "faultsim.campaign",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",

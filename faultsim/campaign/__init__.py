@@ -2,6 +2,7 @@
 
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
+from faultsim.campaign.exporting import export
 from faultsim.campaign.protecting import Cost, Paid, compare_protections
 from faultsim.campaign.reproduce import Reproduction, reproduce
 from faultsim.campaign.result import CampaignResult, load_result
@@ -22,6 +23,7 @@ __all__ = [
     "Reproduction",
     "compare",
     "compare_protections",
+    "export",
     "load_result",
     "reproduce",
     "run_campaign",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from faultsim.executors.snapshot import Snapshot
 from faultsim.faultmodels import FaultModel, load_fault_model
 from faultsim.faults import FaultSet
 from faultsim.models.onnx import SUFFIX
+from faultsim.progress import Report, Wanted, reporting
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
@@ -92,7 +93,7 @@ def run_campaign(
     data: Any = None,
     trials: Iterable[Given] | None = None,
     name: str | None = None,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Wanted = None,
 ) -> CampaignResult:
     """Runs a campaign, or goes on with one.
 
@@ -106,7 +107,8 @@ def run_campaign(
         trials: Fault sets to try, instead of those that a mode chooses; each alone, or with the
             labels of its cell: ``({"layer": "head"}, faults)``.
         name: Of a live model, for its directory and reports; that of its class unless given.
-        progress: Called after the golden run and after each trial.
+        progress: Called after the golden run and after each trial; or True for a bar, False for
+            none. Unless given, there is one in a notebook, and in a terminal.
 
     Raises:
         FaultSimError: In one line, what cannot be used or what went wrong.
@@ -136,7 +138,8 @@ def run_campaign(
         stack.enter_context(uncompiled(workload.model))
         experiment = make_experiment(config, workload)
         objects = _Live(given_names, name)
-        return _campaign(config, experiment, objects, trials, progress, fault_model, snapshot)
+        report = stack.enter_context(reporting(progress))
+        return _campaign(config, experiment, objects, trials, report, fault_model, snapshot)
 
 
 class _Live(NamedTuple):
@@ -151,7 +154,7 @@ def _campaign(
     experiment: Experiment,
     live: _Live,
     trials: Iterable[Given] | None,
-    progress: Callable[[Progress], None],
+    progress: Report,
     fault_model: FaultModel | None,
     snapshot: Snapshot | None,
 ) -> CampaignResult:

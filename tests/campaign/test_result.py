@@ -12,6 +12,8 @@ from torch import nn
 import faultsim
 from faultsim import CampaignConfig, Workload, load_result, run_campaign, tasks
 from faultsim.errors import ConfigError, JournalError
+from faultsim.report.labels import model_and_data
+from faultsim.report.reading import read_campaign
 
 
 class Called(nn.Linear):
@@ -177,15 +179,9 @@ def test_a_live_model_has_the_name_it_is_given(tmp_path, monkeypatch):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     result = run_campaign(config, model=model, data=data[0], name="My net")
     assert result.directory.name.startswith("random-My-net-")
-    assert faultsim.report.labels.model_and_data(_run(result)).startswith("My net on ")
+    assert model_and_data(read_campaign(result.directory)).startswith("My net on ")
     with pytest.raises(ConfigError, match="a Workload has a name of its own"):
         run_campaign(config, work(), name="My net")
-
-
-def _run(result):
-    from faultsim.report.reading import read_campaign
-
-    return read_campaign(result.directory)
 
 
 def test_a_comparison_is_a_table(layers, tmp_path):
