@@ -52,6 +52,17 @@ class Table:
         writer.writerows([row[column] for column in self.columns] for row in self.rows)
         return text.getvalue()
 
+    def latex(self) -> str:
+        """A ``tabular`` with the rules of booktabs; special characters are escaped."""
+        kinds = "".join("r" if self._is_number(column) else "l" for column in self.columns)
+        lines = (" & ".join(map(_latex, self._texts(row))) for row in self.rows)
+        body = "".join(f"{line} \\\\\n" for line in lines)
+        head = " & ".join(map(_latex, self.columns))
+        return (
+            f"\\begin{{tabular}}{{{kinds}}}\n\\toprule\n{head} \\\\\n\\midrule\n{body}"
+            "\\bottomrule\n\\end{tabular}\n"
+        )
+
     def frame(self) -> pd.DataFrame:
         """The rows as a pandas DataFrame.
 
@@ -131,6 +142,22 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+SPECIAL = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "\\": "\\textbackslash{}",
+    "±": "$\\pm$",
+    "≤": "$\\leq$",
+    "≥": "$\\geq$",
+    "→": "$\\to$",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(SPECIAL.get(char, char) for char in text)
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

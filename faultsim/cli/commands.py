@@ -150,8 +150,8 @@ class Report(Settings):
     """The page; report.html in the first directory unless given."""
     figures: str | None = None
     """A folder to write each figure to, and its data as CSV."""
-    format: tuple[Literal["pdf", "svg", "png"], ...] = ()
-    """Of the files in --figures, one or several; pdf unless given."""
+    format: tuple[Literal["pdf", "svg", "png", "tex"], ...] = ()
+    """Of the files in --figures, one or several; tex is the data as LaTeX. pdf unless given."""
 
 
 @dataclass(frozen=True)
