@@ -2,11 +2,13 @@
 
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
+from faultsim.campaign.exporting import export
 from faultsim.campaign.hardening import Hardening, harden
 from faultsim.campaign.protecting import compare_protections
 from faultsim.campaign.protections_record import Cost, Paid
 from faultsim.campaign.reproduce import Reproduction, reproduce
-from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
+from faultsim.campaign.result import CampaignResult, load_result
+from faultsim.campaign.runner import Progress, run_campaign
 from faultsim.campaign.summary import CellSummary
 from faultsim.config import CampaignConfig
 
@@ -24,7 +26,9 @@ __all__ = [
     "Reproduction",
     "compare",
     "compare_protections",
+    "export",
     "harden",
+    "load_result",
     "reproduce",
     "run_campaign",
     "score_detector",

@@ -9,11 +9,12 @@ from rich.markup import escape
 
 from faultsim.cli.commands import Campaign
 from faultsim.cli.events import Events
-from faultsim.cli.pace import Pace
-from faultsim.cli.progress import CampaignBar, say_how_to_go_on
+from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.skipped import skipped_lines
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
+from faultsim.pace import Pace
+from faultsim.progress import CampaignBar
 
 WHOLE = "The model cannot be cut between its modules: every trial runs all of it."
 

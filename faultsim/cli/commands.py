@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.campaign import Mode
+from faultsim.config.schema import SchemaName
 from faultsim.config.settings import Settings
 from faultsim.config.values import Bits, Count, NotNegative, Seed, Share
 from faultsim.errors import ConfigError
@@ -202,8 +203,28 @@ class Report(Settings):
     """The page; report.html in the first directory unless given."""
     figures: str | None = None
     """A folder to write each figure to, and its data as CSV."""
-    format: tuple[Literal["pdf", "svg", "png"], ...] = ()
-    """Of the files in --figures, one or several; pdf unless given."""
+    format: tuple[Literal["pdf", "svg", "png", "tex"], ...] = ()
+    """Of the files in --figures, one or several; tex is the data as LaTeX. pdf unless given."""
+
+
+@dataclass(frozen=True)
+class Export(Settings):
+    """Write the trials, faults and rates of a campaign as CSV or Parquet, for other programs."""
+
+    directory: Positional[str]
+    """The campaign directory."""
+    format: Literal["csv", "parquet"] = "csv"
+    """Of the files; Parquet needs pyarrow (pip install 'faultsim[export]')."""
+    out: str | None = None
+    """A folder for the files; export in the campaign's directory unless given."""
+
+
+@dataclass(frozen=True)
+class Schema(Settings):
+    """Print the JSON Schema of a kind of file, for programs that read or write it."""
+
+    kind: Positional[SchemaName]
+    """A line of a journal or of observations, manifest, summary, fault file or fault model."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +243,8 @@ Command = (
     | Fit
     | Compare
     | Report
+    | Export
+    | Schema
     | Doctor
 )
 
@@ -240,6 +263,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "harden": Harden,
     "merge": Merge,
     "report": Report,
+    "export": Export,
+    "schema": Schema,
     "doctor": Doctor,
 }
 """The sub-commands by name, in the order of the help."""

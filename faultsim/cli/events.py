@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from faultsim.cli.pace import Pace
+from faultsim.pace import Pace
 
 if TYPE_CHECKING:
     from faultsim.campaign import CampaignResult, Progress

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from faultsim.cli.commands import Study
+from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.perturb import show_perturbations
-from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.cli.tables import show_cells
 from faultsim.config import StudyConfig
+from faultsim.progress import CampaignBar
 from faultsim.study.perturbations import PerturbResult
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ REACHABLE = (("worst-case", "weights", "flip"), ("random", "weights", "flip"))
 """Modes, target and operator of an attacker in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CampaignConfig(Evaluation, AnySubject):
     """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
 

@@ -10,7 +10,7 @@ from faultsim.config.values import Pixels, Seed, Threads, Workers
 from faultsim.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyConfig(Settings):
     """The whole study of one model over several data sets, part by part."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from faultsim.config.operators import struck
@@ -42,6 +44,11 @@ def text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{key}: {text(item)}" for key, item in value.items())
     return str(value)
+
+
+def breakable(value: Any) -> str:
+    """A value as a cell shows it, which may break between the parts of a name, not within one."""
+    return re.sub(r"\.(?=[A-Za-z_]|\d+[.\[])", ".<wbr>", escape(text(value)))
 
 
 def sortable(value: Any) -> bool:

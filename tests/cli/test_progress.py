@@ -6,11 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-
 from faultsim.campaign import Progress
 from faultsim.cli import main
-from faultsim.cli.pace import Pace
 from faultsim.faults import FaultSet
+from faultsim.pace import Pace
 from faultsim.run.trial import Outcome, Trial
 
 MASKED = Outcome(10, 0, 0, 0, 10, 0.0)
