@@ -71,5 +71,3 @@ class Record(SphinxDirective):
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive("record", Record)
     return {"parallel_read_safe": True}
-
-
