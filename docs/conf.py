@@ -1,7 +1,7 @@
 """How the site is built: ``make docs``.
 
-Sphinx, and not MkDocs, for autodoc reads the objects that are imported, so that what the site says of the API
-is what the package has; furo needs nothing from elsewhere, so a build is offline and a page opens from disk.
+Sphinx, not MkDocs: autodoc reads the objects that are imported, so what the site says of the
+API is what the package has; furo needs nothing from elsewhere, so that a build is offline.
 """
 
 import sys
@@ -22,6 +22,7 @@ extensions = [
     "commands",
     "records",
     "pictures",
+    "notebooks",
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -1,4 +1,4 @@
-"""What is published is whole: the source distribution, and a wheel from it in an empty environment."""
+"""What is published is whole: the source distribution, and its wheel in an empty environment."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_source_distribution_has_every_file(archive):
 
 @pytest.mark.slow
 def test_a_wheel_works_in_an_empty_environment(archive, tmp_path):
-    """From the source distribution alone, offline; its dependencies are those of this environment."""
+    """Made from the source distribution alone, offline, beside the dependencies that are here."""
     pytest.importorskip("pybind11", reason="make package installs it")
     with tarfile.open(archive) as file:
         file.extractall(tmp_path, filter="data")

@@ -1,4 +1,4 @@
-"""``{picture} NAME``: a drawing of ``drawings.py`` in the page itself, in the colours of its theme."""
+"""``{picture} NAME``: a drawing of ``drawings.py``, in the page, in the colours of its theme."""
 
 from __future__ import annotations
 

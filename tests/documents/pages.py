@@ -54,7 +54,10 @@ def blocks(path: str) -> Iterator[Block]:
 
 
 def pages() -> list[str]:
-    """Of the site, all that have such blocks."""
-    found = sorted((ROOT / "docs").rglob("*.md"))
-    names = [str(path.relative_to(ROOT)) for path in found if path.name != GENERATED]
-    return [name for name in names if "_build" not in name and any(blocks(name))]
+    """Of the README and the site, all that have such blocks."""
+    names = ["README.md"]
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        name = str(path.relative_to(ROOT))
+        if path.name != GENERATED and any(blocks(name)):
+            names.append(name)
+    return names

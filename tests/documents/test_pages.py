@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from faultsim.cli.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import Block, blocks, pages
+from pages import ROOT, Block, blocks, pages
 
 sys.path.pop(0)
 
@@ -59,3 +60,13 @@ def test_commands_of_pages_are_ours():
                 lines = [line for line in block.code.splitlines() if line.strip()]
                 assert lines, path
                 assert all(line.startswith("$ faultsim ") for line in lines), path
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_files_that_the_readme_names_are_there():
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
