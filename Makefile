@@ -3,6 +3,8 @@
 # make models     tests that want packages of others, which it installs, and have not passed before
 # make floor      each test once, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
 # make check      formatting, lint and types
+# make docs       the site, in build/site: warnings and broken links are errors
+# make package    a source distribution, and its wheel in an empty environment
 # make bench      kernels against the limits of memory, and the cost of a trial
 # make architectures  published models through every mode: docs/architectures.md
 # make bench-peers  other fault injectors beside this one, in an environment of their own
@@ -19,7 +21,7 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test models floor check bench architectures bench-peers sanitize clean
+.PHONY: campaign test models floor check docs package bench architectures bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
@@ -39,6 +41,12 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*.cu tests/native/*.cpp
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/site $(ARGS)
+
+package: $(VENV)/.installed-release
+	$(BIN)/python -m pytest tests/test_packaging.py $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks $(ARGS)
@@ -76,6 +84,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-models: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --editable '.[dev,models]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	@touch $@
+
+$(VENV)/.installed-release: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,release]'
 	@touch $@
 
 $(BIN)/python:

@@ -38,7 +38,7 @@ def rank_bits(
     finite_only: bool = True,
     direction: str | None = None,
 ) -> RankedBits:
-    """The exact top ``k`` over every bit by |g · (w′ − w)|, in double.
+    """The exact top ``k`` over every bit by ``|g · (w′ − w)|``, in double.
 
     w′ is w with one bit flipped. One pass at about the speed of reading the two tensors, on
     ``torch.get_num_threads()`` threads or a CUDA device, which is waited for; the result depends on

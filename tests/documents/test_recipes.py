@@ -1,4 +1,4 @@
-"""What the documents show works as it is printed."""
+"""The recipe for a task works as it is printed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 import torch
 from torch import nn
 
 import faultsim
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def blocks(path: str) -> list[str]:
@@ -55,18 +54,7 @@ def test_the_recipe_adds_a_task(tmp_path):
     assert first["metrics"].keys() == {"exact"}
 
 
-def test_the_readme_runs_a_task_of_ones_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    pairs = [(torch.rand(n, 6), torch.rand(n, 2)) for n in (4, 3)]
-    names = {"faultsim": faultsim, "torch": torch, "pairs": pairs, "regressor": nn.Linear(6, 2)}
-    (code,) = [block for block in blocks("README.md") if "class Distance" in block]
-    exec(code, names)
-    assert names["result"].cells[0].objective == "within"
-
-
-@pytest.mark.parametrize("path", ["CONTRIBUTING.md", "README.md"])
-def test_every_block_compiles(path):
-    assert blocks(path)
-    for code in blocks(path):
-        compile(code, path, "exec")
+def test_every_block_compiles():
+    assert blocks("CONTRIBUTING.md")
+    for code in blocks("CONTRIBUTING.md"):
+        compile(code, "CONTRIBUTING.md", "exec")
