@@ -2,6 +2,7 @@
 # make test       install the development extras too and run the tests
 # make models     tests that want packages of others, which it installs, and have not passed before
 # make floor      each test once, on the oldest dependencies that are admitted (Python 3.10 to 3.12)
+# make suite      the tests alone
 # make check      formatting, lint and types
 # make docs       the site, in build/site: warnings and broken links are errors
 # make package    a source distribution, and its wheel in an empty environment
@@ -17,16 +18,20 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
+# What is never imported need not be compiled: most of what is installed.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test models floor check docs package bench architectures bench-peers sanitize clean
+.PHONY: campaign test suite models floor check docs package bench architectures bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
 
-test: $(VENV)/.installed-dev sanitize
+test: sanitize suite
+
+suite: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses auto --junitxml=$(VENV)/tests.xml $(ARGS)
 
 models: $(VENV)/.installed-models
@@ -34,7 +39,7 @@ models: $(VENV)/.installed-models
 	  $$(grep -rl importorskip tests --include='test_*.py')
 
 floor:
-	PIP_CONSTRAINT=tests/floor.txt $(MAKE) test VENV=$(VENV)-floor ARGS='-m "not slow" --once $(ARGS)'
+	PIP_CONSTRAINT=tests/floor.txt $(MAKE) suite VENV=$(VENV)-floor ARGS='-m "not slow" --once $(ARGS)'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -73,30 +78,30 @@ $(PROBE): tests/native/sanitize.cpp $(wildcard csrc/*.h csrc/*.cpp)
 
 # Editable installs, so that Python changes need no second one; native changes do.
 $(VENV)/.installed: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(VENV)/.installed-dev: $(SOURCES) | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
 # Oracles of accuracy and AUC, and of attacks; --no-deps, for torchvision would replace torch.
-	$(BIN)/python -m pip install --quiet --no-deps 'medmnist>=3.0.2' 'torchattacks>=3.5.1'
-	@touch $@
+	$(INSTALL) --no-deps 'medmnist>=3.0.2' 'torchattacks>=3.5.1'
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-models: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --editable '.[dev,models]'
+	$(INSTALL) --editable '.[dev,models]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	$(INSTALL) --editable '.[dev,docs]'
 	@touch $@
 
 $(VENV)/.installed-release: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --editable '.[dev,release]'
+	$(INSTALL) --editable '.[dev,release]'
 	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(INSTALL) --upgrade pip
 
 clean:
 	rm -rf build dist faultsim/_C*.so *.egg-info

@@ -8,6 +8,7 @@ Environment:
     FAULTSIM_WERROR: ``1`` turns compiler warnings into errors, nvcc's too.
 """
 
+import fcntl
 import os
 import platform
 import re
@@ -25,6 +26,11 @@ import pybind11
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+
+# Environments may be made beside each other: until this process ends, no other writes here.
+Path("build").mkdir(exist_ok=True)
+LOCK = os.open("build/lock", os.O_CREAT | os.O_RDWR)
+fcntl.flock(LOCK, fcntl.LOCK_EX)
 
 ABI = int(re.search(r"ABI = (\d+)", Path("faultsim/ops/_native.py").read_text())[1])
 FLAGS = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
@@ -126,6 +132,13 @@ class BuildNative(build_ext):
                 compiled = workers.map(lambda name: self._compile_cuda(cuda, name), CUDA_SOURCES)
                 ext.extra_objects += compiled
         super().build_extension(ext)
+
+    def copy_file(self, infile, outfile, **options):
+        """Replaces in one step, for another environment may be running what is there."""
+        whole = f"{outfile}.new"
+        super().copy_file(infile, whole, **options)
+        os.replace(whole, outfile)
+        return outfile, True
 
     def _compile_isa(self, ext, isa, source):
         return self.compiler.compile(
