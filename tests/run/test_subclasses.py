@@ -80,13 +80,12 @@ def test_each_bit_of_a_packed_byte_is_worth_what_it_changes(int4):
 
 
 def test_a_search_in_nibbles_flips_what_hurts(int4, tmp_path):
-    x = torch.randn(60, 6)
-    work = Workload(
-        int4, [(x, int4(x).argmax(1))], Classification(3), search=[(x, int4(x).argmax(1))]
-    )
-    config = CampaignConfig(flips=(2,), trials=5, include=("0.weight:packed",), out=str(tmp_path))
+    x = torch.randn(40, 6)
+    rows = x, int4(x).argmax(1)
+    work = Workload(int4, [rows], Classification(3), search=[rows])
+    config = CampaignConfig(flips=(1,), trials=5, include=("0.weight:packed",), out=str(tmp_path))
     cells = {c.cell["curve"]: c for c in run_campaign(config, work).cells}
-    assert cells["worst-case"].accuracy < 0.8 < cells["random"].accuracy
+    assert cells["worst-case"].accuracy < cells["random"].lowest
 
 
 @pytest.mark.parametrize("name", ["Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig"])
