@@ -29,7 +29,8 @@ def rank_bytes(
 
     Args:
         weight: Of a dtype of :data:`BYTES`.
-        grad: (\\*weight.shape) gradient of the loss by the values of the words, float32.
+        grad: (\\*weight.shape) gradient of the loss by the values of the words, float32. Or
+            (\\*weight.shape, 8): by how much the flip of each bit raises it.
         k: How many.
         bits: The bits that may flip.
         finite_only: As there.
@@ -38,13 +39,15 @@ def rank_bytes(
     chosen = torch.tensor(FORMATS[weight.dtype].select(bits))
     table = _changes(weight.dtype, chosen, finite_only, direction).to(weight.device)
     words = weight.detach().contiguous().reshape(-1).view(torch.uint8)
-    slopes = grad.detach().reshape(-1).double()
-    if weight.is_floating_point():
+    by_bit = grad.ndim > weight.ndim
+    slopes = grad.detach().reshape(len(words), -1).double()
+    if weight.is_floating_point() and not by_bit:
         slopes = slopes.abs()
     best = torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64)
     for first in range(0, len(words), CHUNK):
         changes = table[words[first : first + CHUNK].long()]
-        score = slopes[first : first + CHUNK, None] * changes
+        slope = slopes[first : first + CHUNK]
+        score = slope[:, chosen] if by_bit else slope * changes
         score = torch.where(changes.isfinite(), score, changes).reshape(-1).cpu()
         place = torch.arange(len(score)) + first * len(chosen)
         best = _highest(torch.cat([best[0], score]), torch.cat([best[1], place]), k)

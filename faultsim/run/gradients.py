@@ -18,7 +18,8 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.reals import Reals
-from faultsim.run.shadows import shadow
+from faultsim.run.shadows import gains, shadow
+from faultsim.run.subclasses import dequantised
 from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
@@ -70,7 +71,8 @@ class Gradients:
         """The gradient of every floating-point parameter that the loss depends on.
 
         That of words of one byte is by their values, float32, straight through what the model does
-        with them in integers.
+        with them in integers; that of words inside a quantised subclass is of each bit,
+        (\\*shape, 8), by how much its flip raises the loss.
 
         Args:
             faults: Armed meanwhile.
@@ -83,7 +85,8 @@ class Gradients:
                 stack.enter_context(reals)
                 leaves = {**leaves, **shadows}
             found = self._taken(self._loss(injector.feed(self._batch.inputs)), leaves)
-        return {name: grad.nan_to_num() for name, grad in found.items()}
+            found = {name: grad.nan_to_num() for name, grad in found.items()}
+            return {**found, **gains(model, found)}
 
     def of_inputs(self, faults: FaultSet, names: Collection[str]) -> Values:
         """Every input that the loss depends on, by site, with its gradient.
@@ -255,7 +258,13 @@ def _stacked(rows: list[Value]) -> Value:
 
 def _parameters(model: nn.Module) -> dict[str, torch.Tensor]:
     named = model.named_parameters()
-    return {n: p for n, p in named if p.is_floating_point() and p.dtype not in BYTES}
+    return {
+        name: parameter
+        for name, parameter in named
+        if parameter.is_floating_point()
+        and parameter.dtype not in BYTES
+        and dequantised(parameter) is None
+    }
 
 
 @contextmanager

@@ -54,8 +54,8 @@ class Reals(TorchFunctionMode):
             real = self._done(func, args, kwargs)  # before it may be done in place
             return self._joined(func(*args, **kwargs), real, given)
         result = func(*args, **kwargs)
-        if isinstance(result, Tensor) and _ends_gradient(func, result):
-            return self._joined(result, args[0], given)
+        if isinstance(result, Tensor) and given and _ends_gradient(func, given[0], result):
+            return self._joined(result, given[0], given)
         return result
 
     def _stands_for(self, value: Any) -> bool:
@@ -116,9 +116,12 @@ def _records(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and tensor.dtype not in BYTES
 
 
-def _ends_gradient(func: Callable[..., Any], result: Tensor) -> bool:
+def _ends_gradient(func: Callable[..., Any], given: Any, result: Tensor) -> bool:
     """Whether autograd ends at this step from real numbers."""
-    return func in ROUND or result.is_quantized or (func in CAST and not _records(result))
+    if result.is_quantized:
+        return True
+    ends = func in ROUND or (func in CAST and not _records(result))
+    return ends and isinstance(given, Tensor) and given.requires_grad
 
 
 def _straight(result: Tensor, real: Tensor) -> Tensor:

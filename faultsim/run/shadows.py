@@ -8,6 +8,7 @@ from torch import nn
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.quantised import Opened
 from faultsim.run.reals import Reals
+from faultsim.run.subclasses import Gains, byte_parts, subclasses_of
 from faultsim.targets.packed import Packed
 from faultsim.targets.tensors import packed_weights
 
@@ -26,11 +27,29 @@ def shadow(model: nn.Module, reals: Reals) -> Leaves:
     for name, tensor in bytes_of(model).items():
         leaves[name] = _leaf(tensor)
         reals.follow(tensor, leaves[name])
+    for name, tensor, real in subclasses_of(model):
+        leaves[name] = real.requires_grad_()
+        reals.follow(tensor, leaves[name])
     for path, packed in packed_weights(model):
         names = packed.weights()
         if names and all(isinstance(packed.parts.get(name), torch.Tensor) for name in names):
             leaves |= _open(path, packed, reals)
     return leaves
+
+
+def gains(model: nn.Module, grads: Leaves) -> Leaves:
+    """(\\*words, 8) of flipping each bit of the words inside subclasses, by the name of the site.
+
+    Args:
+        model: As it was struck.
+        grads: By their real numbers, by the name of the whole.
+    """
+    known = [(name, tensor) for name, tensor, _ in subclasses_of(model) if name in grads]
+    return {
+        f"{name}:{part}": Gains(tensor, part).by(grads[name])
+        for name, tensor in known
+        for part in byte_parts(tensor)
+    }
 
 
 def _leaf(words: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,7 @@ def reached(context: Context, reach: Reach, site: Site, bits: tuple[int, ...]) -
 def rank_reached(
     context: Context, site: Site, bits: tuple[int, ...], slopes: torch.Tensor | None, k: int
 ) -> RankedBits:
-    """The best ``k`` of them by |g · Δ| (of integers, g · Δ), by Δ where there is no gradient."""
+    """The best ``k`` of them by |g · Δ| (of integers, g · Δ), by |Δ| where there is no gradient."""
     assert context.reach is not None
     config = context.config
     index, bit = reached(context, context.reach, site, bits)
@@ -57,17 +57,30 @@ def rank_reached(
     patterns = before.view(site.format.word).long() ^ mask
     after = patterns.to(site.format.word).view(words.dtype)
     change = after.double() - before.double()
-    slope = torch.ones(len(bit), dtype=torch.float64)
-    if slopes is not None:
-        slope = slopes.detach().cpu().reshape(-1)[torch.from_numpy(index)].double()
     broken = ~change.isfinite()
-    gain = slope * change  # of integers, which change little, those that raise the loss come first
-    score = torch.where(broken, torch.inf, gain.abs() if site.format.is_float else gain)
+    gain = _gain(slopes, torch.from_numpy(index), torch.from_numpy(bit), change, site)
+    score = torch.where(broken, torch.inf, gain)
     if not config.allow_nonfinite:
         score[broken] = -torch.inf
     order = torch.sort(score, descending=True, stable=True).indices[:k]
     order = order[score[order] > -torch.inf]
     return RankedBits(score[order], torch.from_numpy(index)[order], torch.from_numpy(bit)[order])
+
+
+def _gain(
+    slopes: torch.Tensor | None,
+    index: torch.Tensor,
+    bit: torch.Tensor,
+    change: torch.Tensor,
+    site: Site,
+) -> torch.Tensor:
+    """What a flip is worth; signed where words are integers, which change little."""
+    if slopes is None:
+        return change.abs()
+    if slopes.ndim > len(site.shape):  # of each bit
+        return slopes.detach().cpu().reshape(site.numel, -1)[index, bit].double()
+    gain = slopes.detach().cpu().reshape(-1)[index].double() * change
+    return gain.abs() if site.format.is_float else gain
 
 
 def draw_reached(context: Context, space: FaultSpace, n: int, trial: int) -> FaultSet:
