@@ -1,7 +1,5 @@
 // What a pass over all words asks of each: can any of its flips reach a threshold?
 #pragma once
-#include <algorithm>
-
 #include "rank_score.h"
 
 namespace faultsim {
@@ -32,11 +30,11 @@ class RankBound {
   }
 
   // Below the threshold where, for all its rounding, no flip can reach the score.
-  static Real threshold(double score) {
+  FAULTSIM_HD static Real threshold(double score) {
     if constexpr (sizeof(Real) == sizeof(double)) return score;
-    const double rounded =
-        std::min<double>(score * (1 - 0x1p-20), std::numeric_limits<Real>::max());
-    return rounded < 0x1p-100 ? static_cast<Real>(score < 0 ? -1 : 0) : static_cast<Real>(rounded);
+    const double rounded = score * (1 - 0x1p-20);
+    if (rounded < 0x1p-100) return static_cast<Real>(score < 0 ? -1 : 0);
+    return static_cast<Real>(rounded < kMost ? rounded : kMost);
   }
 
   FAULTSIM_HD Real operator()(Word weight, Word gradient) const {
@@ -73,6 +71,8 @@ class RankBound {
     const Real other = F::real(raised);
     return change < other ? other : change;
   }
+
+  static constexpr double kMost = std::numeric_limits<Real>::max();
 
   Word raising_ = 0, top_ = 0;
   Real part_ = 0;

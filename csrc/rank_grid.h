@@ -1,6 +1,7 @@
-// The ranking in parallel. A pass collects the flips that are no worse than a threshold; where they
-// overflow the buffer, the k-th best of those collected is a better one. Passes grow from a
-// scattered sample to all words, so that the last, which alone reads everything, finds little.
+// The ranking in parallel. A pass collects the flips that are no worse than a threshold; the k-th
+// best of those collected, or a little less, is the next one. Passes grow from a scattered sample
+// to all words, so that the last, which alone reads everything, finds little; the host waits for
+// that alone.
 #pragma once
 #include <memory>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "float_mode.h"
 #include "grid.h"
 #include "rank_bound.h"
+#include "rank_raise.h"
 #include "scatter.h"
 
 namespace faultsim {
@@ -16,16 +18,11 @@ namespace faultsim {
 constexpr int kPacks = 4;       // loads in flight for each thread
 constexpr int kPackBytes = 16;  // of one load
 
-// What a pass found; lies before the buffer.
-struct RankFound {
-  uint64_t flips;    // also those for which there was no room
-  uint64_t not_nan;  // complement of the first position seen whose gradient is NaN; 0 for none
-};
-
 // One pass. A block of threads reads a unit of consecutive words; units are scattered.
 template <class F>
 struct RankPass {
   using Word = typename F::Stored;
+  using Real = typename RankBound<F>::Real;
   static constexpr int64_t kWide = kPackBytes / sizeof(Word);
   static constexpr int64_t kUnit = kPacks * kBlockThreads * kWide;
 
@@ -33,10 +30,13 @@ struct RankPass {
     Word words[kWide];
   };
 
+  struct Limit {
+    Real least;
+    Ranked worst;
+  };
+
   RankJob job;
   RankBound<F> bound;
-  typename RankBound<F>::Real least;
-  Ranked worst;
   bool aligned;
   int64_t units, step;     // of all words
   int64_t visits, blocks;  // units of this pass, and blocks that share them
@@ -47,15 +47,16 @@ struct RankPass {
 
   FAULTSIM_HD void operator()(int64_t thread) const {
     const int64_t lane = thread % kBlockThreads, first = thread / kBlockThreads;
+    const Limit limit{static_cast<Real>(found->threshold.least), found->threshold.worst};
     int64_t unit = first * step % units;
     for (int64_t visit = first; visit < visits; visit += blocks) {
       const int64_t begin = unit * kUnit;
       if (!aligned || begin + kUnit > job.n)
-        last_unit(begin + lane);
+        last_unit(limit, begin + lane);
       else if (bound.raises())
-        whole_unit<true>(begin + lane * kWide);
+        whole_unit<true>(limit, begin + lane * kWide);
       else
-        whole_unit<false>(begin + lane * kWide);
+        whole_unit<false>(limit, begin + lane * kWide);
       unit += leap;
       if (unit >= units) unit -= units;
     }
@@ -65,7 +66,7 @@ struct RankPass {
 
   // Few words survive, and are read again: what all go through stays in registers.
   template <bool raises>
-  FAULTSIM_HD void whole_unit(int64_t begin) const {
+  FAULTSIM_HD void whole_unit(const Limit& limit, int64_t begin) const {
     Pack weights[kPacks], gradients[kPacks];
     FAULTSIM_UNROLL
     for (int pack = 0; pack < kPacks; ++pack) {
@@ -79,36 +80,36 @@ struct RankPass {
       const int pack = i / kWide, word = i % kWide;
       const auto most =
           bound.template quick<raises>(weights[pack].words[word], gradients[pack].words[word]);
-      survivors |= uint32_t{!(most < least)} << i;  // a NaN goes on
+      survivors |= uint32_t{!(most < limit.least)} << i;  // a NaN goes on
     }
     if (survivors == 0 || is_full()) return;
     for (int i = 0; survivors != 0; ++i, survivors >>= 1)
-      if (survivors & 1) look_at(place(begin, i));
+      if (survivors & 1) look_at(limit, place(begin, i));
   }
 
   FAULTSIM_HD static int64_t place(int64_t begin, int i) {
     return begin + i / kWide * kBlockThreads * kWide + i % kWide;
   }
 
-  FAULTSIM_HD void last_unit(int64_t at) const {
+  FAULTSIM_HD void last_unit(const Limit& limit, int64_t at) const {
     if (is_full()) return;
-    for (int i = 0; i < kPacks * kWide && at < job.n; ++i, at += kBlockThreads) look_at(at);
+    for (int i = 0; i < kPacks * kWide && at < job.n; ++i, at += kBlockThreads) look_at(limit, at);
   }
 
-  FAULTSIM_HD void look_at(int64_t at) const {
+  FAULTSIM_HD void look_at(const Limit& limit, int64_t at) const {
     const Word word = weight()[at], slope = gradient()[at];
-    if (survives(at, word, slope)) collect(at, word, slope);
+    if (survives(limit, at, word, slope)) collect(limit.worst, at, word, slope);
   }
 
   // Whether a flip of the word may be no worse than the worst.
-  FAULTSIM_HD bool survives(int64_t at, Word word, Word slope) const {
+  FAULTSIM_HD bool survives(const Limit& limit, int64_t at, Word word, Word slope) const {
     const auto most = bound(word, slope);
-    if (most < least) return false;  // a NaN goes on
+    if (most < limit.least) return false;  // a NaN goes on
     // Where all scores are zero, the lowest positions win.
-    return most != 0 || (slope & kMagnitude<F>) != 0 || at <= worst.index;
+    return most != 0 || (slope & kMagnitude<F>) != 0 || at <= limit.worst.index;
   }
 
-  FAULTSIM_HD void collect(int64_t at, Word word, Word slope) const {
+  FAULTSIM_HD void collect(const Ranked& worst, int64_t at, Word word, Word slope) const {
     if ((slope & kMagnitude<F>) > kInfinity<F>)
       fetch_max(&found->not_nan, ~static_cast<uint64_t>(at));
     if (is_full()) return;
@@ -151,30 +152,31 @@ struct GridRanking {
   template <class F>
   std::vector<Ranked> run_as(const RankJob& job, int64_t* nan) const;
   template <class F>
-  RankPass<F> first_pass(const RankJob& job, int64_t growth) const;
+  RankPass<F> pass_of(const RankJob& job) const;
   template <class F>
-  void collect(RankPass<F>& pass, const RankBuffer& host) const;
+  void begin(const Ranked& worst) const;
   template <class F>
-  Ranked* raise(RankPass<F>& pass, const RankBuffer& host) const;
+  void collect(RankPass<F>& pass, int64_t visits) const;
+  template <class F>
+  void raise(const RankPass<F>& pass) const;
+  template <class F>
+  void narrow(RankPass<F>& pass) const;
+  void bring(const RankBuffer& host) const;
 };
 
 template <class Grid>
 template <class F>
-RankPass<F> GridRanking<Grid>::first_pass(const RankJob& job, int64_t growth) const {
-  constexpr int64_t unit = RankPass<F>::kUnit, most = std::numeric_limits<int64_t>::max();
+RankPass<F> GridRanking<Grid>::pass_of(const RankJob& job) const {
+  constexpr int64_t unit = RankPass<F>::kUnit;
   const auto addresses =
       reinterpret_cast<uintptr_t>(job.weight) | reinterpret_cast<uintptr_t>(job.grad);
   const int64_t units = (job.n + unit - 1) / unit;
-  int64_t visits = units;  // that grow to all units exactly
-  while (visits > growth) visits = (visits + growth - 1) / growth;
   return {job,
           RankBound<F>(job),
-          RankBound<F>::threshold(-1),
-          {-1, most, most},
           addresses % kPackBytes == 0,
           units,
           scatter_step(units),
-          visits,
+          0,
           0,
           0,
           buffer.found,
@@ -182,19 +184,26 @@ RankPass<F> GridRanking<Grid>::first_pass(const RankJob& job, int64_t growth) co
           static_cast<uint64_t>(buffer.capacity)};
 }
 
-// Runs one pass and brings back what it found: in one copy, unless it is more than expected.
 template <class Grid>
 template <class F>
-void GridRanking<Grid>::collect(RankPass<F>& pass, const RankBuffer& host) const {
-  pass.blocks = std::min(pass.visits, grid.blocks_at_once());
+void GridRanking<Grid>::begin(const Ranked& worst) const {
+  grid.run(1, RankBegin{buffer.found, RankThreshold::at<F>(worst)});
+}
+
+template <class Grid>
+template <class F>
+void GridRanking<Grid>::collect(RankPass<F>& pass, int64_t visits) const {
+  pass.visits = visits;
+  pass.blocks = std::min(visits, grid.blocks_at_once());
   pass.leap = pass.blocks * pass.step % pass.units;
-  const int64_t expected = buffer.capacity / 2;
-  grid.clear(buffer.found, RankBuffer::bytes(expected));
   grid.run(pass.blocks * kBlockThreads, pass);
-  grid.copy(host.found, buffer.found, RankBuffer::bytes(expected));
-  const int64_t more = host.flips() - expected;
-  if (more > 0)
-    grid.copy(host.entries() + expected, buffer.entries() + expected, more * sizeof(Ranked));
+}
+
+template <class Grid>
+template <class F>
+void GridRanking<Grid>::raise(const RankPass<F>& pass) const {
+  grid.run_blocks(1, RankRaise<F>{buffer.found, buffer.entries(), pass.capacity,
+                                  static_cast<uint64_t>(pass.job.k)});
 }
 
 // The bit whose flips mostly score highest.
@@ -205,46 +214,57 @@ uint64_t telling_bit(uint64_t bits) {
   return bits == 0 ? 0 : uint64_t{1} << highest_bit(bits);
 }
 
+// Passes over growing samples, each with the threshold that the last has shown.
 template <class Grid>
 template <class F>
-std::vector<Ranked> GridRanking<Grid>::run_as(const RankJob& job, int64_t* nan) const {
-  const std::unique_ptr<char[]> memory(new char[RankBuffer::bytes(buffer.capacity)]);
-  const RankBuffer host{reinterpret_cast<RankFound*>(memory.get()), buffer.capacity};
-  // A pass finds k * growth flips or so; of few, their number varies, and must fit all the same.
-  const int64_t growth = std::max<int64_t>(2, buffer.capacity / (2 * job.k + 8));
-  RankPass<F> pass = first_pass<F>(job, growth);
+void GridRanking<Grid>::narrow(RankPass<F>& pass) const {
+  // A pass finds k * growth flips or so; of few, their number varies, and should fit all the same.
+  const int64_t growth = std::max<int64_t>(2, buffer.capacity / (2 * pass.job.k + 8));
+  int64_t visits = pass.units;  // that grow to all units exactly
+  while (visits > growth) visits = (visits + growth - 1) / growth;
   // A threshold to begin with, from one bit: all flips of as many words would not fit.
-  const int64_t visits = std::exchange(pass.visits, 1);
-  pass.job.bits = telling_bit<F>(job.bits);
-  collect(pass, host);
-  raise(pass, host);
-  pass.job.bits = job.bits;
-  pass.visits = visits;
-  for (;;) {
-    collect(pass, host);
-    Ranked* end = raise(pass, host);
-    if (!host.overflowed() && pass.visits == pass.units) {
-      *nan = static_cast<int64_t>(~host.found->not_nan);  // -1: none
-      std::sort(host.entries(), end);
-      return {host.entries(), end};
-    }
-    if (!host.overflowed()) pass.visits = std::min(pass.units, pass.visits * growth);
+  const uint64_t bits = std::exchange(pass.job.bits, telling_bit<F>(pass.job.bits));
+  collect(pass, 1);
+  raise(pass);
+  pass.job.bits = bits;
+  for (; visits < pass.units; visits = std::min(pass.units, visits * growth)) {
+    collect(pass, visits);
+    raise(pass);
   }
 }
 
-// Brings the k best to the front and returns their end; the last of k is the new threshold.
+// In one copy, unless it is more than expected.
+template <class Grid>
+void GridRanking<Grid>::bring(const RankBuffer& host) const {
+  const int64_t expected = buffer.capacity / 2;
+  grid.copy(host.found, buffer.found, RankBuffer::bytes(expected));
+  const int64_t more = host.flips() - expected;
+  if (more > 0)
+    grid.copy(host.entries() + expected, buffer.entries() + expected, more * sizeof(Ranked));
+}
+
 template <class Grid>
 template <class F>
-Ranked* GridRanking<Grid>::raise(RankPass<F>& pass, const RankBuffer& host) const {
-  Ranked *first = host.entries(), *last = first + host.flips();
-  Ranked* end = first + std::min(pass.job.k, host.flips());
-  if (end == first) return end;
-  std::nth_element(first, end - 1, last);
-  if (end - first == pass.job.k) {
-    pass.worst = end[-1];
-    pass.least = RankBound<F>::threshold(pass.worst.score);
+std::vector<Ranked> GridRanking<Grid>::run_as(const RankJob& job, int64_t* nan) const {
+  constexpr int64_t last = std::numeric_limits<int64_t>::max();
+  const std::unique_ptr<char[]> memory(new char[RankBuffer::bytes(buffer.capacity)]);
+  const RankBuffer host{reinterpret_cast<RankFound*>(memory.get()), buffer.capacity};
+  RankPass<F> pass = pass_of<F>(job);
+  grid.clear(buffer.found, RankBuffer::bytes(buffer.capacity / 2));  // it is copied as a whole
+  begin<F>({-1, last, last});
+  narrow(pass);
+  for (;;) {
+    collect(pass, pass.units);
+    bring(host);
+    Ranked *first = host.entries(), *end = first + std::min(job.k, host.flips());
+    if (end != first) std::nth_element(first, end - 1, first + host.flips());
+    if (!host.overflowed()) {
+      *nan = static_cast<int64_t>(~host.found->not_nan);  // -1: none
+      std::sort(first, end);
+      return {first, end};
+    }
+    begin<F>(end[-1]);  // of more than k flips, exactly: equal scores differ by position
   }
-  return end;
 }
 
 template <class Grid>

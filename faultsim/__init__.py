@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from faultsim.campaign import CampaignConfig as CampaignConfig
     from faultsim.campaign import compare as compare
     from faultsim.campaign import compare_protections as compare_protections
+    from faultsim.campaign import export as export
+    from faultsim.campaign import harden as harden
+    from faultsim.campaign import load_result as load_result
     from faultsim.campaign import run_campaign as run_campaign
     from faultsim.campaign import score_detector as score_detector
     from faultsim.data import load_data as load_data
@@ -54,9 +57,12 @@ _HOMES = {
     "Workload": "faultsim.workload",
     "compare": "faultsim.campaign",
     "compare_protections": "faultsim.campaign",
+    "harden": "faultsim.campaign",
+    "export": "faultsim.campaign",
     "inject": "faultsim.injector",
     "load_data": "faultsim.data",
     "load_model": "faultsim.models",
+    "load_result": "faultsim.campaign",
     "observe": "faultsim.run.observer",
     "operator": "faultsim.ops",
     "protect": "faultsim.protections",

@@ -16,6 +16,7 @@ from faultsim.faults import Fault, FaultSet
 from faultsim.faults.columns import listed_faults
 from faultsim.kinds import When
 from faultsim.space import FaultSpace
+from faultsim.table import html_facts
 from faultsim.targets.armed import Armed
 
 Faults = FaultSet | Fault | Iterable[Fault]
@@ -75,6 +76,14 @@ class Injector:
         self._when = when
         self._armed: Armed | None = None
         self._stack: list[Armed] = []  # of the model, once armed
+
+    def __repr__(self) -> str:
+        state = "armed" if self._armed in self._stack else "not armed"
+        return f"Injector({type(self.model).__name__}, {self.faults!r}, {state})"
+
+    def _repr_html_(self) -> str:
+        title = repr(self).replace(f", {self.faults!r}", "")
+        return html_facts(title, {}) + self.faults._repr_html_()
 
     def arm(self) -> None:
         """Strikes the weights and hooks what is struck during a forward pass.

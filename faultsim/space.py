@@ -29,6 +29,7 @@ from faultsim.ops.operators import (
     takes_random,
 )
 from faultsim.ops.sampling import LAST_STREAM, random_words
+from faultsim.table import Table, html_facts
 from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
 
@@ -172,6 +173,33 @@ class FaultSpace:
 
     def __repr__(self) -> str:
         return f"FaultSpace({len(self.sites)} tensors, {len(self):,} {self.unit}s)"
+
+    def _repr_html_(self) -> str:
+        return html_facts(repr(self), {}) + self.describe()._repr_html_()
+
+    def describe(self) -> Table:
+        """A row for each tensor: what it is, how much of the space it has.
+
+        It prints, shows in a notebook, and has ``rows``, ``csv()`` and ``frame()``. The note says
+        what is struck as a whole, and what cannot be struck.
+        """
+        sizes = np.bincount(self._site_of, self._ends - self._starts).astype(np.int64).tolist()
+        rows = [
+            {
+                "tensor": site.name,
+                "kind": site.kind,
+                "dtype": site.dtype,
+                "shape": "×".join(map(str, site.shape)) or "scalar",
+                "steps": site.steps or None,
+                f"{self.unit}s": size,
+                "share": f"{size / len(self):.2%}",
+            }
+            for site, size in zip(self.sites, sizes, strict=True)
+        ]
+        dull = [] if any(row["steps"] for row in rows) else ["steps"]
+        notes = [f"struck as a whole: {name}, for {why}" for name, why in self.whole.items()]
+        notes += [f"cannot be struck: {said_of(self.skipped)}"] if self.skipped else []
+        return Table(tuple(n for n in rows[0] if n not in dull), rows, "; ".join(notes))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FaultSpace):

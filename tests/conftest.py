@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         cases = [case for case in ElementTree.parse(record).iter("testcase") if not len(case)]
         passed = {(case.get("classname"), case.get("name")) for case in cases}
         kept = [item for item in kept if (_module_of(item), item.name) not in passed]
+    kept.sort(key=lambda item: item.get_closest_marker("slow") is None)  # workers end together
     left = set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item not in left])
     items[:] = kept

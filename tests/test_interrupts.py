@@ -1,14 +1,18 @@
 """Interrupts at every bytecode that arms, strikes or restores leave the model as it was.
 
 A signal's exception rises between two bytecodes. So each is tried, with a tracer instead of a
-signal: nothing is left to chance or to a clock.
+signal: nothing is left to chance or to a clock. Left out is a bytecode after one that only moves
+values within its frame, unless a handler begins or ends there: an exception finds the world as it
+found it one earlier, and unwinds alike.
 """
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from inspect import CO_GENERATOR
 from types import CodeType, FrameType
 from typing import Any
@@ -29,11 +33,32 @@ WORDS = ("faultsim/ops/patch.py", "faultsim/ops/slots.py")
 WHERE = ("faultsim/injector.py", "faultsim/targets/", "torch/utils/hooks.py", *WORDS)
 
 Place = tuple[CodeType, int, str]
+# Instructions that change nothing but the stack of their frame. Of an attribute this holds, for a
+# property's own bytecodes are tried. What is not here (calls, stores, iteration) is tried after.
+INNER = {"RESUME", "NOP", "PRECALL", "KW_NAMES", "PUSH_NULL", "COPY", "SWAP", "IS_OP"}
+INNER |= {"LOAD_CONST", "LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_CLOSURE", "LOAD_ATTR"}
+INNER |= {"LOAD_FAST_BORROW", "LOAD_SMALL_INT", "LOAD_METHOD", "JUMP_FORWARD", "JUMP_BACKWARD"}
+INNER |= {"BUILD_TUPLE", "BUILD_LIST", "BUILD_MAP", "BUILD_SLICE", "MAKE_FUNCTION"}
+
+
+@cache
+def inner(code: CodeType) -> set[int]:
+    """Where instructions do nothing that another frame could see."""
+    return {each.offset for each in dis.get_instructions(code) if each.opname in INNER}
+
+
+@cache
+def borders(code: CodeType) -> set[int]:
+    """Where a handler of exceptions begins or ends to hold (a table, from Python 3.11)."""
+    entries = getattr(dis.Bytecode(code), "exception_entries", ())
+    return {offset for entry in entries for offset in (entry.start, entry.end)}
 
 
 def places(act: Callable[[], None], where: tuple[str, ...] = WHERE) -> Iterator[tuple[Place, int]]:
     """The bytecodes that ``act`` runs in some files, each with the second time, or the only one."""
     seen: Counter[Place] = Counter()
+    needed: set[Place] = set()
+    before: dict[FrameType, int] = {}  # what each frame ran last
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         name = frame.f_code.co_filename.replace("\\", "/")
@@ -42,7 +67,13 @@ def places(act: Callable[[], None], where: tuple[str, ...] = WHERE) -> Iterator[
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         closed = frame.f_code.co_flags & CO_GENERATOR and event == "call"  # perhaps by its end
         if event in ("call", "opcode") and not closed:
-            seen[frame.f_code, frame.f_lasti, event] += 1
+            place = frame.f_code, frame.f_lasti, event
+            seen[place] += 1
+            if before.get(frame) not in inner(frame.f_code) or place[1] in borders(frame.f_code):
+                needed.add(place)
+            before[frame] = frame.f_lasti
+        if event == "return":
+            before.pop(frame, None)
         return trace
 
     sys.settrace(trace)
@@ -51,7 +82,8 @@ def places(act: Callable[[], None], where: tuple[str, ...] = WHERE) -> Iterator[
     finally:
         sys.settrace(None)
     for place, count in seen.items():
-        yield place, min(count, 2) - 1
+        if place in needed:
+            yield place, min(count, 2) - 1
 
 
 def interrupt(act: Callable[[], None], place: Place, time: int, error: type[BaseException]) -> bool:

@@ -29,6 +29,7 @@ faultsim.CampaignConfig(flips=(1,), trials=3, mode="Random")
 """
 
 
+@pytest.mark.slow
 def test_misspelt_names_are_errors_and_others_have_types(tmp_path):
     path = tmp_path / "snippet.py"
     path.write_text(SNIPPET)

@@ -14,7 +14,7 @@ from benchmarks.peers import rates
 from benchmarks.peers.injectors import OURS, PEERS, bare
 from benchmarks.peers.rates import processor_seconds
 
-ROUNDS = 200
+ROUNDS = 60
 BATCHES = (1, 32)
 AIMS = {1: 0.25, 32: 0.15}
 RESULTS = Path(__file__).parent.parent / "results"

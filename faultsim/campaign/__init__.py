@@ -2,9 +2,13 @@
 
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
-from faultsim.campaign.protecting import Cost, Paid, compare_protections
+from faultsim.campaign.exporting import export
+from faultsim.campaign.hardening import Hardening, harden
+from faultsim.campaign.protecting import compare_protections
+from faultsim.campaign.protections_record import Cost, Paid
 from faultsim.campaign.reproduce import Reproduction, reproduce
-from faultsim.campaign.runner import CampaignResult, Progress, run_campaign
+from faultsim.campaign.result import CampaignResult, load_result
+from faultsim.campaign.runner import Progress, run_campaign
 from faultsim.campaign.summary import CellSummary
 from faultsim.config import CampaignConfig
 
@@ -16,11 +20,15 @@ __all__ = [
     "Comparison",
     "Cost",
     "DetectorScore",
+    "Hardening",
     "Paid",
     "Progress",
     "Reproduction",
     "compare",
     "compare_protections",
+    "export",
+    "harden",
+    "load_result",
     "reproduce",
     "run_campaign",
     "score_detector",

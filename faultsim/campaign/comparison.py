@@ -13,10 +13,11 @@ import numpy as np
 from faultsim.campaign.directory import Recorded, read_campaign
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import with_defaults
-from faultsim.campaign.runner import CampaignResult
+from faultsim.campaign.result import CampaignResult
 from faultsim.errors import ConfigError
 from faultsim.run.trial import Cell, Outcome
 from faultsim.stats import CONFIDENCE, Estimate, bounded_mean, image_rate
+from faultsim.table import Table
 
 POPULATION = ("target", "bits", "op", "direction", "ber", "include", "exclude", "integers", "when")
 """Settings that say what faults are drawn from."""
@@ -27,6 +28,7 @@ CONDITIONS = ("limit", "perturb", "attack_model")
 Told = Line | Outcome
 """What became of a trial."""
 
+COUNTS = ("removed", "introduced", "left")
 UNION = "two intervals, union bound"
 
 
@@ -56,7 +58,7 @@ class Change:
     left: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What :func:`compare` found.
 
@@ -71,6 +73,31 @@ class Comparison:
     why: str
     confidence: float
     changes: list[Change]
+
+    def table(self) -> Table:
+        """A row for each rate and condition: the first, the second, and their difference."""
+        rows = [
+            {
+                **change.cell,
+                "rate": change.rate,
+                "first": change.first.value,
+                "second": change.second.value,
+                "difference": change.difference.value,
+                "low": change.difference.low,
+                "high": change.difference.high,
+                **({name: getattr(change, name) for name in COUNTS} if self.paired else {}),
+            }
+            for change in self.changes
+        ]
+        how = "each trial struck the same faults in both" if self.paired else f"not, {self.why}"
+        note = f"Paired: {how}. Intervals of {self.confidence:.4g}, each of its own."
+        return Table(tuple(dict.fromkeys(name for row in rows for name in row)), rows, note)
+
+    def __repr__(self) -> str:
+        return repr(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
 
 
 def compare(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from faultsim.campaign.layer_cost import in_turn
 from faultsim.campaign.protecting import SEARCHES
 from faultsim.campaign.runner import plan_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
@@ -28,7 +31,8 @@ from faultsim.workload.failures import cause
 from faultsim.workload.workload import REPORTED
 
 Detector = Callable[[Any, Batch], Any]
-"""``(output, batch)`` to (size,) bool: which samples it takes for corrupted."""
+"""``(output, batch)`` to (size,) bool: which samples it takes for corrupted; or (size, steps), at
+which steps of each."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class DetectorScore:
         harmless: Of trials with other samples, the mean share of these that it took for corrupted.
         golden: The share of samples without any fault that it took for corrupted.
         trials: How many there were.
+        time: Of asking it, as a share of a pass of the model: the median of passes side by side.
+        latency: Of a detector that answers step by step: how many steps after the fault it first
+            said so, in the mean over silent corruptions that it detected; None of others, or where
+            it detected none. What it said before the fault's step is no detection.
     """
 
     sdc: Estimate | None
@@ -50,6 +58,8 @@ class DetectorScore:
     harmless: Estimate | None
     golden: Estimate
     trials: int
+    time: float
+    latency: Estimate | None = None
 
 
 def score_detector(
@@ -84,49 +94,91 @@ def _scored(config: CampaignConfig, experiment: Experiment, detector: Detector) 
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
     plan = plan_of(config, experiment, make_space(config, experiment), None, fault_model)
     shares: dict[str, list[float]] = {"sdc": [], "due": [], "harmless": []}
+    waits: list[tuple[float, int]] = []
     count, together = 0, next(plan.trials, None)
     while together is not None:
         for trial in together:
-            for name, share in _shares(experiment, trial, detector).items():
+            found, wait = _shares(experiment, trial, detector)
+            for name, share in found.items():
                 shares[name].append(share)
+            waits += [] if wait is None else [wait]
         count += len(together)
         together = next(plan.trials, None)
     means = {name: bounded_mean(found) if found else None for name, found in shares.items()}
     golden = experiment.golden(REPORTED)
-    alarms = _asked(detector, golden, golden.outputs)
+    alarms = _asked(detector, golden, golden.outputs).any(1)
     return DetectorScore(
-        **means, golden=clopper_pearson(int(alarms.sum()), len(alarms)), trials=count
+        **means,
+        golden=clopper_pearson(int(alarms.sum()), len(alarms)),
+        trials=count,
+        time=_time(experiment, golden, detector),
+        latency=_latency(waits),
     )
 
 
-def _shares(experiment: Experiment, trial: Trial, detector: Detector) -> dict[str, float]:
-    """Of each kind of sample that there is in a trial, the share that the detector objects to."""
+def _time(experiment: Experiment, golden: Golden, detector: Detector) -> float:
+    work, batch = experiment.workload, golden.batches[0]
+    inputs = batch.to(experiment.device).inputs
+    with torch.no_grad():
+        pairs = in_turn(
+            partial(work.run, inputs),
+            partial(_answer, detector, golden.outputs[0], batch),
+            experiment.device,
+        )
+    return median(other / one for one, other in pairs)
+
+
+def _latency(waits: Sequence[tuple[float, int]]) -> Estimate | None:
+    """The mean number of steps, none of which is more than there are."""
+    if not waits:
+        return None
+    return bounded_mean([wait for wait, _ in waits], 0, max(1, *(most for _, most in waits)))
+
+
+def _shares(
+    experiment: Experiment, trial: Trial, detector: Detector
+) -> tuple[dict[str, float], tuple[float, int] | None]:
+    """Of each kind of sample that there is in a trial, the share that the detector objects to.
+
+    And the mean number of steps until it does so of silent corruptions, with the most it could be.
+    """
     golden, outputs = experiment.outputs(trial)
     due, sdc = judge_samples(experiment.workload.task, golden, outputs)
-    alarms = _asked(detector, golden, outputs)
+    said = _asked(detector, golden, outputs)
+    begun = min((fault.step or 0 for fault in trial.faults), default=0)
+    begun = begun if said.shape[1] > 1 else 0
+    alarms, seen = said.any(1), said[:, begun:]
     sizes = [batch.size for batch in golden.batches]
     raised = np.repeat([isinstance(output, Raised) for output in outputs], sizes)
     kinds = {"sdc": sdc, "due": due & ~torch.from_numpy(raised), "harmless": ~(due | sdc)}
-    return {name: float(alarms[of].double().mean()) for name, of in kinds.items() if of.any()}
+    heard = {"sdc": seen.any(1), "due": seen.any(1), "harmless": alarms}
+    found = {name: float(heard[name][of].double().mean()) for name, of in kinds.items() if of.any()}
+    hit = sdc & seen.any(1)
+    if said.shape[1] == 1 or not hit.any():
+        return found, None
+    return found, (float(seen[hit].int().argmax(1).double().mean()), said.shape[1] - 1)
 
 
 def _asked(detector: Detector, golden: Golden, outputs: Any) -> torch.Tensor:
+    """(samples, steps) bool; a pass that raised, and so answers nothing, has said nothing."""
     pairs = zip(outputs, golden.batches, strict=True)
-    return torch.cat([_answer(detector, output, batch) for output, batch in pairs])
+    answers = [_answer(detector, output, batch) for output, batch in pairs]
+    steps = max(answer.shape[1] for answer in answers)
+    return torch.cat([nn.functional.pad(each, (0, steps - each.shape[1])) for each in answers])
 
 
 def _answer(detector: Detector, output: Any, batch: Batch) -> torch.Tensor:
     if isinstance(output, Raised):
-        return torch.zeros(batch.size, dtype=torch.bool)
+        return torch.zeros(batch.size, 1, dtype=torch.bool)
     try:
         found = torch.as_tensor(detector(output, batch)).cpu()
     except FaultSimError:
         raise
     except Exception as error:
         raise ConfigError(f"the detector fails: {cause(error)}") from error
-    if found.dtype != torch.bool or found.shape != (batch.size,):
+    if found.dtype != torch.bool or found.ndim not in (1, 2) or len(found) != batch.size:
         raise ConfigError(
-            f"a detector must say true or false of each of {batch.size} samples, not "
-            f"{tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"
+            f"a detector must say true or false of each of {batch.size} samples, or steps of them, "
+            f"not {tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"
         )
-    return found
+    return found if found.ndim == 2 else found[:, None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,7 @@ from faultsim.campaign.lines import Line, trials_in
 from faultsim.campaign.manifest import check_same, grows, read_manifest, with_defaults
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import parse, read_lines, replacing, write_json
-from faultsim.files.writing import lock
+from faultsim.files.writing import lock, remove_drafts
 from faultsim.run.trial import Trial
 
 COMPARED = ("config", "model", "data", "fault_model", "operators", "reach")
@@ -61,6 +62,7 @@ class Journal:
         try:
             lock(self._file.fileno(), f"the campaign in {directory}")
             self._check_use(resume)
+            remove_drafts(directory, (MANIFEST, SUMMARY, EARLIER))
             if resume:
                 self._go_on(manifest)
             else:
@@ -77,11 +79,9 @@ class Journal:
         """
         text = json.dumps(line, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
         rest = memoryview(text + b"\n")
-        try:
+        with self._writing():
             while rest:
                 rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            raise JournalError(f"cannot write {self.directory}: {error.strerror}") from None
         return parse(text, Line)
 
     def adopt(self, number: int, trial: Trial) -> Line | None:
@@ -96,9 +96,19 @@ class Journal:
         return number >= len(self.recorded) and _key_of(trial) not in self._earlier
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Writes ``summary.json``, whole or not at all."""
+        """Writes ``summary.json``, whole or not at all, when the disk has all that it tells of."""
+        with self._writing():
+            os.fsync(self._file)
         write_json(self.directory / SUMMARY, summary)
         (self.directory / EARLIER).unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raises JournalError where the disk is full or gone."""
+        try:
+            yield
+        except OSError as error:
+            raise JournalError(f"cannot write {self.directory}: {error.strerror}") from None
 
     def close(self) -> None:
         self._file.close()

@@ -27,7 +27,7 @@ from faultsim.workload.task import Task, ranges_of
 from faultsim.workload.workload import REPORTED, SEARCHED
 
 MANIFEST = "manifest.json"
-TRANSIENT = ("out", "resume", "replay", "workers")
+TRANSIENT = ("out", "resume", "replay", "workers", "executor", "address")
 """Settings that no outcome depends on."""
 
 EXTENSIBLE = ("random", "layer-wise", "bit-wise")
@@ -81,6 +81,7 @@ class Manifest(Record):
         ranges: Least and greatest possible value of the figures of such a task that have them.
         fault_model: The events that were drawn, of a campaign that draws such.
         operators: Digests of the code of operators of one's own, by import path.
+        name: What a live model is called.
         reach: A digest of the profile that says what an attacker can reach.
     """
 
@@ -98,6 +99,7 @@ class Manifest(Record):
     ranges: dict[str, tuple[Number, Number]] = field(default_factory=dict)
     fault_model: FaultModelRecord | None = None
     operators: dict[str, str] = field(default_factory=dict)
+    name: str | None = None
     reach: dict[str, str] = field(default_factory=dict)
 
     @property

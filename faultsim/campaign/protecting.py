@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,14 +14,17 @@ import torch
 from torch import nn
 
 from faultsim.campaign.comparison import Change, changes_of
+from faultsim.campaign.layer_cost import bytes_held, in_turn
+from faultsim.campaign.protections_record import Cost, Paid, held_for, record_of
 from faultsim.campaign.runner import objective_of, plan_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError
 from faultsim.faultmodels import load_fault_model
+from faultsim.files import write_json
 from faultsim.protections import Protected, protect
-from faultsim.protections.protected import Named
+from faultsim.protections.protected import Named, protections_of
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Cell, Outcome, Trial
@@ -29,50 +34,13 @@ from faultsim.stats import Estimate, bounded_mean
 from faultsim.workload import Workload
 from faultsim.workload.workload import REPORTED
 
-ROUNDS = 9
-"""Passes of each that are timed, in turn."""
-
 SEARCHES = ("worst-case", "estimate")
 
+OWN = 200
+"""Trials at most in the words that a protection added."""
 
-@dataclass(frozen=True)
-class Cost:
-    """What a protection costs, as shares of the bare model.
-
-    Attributes:
-        time: Processor time of a pass, the median of :data:`ROUNDS` ratios of passes side by side.
-            Of ECC it is the simulator's own: real memories decode in hardware.
-        fastest: The least of these ratios.
-        slowest: The greatest.
-        memory: Bytes of parameters and buffers.
-        golden: By how much the figure that counts is another without any fault.
-    """
-
-    time: float
-    fastest: float
-    slowest: float
-    memory: float
-    golden: float
-
-
-@dataclass(frozen=True)
-class Paid:
-    """One protection, or several together.
-
-    Attributes:
-        name: Of it.
-        changes: Each rate in each condition, on the same faults: bare first, protected second.
-        cost: What it costs.
-        own: The share of samples that fail (SDC or DUE) where as many faults strike the words that
-            it added, alone; None where it added none that weights' faults could strike.
-        bits: That it added to those that can be struck.
-    """
-
-    name: str
-    changes: Sequence[Change]
-    cost: Cost
-    own: Estimate | None
-    bits: int
+OF_CAMPAIGNS = {"resume": False, "workers": 1, "shard": None, "observe": False}
+"""Settings of a campaign that a comparison has no use for, and what they are unless given."""
 
 
 def compare_protections(
@@ -90,7 +58,8 @@ def compare_protections(
     what ``config.protect`` names); each strikes the same word in every protected model.
 
     Args:
-        config: The settings; of a mode that draws its trials beforehand.
+        config: The settings; of a mode that draws its trials beforehand. In ``out``, where given,
+            a record is written at the end, whole.
         protections: Each by name, several together by commas, or as objects.
         work: As for ``run_campaign``, as are ``model`` and ``data``.
         model: A live model.
@@ -100,19 +69,45 @@ def compare_protections(
     Raises:
         FaultSimError: As ``run_campaign``; a mode that searches.
     """
+    _check(config, protections)
+    names = [_said(each) for each in protections]
+    live = objects_given(work=work, model=model, data=data)
+    keeping = held_for(Path(config.out)) if config.out else nullcontext()
+    with reproducibly(config.threads), keeping as path:
+        workload = work or make_workload(config, model, data)
+        with uncompiled(workload.model):
+            bare = make_experiment(config, workload)
+            safe = {
+                name: protected(config, bare, each)
+                for name, each in zip(names, protections, strict=True)
+            }
+            trials, found = _compared(config, bare, safe, progress)
+            if path is not None:
+                write_json(path, record_of(config, bare, live, trials, found))
+            return found
+
+
+def _check(config: CampaignConfig, protections: Sequence[Named | Sequence[Named]]) -> None:
+    """Raises ConfigError for what could be known to be of no use before anything is loaded."""
     if config.mode in SEARCHES:
         raise ConfigError(
             f"--mode {config.mode} chooses faults by what they do, so none are the same for two "
             "models: use random, layer-wise, bit-wise, exhaustive or from-file"
         )
-    if not protections:
+    for name, usual in OF_CAMPAIGNS.items():
+        if getattr(config, name) != usual:
+            raise ConfigError(f"--{name} is of campaigns: a comparison of protections has none")
+    if not protections or not all(protections_of([each]) for each in protections):
         raise ConfigError("no protection was named")
-    with reproducibly(config.threads):
-        workload = work or make_workload(config, model, data)
-        with uncompiled(workload.model):
-            bare = make_experiment(config, workload)
-            safe = {_said(each): _protected(config, bare, each) for each in protections}
-            return _compared(config, bare, safe, progress)
+    names = [_said(each) for each in protections]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"the protection {name} is named twice")
+
+
+def objects_given(**given: Any) -> list[str]:
+    """What was given as an object rather than by name."""
+    return [name for name, value in given.items() if value is not None]
 
 
 def _said(given: Any) -> str:
@@ -121,9 +116,10 @@ def _said(given: Any) -> str:
     return given if isinstance(given, str) else str(given.name)
 
 
-def _protected(
+def protected(
     config: CampaignConfig, bare: Experiment, given: Named | Sequence[Named]
 ) -> Experiment:
+    """The experiment of a protected model, beside that of the bare one."""
     workload = protect(bare.workload, given, batches=bare.batches(REPORTED))
     return make_experiment(replace(config, protect=None), workload)
 
@@ -133,21 +129,23 @@ def _compared(
     bare: Experiment,
     safe: Mapping[str, Experiment],
     progress: Callable[[int, int], None],
-) -> list[Paid]:
+) -> tuple[int, list[Paid]]:
     space = make_space(config, bare)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
     plan = plan_of(config, bare, space, None, fault_model)
     told: dict[str, list[tuple[Cell, Outcome, Outcome]]] = {name: [] for name in safe}
-    for done, (trials, outcomes) in enumerate(_outcomes(plan, bare), 1):
+    done = 0
+    for trials, outcomes in _outcomes(plan, bare):
         for name, experiment in safe.items():
-            protected = experiment.outcomes([_moved(experiment, trial) for trial in trials])
-            told[name] += zip((t.cell for t in trials), outcomes, protected, strict=True)
-        progress(done * len(trials), plan.total)
-    return [
+            after = experiment.outcomes([moved(experiment, trial) for trial in trials])
+            told[name] += zip((t.cell for t in trials), outcomes, after, strict=True)
+        done += len(trials)
+        progress(done, plan.total)
+    return done, [
         Paid(
             name,
             list(_changes(told[name], sampled=config.mode != "exhaustive")),
-            _cost(config, bare, experiment),
+            cost_of(config, bare, experiment),
             *_own(config, bare, experiment, len(told[name])),
         )
         for name, experiment in safe.items()
@@ -165,7 +163,8 @@ def _outcomes(plan: Plan, bare: Experiment) -> Iterator[tuple[Sequence[Trial], l
             return
 
 
-def _moved(experiment: Experiment, trial: Trial) -> Trial:
+def moved(experiment: Experiment, trial: Trial) -> Trial:
+    """A trial of the bare model, on a protected one."""
     around = experiment.workload.around
     assert isinstance(around, Protected)
     return replace(trial, faults=around.moved(trial.faults))
@@ -180,35 +179,18 @@ def _changes(told: Sequence[tuple[Cell, Outcome, Outcome]], *, sampled: bool) ->
         yield from changes_of(group[0][0], *pair, sampled=sampled)
 
 
-def _cost(config: CampaignConfig, bare: Experiment, safe: Experiment) -> Cost:
+def cost_of(config: CampaignConfig, bare: Experiment, safe: Experiment) -> Cost:
+    """What the protections of an experiment cost, beside the bare one."""
     works, inputs = (bare.workload, safe.workload), bare.first_inputs()
-    ratios = []
     with torch.no_grad():
-        for _ in range(ROUNDS):
-            one, other = (_seconds(work, inputs, bare.device) for work in works)
-            ratios.append(other / one)
-    sizes = [_bytes(work.model) for work in works]
+        runs = [partial(work.run, inputs) for work in works]
+        ratios = [other / one for one, other in in_turn(runs[0], runs[1], bare.device)]
+    sizes = [bytes_held(work.model) for work in works]
     of_runs = replace(config, granularity="dataset")
     key = objective_of(of_runs, bare.workload, bare.baseline()).key
     scores = [each.baseline().score(key) for each in (bare, safe)]
     golden = scores[1] - scores[0]
     return Cost(median(ratios), min(ratios), max(ratios), sizes[1] / sizes[0], golden)
-
-
-def _seconds(work: Workload, inputs: Any, device: torch.device) -> float:
-    """Of a pass: of all threads of the process, or on a device until it is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    start = clock()
-    work.run(inputs)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return clock() - start
-
-
-def _bytes(model: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _own(
@@ -223,6 +205,40 @@ def _own(
     if not added:
         return None, 0
     space = FaultSpace(model, include=added)
-    runs = [Trial(space.sample(1, seed=config.seed, trial=n), {}) for n in range(trials)]
+    runs = [Trial(space.sample(1, seed=config.seed, trial=n), {}) for n in range(min(trials, OWN))]
     failed = [(o.sdc + o.due) / o.n for o in safe.outcomes(runs)]
     return bounded_mean(failed), len(space)
+
+
+def best_within(found: Sequence[Paid], budget: float, rate: str = "sdc") -> Paid | None:
+    """Of the protections whose time is within a budget, the one that leaves least harm.
+
+    Args:
+        found: What was compared.
+        budget: Time that it may take more than the bare model, as a share.
+        rate: Harm: ``sdc``, ``due`` or ``failure``, in the mean over conditions.
+
+    Returns:
+        None where none within the budget leaves less than there was.
+    """
+    affordable = [paid for paid in found if paid.cost.time <= 1 + budget]
+    useful = [paid for paid in affordable if _mean(paid, rate, 1) < _mean(paid, rate, 0)]
+    return min(useful, key=lambda paid: (_mean(paid, rate, 1), paid.cost.time), default=None)
+
+
+def _mean(paid: Paid, rate: str, side: int) -> float:
+    changes = [change for change in paid.changes if change.rate == rate]
+    return sum((c.first, c.second)[side].value for c in changes) / max(1, len(changes))
+
+
+def recommendation(found: Sequence[Paid], budget: float, rate: str = "sdc") -> str:
+    """What :func:`best_within` found, as a sentence."""
+    best, within = best_within(found, budget, rate), f"{100 * budget:g} % more time"
+    if best is None:
+        return f"No protection within {within} leaves less {rate.upper()} than the bare model."
+    was, left = _mean(best, rate, 0), _mean(best, rate, 1)
+    return (
+        f"Within {within}, {best.name} leaves least {rate.upper()}: {100 * left:.3g} % of samples "
+        f"instead of {100 * was:.3g} %, at time ×{best.cost.time:.3f} and memory "
+        f"×{best.cost.memory:.3f}."
+    )

@@ -80,15 +80,15 @@ def reproduce(
     if not 0 <= trial < len(lines):
         raise JournalError(f"{directory} has trials 0 to {len(lines) - 1}, not {trial}")
     _check_live(directory, manifest.live, {"work": work, "model": model, "data": data})
-    config, line = _config(manifest), lines[trial]
+    config, line = settings_of(manifest), lines[trial]
     if not trust_code:
-        _check_code(directory, config, line, manifest.live)
+        check_code(directory, config, line, manifest.live)
     with reproducibly(config.threads):
         workload = work or make_workload(config, model, data)
         with uncompiled(workload.model):
             experiment = make_experiment(config, workload)
-            _check_digests(experiment, manifest)
-            faults = _faults(line, make_space(config, experiment), Path(directory) / TRIALS)
+            check_digests(experiment, manifest)
+            faults = faults_of(line, make_space(config, experiment), Path(directory) / TRIALS)
             check_operators(manifest, (fault.op for fault in faults))
             split = str(line.cell.get("split", REPORTED))
             place = split, line.n, line.sample, alone(config)
@@ -104,7 +104,8 @@ def reproduce(
     )
 
 
-def _check_code(directory: str | Path, config: CampaignConfig, line: Line, live: list[str]) -> None:
+def check_code(directory: str | Path, config: CampaignConfig, line: Line, live: list[str]) -> None:
+    """Raises ConfigError where a campaign names code that is not of this project."""
     named = {"model": config.model, "data": config.data}
     if config.workload is not None:
         named = {"workload": config.workload}
@@ -123,7 +124,8 @@ def _check_live(directory: str | Path, live: list[str], given: dict[str, Any]) -
             )
 
 
-def _check_digests(experiment: Experiment, manifest: Manifest) -> None:
+def check_digests(experiment: Experiment, manifest: Manifest) -> None:
+    """Raises JournalError where model or data are not those recorded."""
     splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
     data = experiment.workload.record(splits)["digest"]
     recorded = {"model": manifest.model.digest, "data": manifest.data.digest}
@@ -132,7 +134,8 @@ def _check_digests(experiment: Experiment, manifest: Manifest) -> None:
             raise JournalError(f"the {part} is not the one recorded: its digest differs")
 
 
-def _faults(line: Line, space: FaultSpace, path: Path) -> FaultSet:
+def faults_of(line: Line, space: FaultSpace, path: Path) -> FaultSet:
+    """The faults of a line; JournalError where they are none of the space."""
     place = f"line {line.trial + 1} of {path}"
     try:
         return FaultSet.from_json(msgspec.json.encode(line.faults), space.sites, place)
@@ -140,7 +143,8 @@ def _faults(line: Line, space: FaultSpace, path: Path) -> FaultSet:
         raise JournalError(str(error)) from None
 
 
-def _config(manifest: Manifest) -> CampaignConfig:
+def settings_of(manifest: Manifest) -> CampaignConfig:
+    """The settings of a campaign that is to be run again here."""
     config = replace(manifest.settings, replay=False)  # the whole model, as a check
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the campaign ran on a CUDA device; there is none here")

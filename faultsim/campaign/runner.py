@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -21,22 +21,30 @@ from faultsim.campaign.manifest import manifest_of
 from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.observed import observing
 from faultsim.campaign.recording import recorded
+from faultsim.campaign.result import CampaignResult
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
-from faultsim.campaign.summary import CellSummary, summarise
-from faultsim.campaign.workers import make_executor, shared_out
+from faultsim.campaign.summary import summarise
+from faultsim.campaign.workers import (
+    Live,
+    alone,
+    cluster_of,
+    handed_over,
+    make_executor,
+    shared_out,
+)
 from faultsim.config import CampaignConfig
 from faultsim.config.shard import shard_of
 from faultsim.data.workload import ImageWorkload
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, shown
-from faultsim.executors.snapshot import Snapshot
 from faultsim.faultmodels import FaultModel, load_fault_model
 from faultsim.faults import FaultSet
 from faultsim.models.onnx import SUFFIX
+from faultsim.progress import Report, Wanted, reporting
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
-from faultsim.run.trial import Cell, Outcome, Trial
+from faultsim.run.trial import Outcome, Trial
 from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences, sharded
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
@@ -67,6 +75,7 @@ class Progress:
         outcome: Its outcome.
         objective: The figure that counts.
         estimate: Of a campaign that goes on until a rate is known, what is known by now.
+        resumed: Trials that were recorded before.
     """
 
     directory: Path
@@ -81,36 +90,7 @@ class Progress:
     outcome: Outcome | None = None
     objective: Objective = ACCURACY
     estimate: Estimate | None = None
-
-
-@dataclass(frozen=True)
-class CampaignResult:
-    """A finished campaign.
-
-    Attributes:
-        directory: Where its journal lies.
-        golden: The golden run on the test split, of perturbed images where there are such.
-        cells: Outcome rates of each condition.
-        worst: For worst-case: each curve's faults, in the order committed, with values.
-        directions: Of binary sets: what ``missed`` and ``false_alarms`` are, by names of classes.
-        clean: Of campaigns that perturb images: the golden run on the images as they are.
-        objective: The figure that counts: mean and lowest of each cell are its.
-        estimate: Of a campaign that went on until a rate was known, that rate.
-        parts: Labels and rates of each bit and layer, as far as it was told by them; there are no
-            cells.
-        reached: Whether the rate is known as well as was asked.
-    """
-
-    directory: Path
-    golden: Outcome
-    cells: list[CellSummary]
-    worst: Mapping[str, list[str]]
-    directions: Mapping[str, str]
-    clean: Outcome | None = None
-    objective: Objective = ACCURACY
-    estimate: Estimate | None = None
-    parts: Sequence[tuple[Cell, Estimate]] = ()
-    reached: bool = True
+    resumed: int = 0
 
 
 def run_campaign(
@@ -120,7 +100,8 @@ def run_campaign(
     model: nn.Module | None = None,
     data: Any = None,
     trials: Iterable[Given] | None = None,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    name: str | None = None,
+    progress: Wanted = None,
 ) -> CampaignResult:
     """Runs a campaign, or goes on with one.
 
@@ -133,7 +114,9 @@ def run_campaign(
             labels), a torch ``Dataset`` or ``DataLoader`` of such pairs, or a mapping of splits.
         trials: Fault sets to try, instead of those that a mode chooses; each alone, or with the
             labels of its cell: ``({"layer": "head"}, faults)``.
-        progress: Called after the golden run and after each trial.
+        name: Of a live model, for its directory and reports; that of its class unless given.
+        progress: Called after the golden run and after each trial; or True for a bar, False for
+            none. Unless given, there is one in a notebook, and in a terminal.
 
     Raises:
         FaultSimError: In one line, what cannot be used or what went wrong.
@@ -141,6 +124,8 @@ def run_campaign(
     config = CampaignConfig() if config is None else config
     if not isinstance(config, CampaignConfig):
         raise ConfigError(f"config must be a CampaignConfig, not {shown(config)}")
+    if name is not None and model is None:
+        raise ConfigError("name= is that of a live model=; a Workload has a name of its own")
     live = {"work": work, "model": model, "data": data, "trials": trials}
     if work is not None and (model is not None or data is not None):
         raise ConfigError("a workload has its own model and data: give either it or those")
@@ -151,26 +136,37 @@ def run_campaign(
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
-    config = shared_out(config)
-    with reproducibly(config.threads), ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(cluster_of(config))
+        config = shared_out(config)
+        stack.enter_context(reproducibly(config.threads))
         workload = work or make_workload(config, model, data)
         given_names = [name for name, value in live.items() if value is not None]
-        snapshot = None
-        if config.workers != 1 and {"work", "model", "data"} & {*given_names}:
-            snapshot = stack.enter_context(closing(Snapshot(workload)))
+        handed = None
+        if not alone(config) and {"work", "model", "data"} & {*given_names}:
+            handed = stack.enter_context(handed_over(config, workload))
         stack.enter_context(uncompiled(workload.model))
         experiment = make_experiment(config, workload)
-        return _campaign(config, experiment, given_names, trials, progress, fault_model, snapshot)
+        objects = _Live(given_names, name)
+        report = stack.enter_context(reporting(progress, config.mode))
+        return _campaign(config, experiment, objects, trials, report, fault_model, handed)
+
+
+class _Live(NamedTuple):
+    """What was given as objects: ``model``, ``data``, …; and what a model is to be called."""
+
+    parts: list[str]
+    name: str | None
 
 
 def _campaign(
     config: CampaignConfig,
     experiment: Experiment,
-    live: list[str],
+    live: _Live,
     trials: Iterable[Given] | None,
-    progress: Callable[[Progress], None],
+    progress: Report,
     fault_model: FaultModel | None,
-    snapshot: Snapshot | None,
+    handed: Live | None,
 ) -> CampaignResult:
     space = make_space(config, experiment)
     plan = plan_of(config, experiment, space, trials, fault_model)
@@ -179,9 +175,18 @@ def _campaign(
         counted(golden, config.rate)  # for its error
     clean = experiment.clean_baseline() if experiment.attack else None
     manifest = manifest_of(
-        config, live, experiment, space, golden, clean, plan.total, fault_model, plan.operators
+        config,
+        live.parts,
+        experiment,
+        space,
+        golden,
+        clean,
+        plan.total,
+        fault_model,
+        plan.operators,
     )
-    name = directory_name(config, experiment.workload, live)
+    manifest |= {} if live.name is None else {"name": live.name}
+    name = directory_name(config, experiment.workload, live.parts, live.name)
     directory = Path(config.out) if config.out else fresh_directory(name)
     observer = TrialObserver(experiment) if config.observe else None
     if observer is not None:
@@ -189,7 +194,7 @@ def _campaign(
     with (
         Journal(directory, manifest, resume=config.resume) as journal,
         observing(journal, observer) as observe,
-        closing(make_executor(config, experiment, golden, snapshot)) as executor,
+        closing(make_executor(config, experiment, golden, handed)) as executor,
     ):
         start = Progress(
             directory,
@@ -201,6 +206,7 @@ def _campaign(
             plan.total,
             experiment.lost,
             objective=objective_of(config, experiment.workload, golden),
+            resumed=len(journal.recorded),
         )
         progress(start)
         lines: list[Line] = []
@@ -315,19 +321,22 @@ def _summary(result: CampaignResult) -> dict[str, Any]:
     }
 
 
-def directory_name(config: CampaignConfig, workload: Workload, live: Sequence[str]) -> str:
+def directory_name(
+    config: CampaignConfig, workload: Workload, live: Sequence[str], name: str | None = None
+) -> str:
     """Of a campaign's directory: its mode, and what was run, by the names it really has.
 
     Args:
         config: The settings.
         workload: What is run.
         live: What was given as an object.
+        name: Of a live model, in place of its class's.
     """
     mode = "given" if "trials" in live else config.mode
     if "work" in live or config.workload is not None:
         return f"{mode}-{_plain(workload.name)}"
     named = Path(config.model).stem if config.model.endswith(SUFFIX) else config.model
-    model = type(workload.model).__name__ if "model" in live else named
+    model = (name or type(workload.model).__name__) if "model" in live else named
     data = workload.name if "data" in live else Path(config.data).stem
     return f"{mode}-{_plain(model)}-{_plain(data)}"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,11 +17,15 @@ from faultsim.campaign.subject import make_experiment, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import choose_device, reproducibly
 from faultsim.errors import ExecutorError
-from faultsim.executors import Executor, InProcess, LocalWorkers, Shared
+from faultsim.executors import Executor, InProcess, LocalWorkers, RayActors, Shared
+from faultsim.executors.ray_actors import Stored, cluster, room
 from faultsim.executors.snapshot import Snapshot, opened
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Outcome
+from faultsim.workload import Workload
+
+Live = Callable[[], Workload]
 
 
 def shared_out(config: CampaignConfig) -> CampaignConfig:
@@ -32,18 +37,21 @@ def shared_out(config: CampaignConfig) -> CampaignConfig:
     threads = config.threads
     if config.resume and not threads:
         threads = read_manifest(Path(config.out or "")).settings.threads
+    if config.executor == "ray" and not threads:
+        threads = 1
     workers = config.workers
     if workers == "auto":
-        workers = _as_many_as_fit(config.device, threads)
+        workers = _as_many_as_fit(config, threads)
     if workers > 1 and not threads:
         threads = max(1, cores() // workers)
     return replace(config, workers=workers, threads=threads)
 
 
-def _as_many_as_fit(device: str, threads: int) -> int:
-    if choose_device(device).type == "cuda":
-        return torch.cuda.device_count()
-    return max(1, cores() // max(1, threads))
+def _as_many_as_fit(config: CampaignConfig, threads: int) -> int:
+    cuda = choose_device(config.device).type == "cuda"
+    if config.executor == "ray":
+        return room(threads, cuda=cuda)
+    return torch.cuda.device_count() if cuda else max(1, cores() // max(1, threads))
 
 
 def cores() -> int:
@@ -57,13 +65,13 @@ class Recipe:
 
     Attributes:
         config: The settings, with the threads of a worker.
-        live: Path of a snapshot of the workload, where it was given as an object.
+        live: Gives the workload, where it was given as an object.
         digest: Of the model.
         golden: The golden run.
     """
 
     config: CampaignConfig
-    live: str | None
+    live: Live | None
     digest: str
     golden: Outcome
 
@@ -77,7 +85,7 @@ class Recipe:
         if choose_device(self.config.device).type == "cuda":
             torch.cuda.set_device(number % torch.cuda.device_count())
         with reproducibly(self.config.threads):
-            workload = opened(self.live) if self.live else make_workload(self.config)
+            workload = self.live() if self.live else make_workload(self.config)
             with uncompiled(workload.model):
                 experiment = make_experiment(self.config, workload)
                 self._check(experiment)
@@ -96,8 +104,32 @@ class Recipe:
             )
 
 
+def cluster_of(config: CampaignConfig) -> AbstractContextManager[None]:
+    """A connection to the cluster that workers are in, if they are."""
+    return cluster(config.address) if config.executor == "ray" else nullcontext()
+
+
+@contextmanager
+def handed_over(config: CampaignConfig, workload: Workload) -> Iterator[Live]:
+    """What gives workers a workload that is a live object.
+
+    Raises:
+        ConfigError: It cannot be handed over.
+    """
+    if config.executor == "ray":
+        yield Stored(workload)
+        return
+    with closing(Snapshot(workload)) as snapshot:
+        yield partial(opened, snapshot.path)
+
+
+def alone(config: CampaignConfig) -> bool:
+    """Whether trials are run in this process."""
+    return config.executor == "local" and config.workers == 1
+
+
 def make_executor(
-    config: CampaignConfig, experiment: Experiment, golden: Outcome, live: Snapshot | None
+    config: CampaignConfig, experiment: Experiment, golden: Outcome, live: Live | None
 ) -> Executor:
     """What runs the trials of a campaign.
 
@@ -105,13 +137,14 @@ def make_executor(
         config: The settings, with a number of workers.
         experiment: The coordinator's.
         golden: Its golden run.
-        live: The workload, where it was given as an object and there are workers.
+        live: Gives the workload, where it was given as an object and there are workers.
     """
-    if config.workers == 1:
+    if alone(config):
         return InProcess(experiment)
     assert isinstance(config.workers, int)
-    path = None if live is None else live.path
-    recipe = Recipe(
-        replace(config, threads=torch.get_num_threads()), path, experiment.digest, golden
-    )
+    threads = torch.get_num_threads()
+    recipe = Recipe(replace(config, threads=threads), live, experiment.digest, golden)
+    if config.executor == "ray":
+        cuda = experiment.device.type == "cuda"
+        return Shared(RayActors(recipe, config.workers, threads, cuda=cuda))
     return Shared(LocalWorkers(recipe, config.workers))

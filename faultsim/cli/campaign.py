@@ -8,10 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from faultsim.cli.commands import Campaign
-from faultsim.cli.progress import CampaignBar, say_how_to_go_on
+from faultsim.cli.events import Events
+from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.skipped import skipped_lines
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
+from faultsim.pace import Pace
+from faultsim.progress import CampaignBar
 
 WHOLE = "The model cannot be cut between its modules: every trial runs all of it."
 
@@ -21,11 +24,14 @@ def run(command: Campaign) -> int:
     console = Console()
     from faultsim.campaign import Progress, run_campaign
 
-    names = [field.name for field in fields(CampaignConfig)]
-    config = CampaignConfig(**{name: getattr(command, name) for name in names})
+    config = CampaignConfig(**{f.name: getattr(command, f.name) for f in fields(CampaignConfig)})
+    if command.json:
+        events = Events(Pace(config.mode))
+        events.end(run_campaign(config, progress=events.report))
+        return 0
     directory, lost = None, dict[str, str]()
     try:
-        with CampaignBar(console) as bar:
+        with CampaignBar(console, config.mode) as bar:
 
             def report(progress: Progress) -> None:
                 nonlocal directory

@@ -9,8 +9,9 @@ from tyro.conf import Positional
 
 from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConfig, TrainConfig
 from faultsim.config.campaign import Mode
+from faultsim.config.schema import SchemaName
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits, Count, NotNegative, Share
+from faultsim.config.values import Bits, Count, NotNegative, Seed, Share
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
@@ -21,6 +22,9 @@ class Campaign(CampaignConfig):
 
     config: str | None = None
     """A TOML file with any of these settings; flags win over it."""
+    json: bool = False
+    """Print what happens as JSON lines for other programs: begin, trials (done, rate, seconds left,
+    estimate), end."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,56 @@ class Protect(CampaignConfig):
     """How faults are chosen: not by a search."""
     protections: tuple[str, ...] = ("secded", "ranger", "nan-guard", "abft")
     """What to compare; several at once by commas: ranger,secded."""
+    budget: Share = 0.05
+    """Time that a protection may take more than the bare model's to be recommended."""
+    out: str | None = None
+    """A folder for the record and its page; nothing is written unless given."""
+
+
+@dataclass(frozen=True)
+class Bounds(AnySubject):
+    """Write the least and greatest output of each activation layer, for --protect ranger=FILE.
+
+    Of samples that no campaign judges, so that a range restriction is not flattered.
+    """
+
+    split: Literal["val", "test"] = "val"
+    """The samples to run."""
+    layers: str | None = None
+    """Name pattern of the layers; the activation functions unless given."""
+    batch_size: Count = 128
+    """Samples in a forward pass."""
+    limit: Count | None = None
+    """Use only the first samples."""
+    out: str = "bounds.json"
+    """The file to write."""
+
+
+@dataclass(frozen=True)
+class Harden(Settings):
+    """Choose layers to protect for a budget, and show on fresh faults whether that holds.
+
+    The campaign is one of single events on the bare model: random, layer-wise or exhaustive.
+    """
+
+    directory: Positional[str]
+    """The campaign directory."""
+    protection: str = "tmr"
+    """For the layers chosen: tmr, duplicate, secded, radar, ranger, ..."""
+    budget: NotNegative = 0.05
+    """What it may take more than the bare model, as a share of its time or memory."""
+    of: Literal["time", "memory"] = "time"
+    """What the budget is of."""
+    rate: Literal["failure", "sdc", "due"] = "failure"
+    """The harm to remove; failure is SDC or DUE."""
+    seed: Seed | None = None
+    """Of the fresh faults; that of the campaign and 1 unless given."""
+    trials: Count | None = None
+    """Fresh faults; as many as were recorded unless given."""
+    out: str | None = None
+    """A folder for the choice, the comparison on fresh faults, and its page."""
+    trust_code: bool = False
+    """Import and call the factories that the directory names, which are not of this project."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +203,28 @@ class Report(Settings):
     """The page; report.html in the first directory unless given."""
     figures: str | None = None
     """A folder to write each figure to, and its data as CSV."""
-    format: tuple[Literal["pdf", "svg", "png"], ...] = ()
-    """Of the files in --figures, one or several; pdf unless given."""
+    format: tuple[Literal["pdf", "svg", "png", "tex"], ...] = ()
+    """Of the files in --figures, one or several; tex is the data as LaTeX. pdf unless given."""
+
+
+@dataclass(frozen=True)
+class Export(Settings):
+    """Write the trials, faults and rates of a campaign as CSV or Parquet, for other programs."""
+
+    directory: Positional[str]
+    """The campaign directory."""
+    format: Literal["csv", "parquet"] = "csv"
+    """Of the files; Parquet needs pyarrow (pip install 'faultsim[export]')."""
+    out: str | None = None
+    """A folder for the files; export in the campaign's directory unless given."""
+
+
+@dataclass(frozen=True)
+class Schema(Settings):
+    """Print the JSON Schema of a kind of file, for programs that read or write it."""
+
+    kind: Positional[SchemaName]
+    """A line of a journal or of observations, manifest, summary, fault file or fault model."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +243,8 @@ Command = (
     | Fit
     | Compare
     | Report
+    | Export
+    | Schema
     | Doctor
 )
 
@@ -183,8 +259,12 @@ COMMANDS: dict[str, type[Settings]] = {
     "fit": Fit,
     "compare": Compare,
     "protect": Protect,
+    "bounds": Bounds,
+    "harden": Harden,
     "merge": Merge,
     "report": Report,
+    "export": Export,
+    "schema": Schema,
     "doctor": Doctor,
 }
 """The sub-commands by name, in the order of the help."""

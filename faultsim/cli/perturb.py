@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from faultsim.cli.commands import Perturb
-from faultsim.cli.progress import CampaignBar, say_how_to_go_on
+from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.config import PerturbConfig
+from faultsim.progress import CampaignBar
 
 GIVEN = ("severity", "profile")
 INTERVAL = 16  # characters of "[-12.34, +12.34]", which stay on one line

@@ -15,7 +15,7 @@ from faultsim.config import CampaignConfig
 
 if TYPE_CHECKING:
     from faultsim.campaign.comparison import Change
-    from faultsim.campaign.protecting import Paid
+    from faultsim.campaign.protections_record import Paid
     from faultsim.stats import Estimate
 
 RATES = ("sdc", "due")
@@ -25,11 +25,15 @@ NOTE = (
     "real memories decode ECC in hardware. Own words: the samples that fail where one bit is "
     "struck of what the protection added."
 )
+FLATTERED = (
+    "Bounds of activations are from the samples that are judged, which flatters them: faultsim "
+    "bounds --out FILE writes those of others, for ranger=FILE."
+)
 
 
 def run(command: Protect) -> int:
     """Prints one row for each protection, condition and rate."""
-    from faultsim.campaign.protecting import compare_protections
+    from faultsim.campaign.protecting import compare_protections, recommendation
 
     names = [field.name for field in fields(CampaignConfig)]
     config = CampaignConfig(**{name: getattr(command, name) for name in names})
@@ -43,7 +47,23 @@ def run(command: Protect) -> int:
         found = compare_protections(config, command.protections, progress=report)
     console.print(_table(found))
     console.print(NOTE, soft_wrap=True)
+    if _flattered(command.protections):
+        console.print(FLATTERED, soft_wrap=True)
+    console.print(escape(recommendation(found, command.budget)), soft_wrap=True)
+    if command.out is not None:
+        from faultsim.report import write_report
+
+        page = write_report([command.out]).page
+        console.print(f"Record and page: {escape(str(page.parent))}", soft_wrap=True)
     return 0
+
+
+def _flattered(protections: tuple[str, ...]) -> bool:
+    from faultsim.protections import protections_of
+    from faultsim.protections.ranges import RangeRestriction
+
+    found = protections_of(protections)
+    return any(isinstance(each, RangeRestriction) and each.rehearses for each in found)
 
 
 def _table(found: list[Paid]) -> Table:

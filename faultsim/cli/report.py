@@ -12,14 +12,19 @@ from faultsim.errors import ConfigError
 def run(command: Report) -> int:
     """Writes the report and prints where it lies."""
     from faultsim.report import write_report
+    from faultsim.report.words import plural
 
     if command.format and command.figures is None:
         raise ConfigError("--format goes with --figures, the folder to write them to")
     formats = command.format or ("pdf",)
     written = write_report(command.directories, command.out, command.figures, formats)
     console = Console()
-    found = [(written.campaigns, "campaign"), (written.perturbations, "perturbation record")]
-    told = [f"{n} {name}{'s' if n > 1 else ''}" for n, name in found if n]
+    found = [
+        (written.campaigns, "campaign"),
+        (written.perturbations, "perturbation record"),
+        (written.protections, "comparison of protections"),
+    ]
+    told = [f"{n} {plural(name, n)}" for n, name in found if n]
     console.print(f"Report of {' and '.join(told)}: {escape(str(written.page))}", soft_wrap=True)
     if written.figures:
         console.print(

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from faultsim.cli.commands import Study
+from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.perturb import show_perturbations
-from faultsim.cli.progress import CampaignBar, say_how_to_go_on
 from faultsim.cli.tables import show_cells
 from faultsim.config import StudyConfig
+from faultsim.progress import CampaignBar
 from faultsim.study.perturbations import PerturbResult
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def show_part(console: Console, title: str, found: CampaignResult | PerturbResul
     """What a part of the study found; of rankings, the most harmful."""
     if isinstance(found, PerturbResult):
         show_perturbations(console, found.record)
+        return
+    if found.estimate is not None:
+        console.print(escape(f"\n{title}: {found.estimate}"), soft_wrap=True)
         return
     cells = found.cells
     if {"layer", "bit"} & set(cells[0].cell):

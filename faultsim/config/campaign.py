@@ -23,11 +23,11 @@ Mode = Literal[
 ATTACKS = ("fgsm", "pgd")
 """Perturbations that look at the model."""
 
-REACHABLE = ("worst-case", "weights", "flip")
-"""Mode, target and operator of an attacker in memory."""
+REACHABLE = (("worst-case", "weights", "flip"), ("random", "weights", "flip"))
+"""Modes, target and operator of an attacker in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CampaignConfig(Evaluation, AnySubject):
     """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
 
@@ -79,8 +79,8 @@ class CampaignConfig(Evaluation, AnySubject):
     stealthy: bool = False
     """Of --target-class: and the other samples are to be classified as before."""
     reach: str | None = None
-    """Of worst-case in weights: a TOML file of the bits of a page that an attacker can flip, and in
-    which direction (a Rowhammer profile)."""
+    """Of worst-case and random in weights: a TOML file of the bits of a page that an attacker can
+    flip, and in which direction (a Rowhammer profile)."""
     allow_nonfinite: bool = False
     """Let the worst-case search use flips that make a word or an output infinite or NaN."""
     allow_unsound: bool = False
@@ -120,6 +120,12 @@ class CampaignConfig(Evaluation, AnySubject):
     """Processes that run trials, or auto: one for each GPU, or for each core, so many --threads of
     which each takes. --threads are those of one worker; unless given, the cores are shared out.
     Outcomes are the same for any number of workers."""
+    executor: Literal["local", "ray"] = "local"
+    """Where workers are: processes of this machine, or actors of a Ray cluster, of which auto has
+    as many as there is room for, each with its --threads (1 unless given) or a GPU."""
+    address: str | None = None
+    """Of --executor ray: auto for the cluster that this machine belongs to, local for a new one on
+    it, or host:port; Ray looks for itself unless given."""
     shard: str | None = None
     """Run a part of the trials: 2/8 is the second of eight, each with an --out of its own. All
     together are the campaign: faultsim merge. Of modes whose trials are independent."""
@@ -144,8 +150,12 @@ class CampaignConfig(Evaluation, AnySubject):
         check_target(self)
         if self.reach is not None and self.direction is not None:
             raise ConfigError("--direction does not go with --reach, whose bits have their own")
-        if self.reach is not None and (self.mode, self.target, self.op) != REACHABLE:
-            raise ConfigError("--reach goes with --mode worst-case, --target weights and --op flip")
+        if self.reach is not None and (self.mode, self.target, self.op) not in REACHABLE:
+            raise ConfigError(
+                "--reach goes with --mode worst-case or random, --target weights and --op flip"
+            )
+        if self.reach is not None and (self.ber is not None or self.fault_model is not None):
+            raise ConfigError("--reach counts --flips: --ber and --fault-model do not go with it")
         if self.beam != 1 and self.mode != "worst-case":
             raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
         check_estimate(self)
@@ -153,6 +163,8 @@ class CampaignConfig(Evaluation, AnySubject):
         check_operator(self)
         check_fault_model(self)
         check_shard(self)
+        if self.address is not None and self.executor != "ray":
+            raise ConfigError("--address is that of a Ray cluster: give --executor ray")
         if (self.mode == "from-file") != (self.faults is not None):
             raise ConfigError("--mode from-file and --faults FILE go together")
         if self.resume and self.out is None:

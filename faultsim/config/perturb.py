@@ -8,7 +8,7 @@ from faultsim.config.subject import Evaluation
 from faultsim.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PerturbConfig(Evaluation):
     """Perturb the test images and compare predictions with those of the clean ones."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 from faultsim.config.values import fitting
@@ -18,6 +19,12 @@ class Settings:
     def __new__(cls, *positional: Any, **named: Any) -> Any:
         check_names(named, cls)
         return super().__new__(cls)
+
+    def __repr__(self) -> str:
+        """What differs from the defaults."""
+        known = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        told = (f"{n}={v!r}" for n, v in vars(self).items() if v != known.get(n, MISSING))
+        return f"{type(self).__name__}({', '.join(told)})"
 
     def __post_init__(self) -> None:
         """Refuses values that do not fit.

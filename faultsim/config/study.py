@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faultsim.config.settings import Settings
-from faultsim.config.values import Pixels, Seed, Threads
+from faultsim.config.values import Pixels, Seed, Threads, Workers
 from faultsim.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyConfig(Settings):
     """The whole study of one model over several data sets, part by part."""
 
@@ -32,6 +32,12 @@ class StudyConfig(Settings):
     """Threads of torch; 0 leaves its default."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs."""
+    workers: Workers = 1
+    """Processes that run the trials of campaigns; as in a campaign."""
+    executor: Literal["local", "ray"] = "local"
+    """Where workers are; as in a campaign."""
+    address: str | None = None
+    """Of --executor ray; as in a campaign."""
     out: str | None = None
     """Directory of the study; a new one under runs/ unless given."""
     resume: bool = False

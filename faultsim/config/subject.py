@@ -10,7 +10,7 @@ from faultsim.config.values import Count, Pixels, Seed, Threads
 from faultsim.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Subject(Settings):
     """A trained model and its data."""
 
@@ -26,7 +26,7 @@ class Subject(Settings):
     """Side of the images: MedMNIST has 28 (the default), 64, 128, 224; folders are resized."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnySubject(Subject):
     """The same, or a workload of any kind."""
 
@@ -45,7 +45,7 @@ class AnySubject(Subject):
                 raise ConfigError(f"--workload has its own {name}: leave --{name} out")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Subject):
     """How a model is run over its data."""
 

@@ -10,7 +10,7 @@ from faultsim.config.values import Count, NotNegative, Patience, Pixels, Seed, T
 from faultsim.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainConfig(Settings):
     """Train a model and save its checkpoint with the recipe in its metadata."""
 

@@ -3,6 +3,7 @@
 from faultsim.executors.executor import Executor
 from faultsim.executors.in_process import InProcess
 from faultsim.executors.local import LocalWorkers
+from faultsim.executors.ray_actors import RayActors
 from faultsim.executors.sharing import Shared
 
-__all__ = ["Executor", "InProcess", "LocalWorkers", "Shared"]
+__all__ = ["Executor", "InProcess", "LocalWorkers", "RayActors", "Shared"]

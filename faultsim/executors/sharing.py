@@ -41,9 +41,11 @@ class Ended:
 
     Attributes:
         how: For a message: ``killed by signal 9``.
+        replaced: Whether there is room for another in its place.
     """
 
     how: str
+    replaced: bool = True
 
 
 class Workers(Protocol):
@@ -81,6 +83,7 @@ class Shared:
         self.ahead, self.lost = AHEAD * workers.number, dict[str, str]()
         self._workers = workers
         self._waiting: deque[Ticket] = deque()
+        self._left = {*range(workers.number)}
         self._given: list[deque[list[Ticket]]] = [deque() for _ in range(workers.number)]
         self._free: deque[int] = deque([*range(workers.number)] * DEPTH)
 
@@ -129,13 +132,23 @@ class Shared:
         """Puts what a worker had back to the front of what is waiting."""
         tasks = [*self._given[worker]]
         self._given[worker].clear()
-        self._free.extend([worker] * len(tasks))
+        if ended.replaced:
+            self._free.extend([worker] * len(tasks))
+        else:
+            self._retire(worker, ended)
         for ticket in tasks[0] if tasks else ():
             ticket.deaths += 1
             if ticket.deaths == LIVES:
                 ticket.error = ExecutorError(f"{LIVES} workers ended at one trial, {ended.how}")
         left = [t for task in tasks for t in task if t.error is None]
         self._waiting.extendleft(reversed(left))
+
+    def _retire(self, worker: int, ended: Ended) -> None:
+        """Gives a worker nothing more; the others do its work."""
+        self._free = deque(each for each in self._free if each != worker)
+        self._left.discard(worker)
+        if not self._left:
+            raise ExecutorError(f"no worker is left; the last ended {ended.how}")
 
     def finish(self) -> None:
         """Lets the workers check their models; errors as of ``Executor.finish``."""

@@ -32,7 +32,7 @@ def serve(connection: Connection, recipe: Recipe, number: int) -> None:
     try:
         with recipe(number) as experiment:
             for trials in tasks:
-                connection.send(_report(experiment, trials))
+                connection.send(report(experiment, trials))
             experiment.check_intact()
         connection.send(Report([]))
     except Exception as error:
@@ -54,7 +54,8 @@ def _received(connection: Connection) -> Iterator[Sequence[Trial]]:
     return iter(waiting.get, None)
 
 
-def _report(experiment: Experiment, trials: Sequence[Trial]) -> Report:
+def report(experiment: Experiment, trials: Sequence[Trial]) -> Report:
+    """What comes of trials, up to the one that fails."""
     outcomes: list[Outcome] = []
     error = None
     try:

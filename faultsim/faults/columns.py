@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from faultsim.errors import FaultError, shown
 from faultsim.faults.fault import Fault
+from faultsim.faults.site import Site
 
 Ints = npt.NDArray[np.int64]
 
@@ -61,3 +62,27 @@ def too_wide(mask: Ints, widths: Ints) -> npt.NDArray[np.bool_]:
     beyond = mask >> np.minimum(widths, 63)
     extended = (beyond == -1) & ((mask >> (widths - 1)) == -1)
     return np.asarray((widths < 64) & (beyond != 0) & ~extended, dtype=np.bool_)
+
+
+def masks_from(mask: Any, bit: Any, sites: Sequence[Site], site: Ints) -> Ints:
+    """The masks of a column of masks or of bits; of neither, all bits of each word.
+
+    Raises:
+        FaultError: Both are given, or a bit that no word has.
+    """
+    if mask is not None and bit is not None:
+        raise FaultError("give the bits struck by mask or by bit, not by both")
+    if mask is not None:
+        return whole_column("mask", mask)
+    widths = np.array([one.format.bits for one in sites], np.int64)[site]
+    if bit is None:
+        ones = np.where(widths < 64, (np.int64(1) << np.minimum(widths, 62)) - 1, -1)
+        return np.asarray(ones, np.int64)
+    bits = whole_column("bit", bit)
+    if bits.ndim and widths.ndim and bits.shape != widths.shape:
+        raise FaultError(f"bit has the shape {list(bits.shape)}, but names {list(widths.shape)}")
+    each, wide = np.broadcast_arrays(bits, widths)
+    beyond = np.flatnonzero((each < 0) | (each >= wide))
+    if len(beyond):
+        raise FaultError(f"bit {each.flat[beyond[0]]} is none of {wide.flat[beyond[0]]} in a word")
+    return np.asarray(np.int64(1) << bits, np.int64)

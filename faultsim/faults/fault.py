@@ -34,9 +34,10 @@ from faultsim.ops.operators import (
     takes_word,
 )
 from faultsim.ops.words import corrupted
+from faultsim.table import html_table
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Fault:
     """One corrupted word.
 
@@ -211,6 +212,12 @@ class Fault:
             return text
         return f"{text}: {_number(self.before)} → {_number(self.after)}"
 
+    def __repr__(self) -> str:
+        return f"Fault({self})"
+
+    def _repr_html_(self) -> str:
+        return html_table(COLUMNS, [row_of(self)])
+
     def _coordinates(self) -> Sequence[Any]:
         if isinstance(self.index, tuple):
             return self.index
@@ -248,6 +255,18 @@ class Fault:
 def is_permanent(op: Op) -> bool:
     """Whether an operator may strike at every step of what lives on from step to step."""
     return op in ("stuck-at-0", "stuck-at-1")
+
+
+COLUMNS = ("tensor", "element", "sample", "step", "what", "before", "after")
+"""Of a table of faults."""
+
+
+def row_of(fault: Fault) -> tuple[str, ...]:
+    """A fault as texts, in the order of :data:`COLUMNS`."""
+    element = ", ".join(map(str, fault._coordinates()))
+    sample, step = ("" if at is None else str(at) for at in (fault.sample, fault.step))
+    values = ("" if v is None else _number(v) for v in (fault.before, fault.after))
+    return fault.tensor, element, sample, step, fault._op_text(), *values
 
 
 _FIELDS = tuple(field.name for field in fields(Fault))

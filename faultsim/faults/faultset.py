@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,26 +16,37 @@ import numpy.typing as npt
 
 from faultsim.errors import FaultError, shown
 from faultsim.faults import file as faultfile
-from faultsim.faults.columns import Ints, listed_faults, too_wide, whole_columns
-from faultsim.faults.fault import Fault, is_permanent
+from faultsim.faults.archive import SUFFIX
+from faultsim.faults.archive import read as read_archive
+from faultsim.faults.archive import write as write_archive
+from faultsim.faults.columns import Ints, listed_faults, masks_from, too_wide, whole_columns
+from faultsim.faults.fault import COLUMNS, Fault, is_permanent, row_of
+from faultsim.faults.file import Sites
+from faultsim.faults.numbers import operand_from
 from faultsim.faults.site import Site
+from faultsim.files import read_bytes, replacing
 from faultsim.ops.operators import (
     BIT_OPS,
     FIRST_OWN,
     OPS,
     Op,
+    Operand,
     column_of,
     is_number,
     number_of,
     numbered,
     operand_of,
+    operator_of,
     takes_word,
 )
+from faultsim.table import html_facts, html_table
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["OPS", "Fault", "FaultSet", "Site"]
+
+SHOWN = 10  # faults of a set, in a notebook
 
 
 class HasSites(Protocol):
@@ -148,8 +160,7 @@ class FaultSet:
         """
         if isinstance(faults, FaultSet):
             return faults
-        known: Iterable[Site] = sites if isinstance(sites, Iterable) else sites.sites
-        table = {site.name: site for site in known}
+        table = {site.name: site for site in _listed(sites)}
         listed = [fault.placed(table) for fault in listed_faults(faults)]
         numbers = {site: n for n, site in enumerate(dict.fromkeys(f.home for f in listed))}
         rows = [
@@ -222,6 +233,11 @@ class FaultSet:
 
     def __repr__(self) -> str:
         return f"FaultSet({len(self)} faults in {len(set(self.site.tolist()))} tensors)"
+
+    def _repr_html_(self) -> str:
+        rest = [f"and {len(self) - SHOWN:,} more"] if len(self) > SHOWN else []
+        rows = map(row_of, self[:SHOWN])
+        return html_facts(repr(self), {}) + html_table(COLUMNS, rows, rest)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
@@ -303,6 +319,84 @@ class FaultSet:
         except FaultError as error:
             raise FaultError(f"{place}: {error}") from None
 
+    def save(self, path: str | Path) -> None:
+        """Writes the set to ``.json``, as :meth:`to_json`, or to ``.npz``, for large ones.
+
+        Raises:
+            FaultError: Another suffix, or the file cannot be written.
+        """
+        path = _suffixed(path)
+        if path.suffix == SUFFIX:
+            columns = {name: getattr(self, name) for name in self._columns}
+            write_archive(path, self.sites, columns)
+            return
+        with replacing(path, FaultError) as draft:
+            draft.write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path, sites: Iterable[Site] | HasSites = ()) -> FaultSet:
+        """Reads what :meth:`save` wrote, or a fault file.
+
+        Args:
+            path: Ends in ``.json`` or ``.npz``.
+            sites: Of the model: a ``FaultSpace``, or sites. Those of the file must be as they are
+                there; a fault file without a table of its own needs them.
+
+        Raises:
+            FaultError: It cannot be read, or holds no fault set, or one of another model.
+        """
+        path, known = _suffixed(path), _listed(sites)
+        if path.suffix != SUFFIX:
+            return cls.from_json(read_bytes(path, FaultError), known, str(path))
+        table, columns = read_archive(path, known)
+        try:
+            return cls(table, *columns)
+        except FaultError as error:
+            raise FaultError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        names: str | Iterable[str],
+        index: npt.ArrayLike,
+        mask: npt.ArrayLike | None = None,
+        *,
+        sites: Iterable[Site] | HasSites,
+        bit: npt.ArrayLike | None = None,
+        op: Op = "flip",
+        operand: Operand | None = None,
+        sample: npt.ArrayLike = -1,
+        step: npt.ArrayLike = -1,
+        random: npt.ArrayLike = 0,
+    ) -> FaultSet:
+        """A set from columns, as another simulator hands them over.
+
+        Args:
+            names: Of the tensors: (n,), or one for all.
+            index: (n,) row-major positions in them.
+            mask: (n,) bit patterns, or one for all; all bits unless given.
+            sites: Where the names are looked up: a ``FaultSpace``, or sites.
+            bit: (n,) bits instead of masks, or one for all.
+            op: Of all faults.
+            operand: What it takes besides the word, of all faults.
+            sample: (n,), or one for all; -1 for every sample.
+            step: (n,), or one for all; -1 where steps do not apply.
+            random: (n,) bit patterns, for operators that use random bits.
+
+        Raises:
+            FaultError: A name that is no site's, a column that does not fit, faults that clash.
+        """
+        table = Sites(_listed(sites))
+        listed = [names] if isinstance(names, str) else np.asarray(names).ravel().tolist()
+        numbers = {name: at for at, name in enumerate(dict.fromkeys(listed))}
+        own = [table[name] for name in numbers]
+        site = 0 if isinstance(names, str) else [numbers[name] for name in listed]
+        known = operator_of(op)
+        operands = column_of(known, operand_from(operand, known))
+        rest = (number_of(known), operands, sample, step, random)
+        masks = masks_from(mask, bit, own, np.asarray(site, np.int64))
+        return cls(own, site, index, masks, *rest)
+
     def _check(self) -> None:
         """Narrows masks to their words, and refuses what no word has."""
         for site in self.sites:
@@ -383,6 +477,17 @@ class FaultSet:
                 f"faults clash on {name} element {self.index[row]}: masks on one word must be "
                 "disjoint, and an operator of whole words stands alone"
             )
+
+
+def _suffixed(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix not in (".json", SUFFIX):
+        raise FaultError(f"a file of faults ends in .json or {SUFFIX}, not {path.name!r}")
+    return path
+
+
+def _listed(sites: Iterable[Site] | HasSites) -> Iterable[Site]:
+    return sites if isinstance(sites, Iterable) else sites.sites
 
 
 _CHECKED = partial(FaultSet, checked=True)

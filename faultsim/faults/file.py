@@ -114,7 +114,7 @@ Document = FaultFile | list[FaultRecord]
 
 def dump(sites: Iterable[Site], faults: Iterable[Fault]) -> str:
     """The document of the given faults with their site table."""
-    table = {site.name: _site_json(site) for site in sites}
+    table = {site.name: site_json(site) for site in sites}
     return json.dumps({"sites": table, "faults": [record(fault) for fault in faults]}, indent=1)
 
 
@@ -132,7 +132,7 @@ def load(text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file
     """
     whole = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     document: FaultFile | list[FaultRecord] = decode(whole, Document, place, FaultError)  # type: ignore[arg-type]
-    table = _Sites(sites)
+    table = Sites(sites)
     if isinstance(document, FaultFile):
         table.add(document.sites, place)
         records, where = document.faults, "$.faults"
@@ -145,7 +145,7 @@ def _words(site: Site) -> str:
     return f"{site.kind}, {site.dtype} {shown(list(site.shape))}"
 
 
-class _Sites:
+class Sites:
     """Sites by name, under the names that wrappers of the model give them as well."""
 
     def __init__(self, known: Iterable[Site]) -> None:
@@ -163,6 +163,14 @@ class _Sites:
                 )
             self._sites[name] = known or site
 
+    def __getitem__(self, name: str) -> Site:
+        """Raises FaultError for a name that is none of them, with the nearest."""
+        found = self.get(name)
+        if found is None:
+            like = did_you_mean(name, self._sites)
+            raise FaultError(f"{shown(name)} is none of the {len(self._sites)} sites{like}")
+        return found
+
     def get(self, name: str) -> Site | None:
         return self._sites.get(name) or self._bare.get(_bare(name))
 
@@ -174,7 +182,8 @@ def _bare(name: str) -> str:
     return name
 
 
-def _site_json(site: Site) -> dict[str, Any]:
+def site_json(site: Site) -> dict[str, Any]:
+    """A site as the table of a fault file has it, defaults left out."""
     table: dict[str, Any] = {"kind": site.kind, "dtype": site.dtype, "shape": list(site.shape)}
     where = {"steps": site.steps, "axis": site.axis, "outer": site.outer, "inner": site.inner}
     usual = {"steps": 0, "axis": 0, "outer": 1, "inner": 1}
@@ -199,7 +208,7 @@ def _number(operand: Operand) -> Operand | str:
     return operand if math.isfinite(operand) else str(operand)
 
 
-def _fault(item: FaultRecord, sites: _Sites, where: str) -> Fault:
+def _fault(item: FaultRecord, sites: Sites, where: str) -> Fault:
     site = sites.get(item.tensor)
     if site is None:
         raise FaultError(f"{where}: {item.tensor!r} is not a site of this model")

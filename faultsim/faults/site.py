@@ -21,7 +21,7 @@ STRUCK_ONCE = ("states", "kv-cache")
 """Kinds that live on from step to step, so that a fault strikes at one of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Site:
     """A tensor that faults can strike.
 
@@ -90,6 +90,11 @@ class Site:
             raise FaultError(f"{self.name}: {self.steps} steps need as many shapes of one rank")
         if self.shape != tuple(map(max, zip(*self.shapes, strict=True))):
             raise FaultError(f"{self.name}: {self.shape} is not the largest of {self.shapes}")
+
+    def __repr__(self) -> str:
+        steps = f", {self.steps} steps" if self.steps else ""
+        shape = "×".join(map(str, self.shape)) or "scalar"
+        return f"Site({self.name!r}, {self.kind}, {self.dtype}, {shape}{steps})"
 
     @cached_property
     def format(self) -> Format:

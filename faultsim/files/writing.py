@@ -6,7 +6,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ def replacing(path: Path, error: type[FaultSimError] = ConfigError) -> Iterator[
         path: Of the file.
         error: Raised where writing fails. Nothing of the draft is left then.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # another process has another
+    draft = path.with_name(_draft(path.name, str(os.getpid())))  # another process has another
     try:
         yield draft
+        with draft.open("rb") as file:  # else a power cut could leave the new name with no content
+            os.fsync(file)
         os.replace(draft, path)
     except (OSError, RuntimeError) as cause:  # torch.save raises the latter on a full disk
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
@@ -34,6 +36,22 @@ def replacing(path: Path, error: type[FaultSimError] = ConfigError) -> Iterator[
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def _draft(name: str, process: str) -> str:
+    return f".{name}.{process}.tmp"
+
+
+def remove_drafts(directory: Path, names: Iterable[str]) -> None:
+    """Removes drafts that processes which were killed have left; hold the lock for it.
+
+    Args:
+        directory: Where.
+        names: Of the files, or patterns of them.
+    """
+    for name in names:
+        for draft in directory.glob(_draft(name, "*")):
+            draft.unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: Mapping[str, Any], indent: int | None = 1) -> None:

@@ -24,6 +24,9 @@ def rank_bytes(
 ) -> RankedBits:
     """As :func:`faultsim.ops.rank_bits`, of words of one byte, by a table of all of them.
 
+    Flips of integers change little and are ranked by g · Δ, those that raise the loss first; those
+    of floats by its absolute value.
+
     Args:
         weight: Of a dtype of :data:`BYTES`.
         grad: (\\*weight.shape) gradient of the loss by the values of the words, float32.
@@ -35,7 +38,9 @@ def rank_bytes(
     chosen = torch.tensor(FORMATS[weight.dtype].select(bits))
     table = _changes(weight.dtype, chosen, finite_only, direction).to(weight.device)
     words = weight.detach().contiguous().reshape(-1).view(torch.uint8)
-    slopes = grad.detach().reshape(-1).double().abs()
+    slopes = grad.detach().reshape(-1).double()
+    if weight.is_floating_point():
+        slopes = slopes.abs()
     best = torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64)
     for first in range(0, len(words), CHUNK):
         changes = table[words[first : first + CHUNK].long()]
@@ -50,11 +55,13 @@ def rank_bytes(
 def _changes(
     dtype: torch.dtype, bits: torch.Tensor, finite_only: bool, direction: str | None
 ) -> torch.Tensor:
-    """(256, bits) by how much each flip changes each word; negative where it may not be."""
+    """(256, bits) by how much each flip changes each word; -inf where it may not be."""
     words = torch.arange(256)
     flipped = words[:, None] ^ (1 << bits)
     values = words.to(torch.uint8).view(dtype).float().double()
-    change = (values[flipped] - values[:, None]).abs()
+    change = values[flipped] - values[:, None]
+    if dtype.is_floating_point:
+        change = change.abs()
     broken = ~change.isfinite()
     change[broken] = -torch.inf if finite_only else torch.inf
     if direction is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from faultsim.protections.layers import Around, layers_of, put_around
+from faultsim.protections.layers import Around, innermost, layers_of, put_around
 from faultsim.protections.protection import Rehearsal
 
 
@@ -34,7 +34,7 @@ class Abft:
     def apply(self, model: nn.Module, rehearse: Rehearsal) -> None:
         """See :class:`~faultsim.protections.Protection`."""
         layers = layers_of(model, self._pattern, is_product, self.name)
-        products = [layer for layer in layers.values() if is_product(layer)]
+        products = [layer for layer in layers.values() if is_product(innermost(layer))]
         put_around(model, {id(layer): Checked(layer, self._recompute) for layer in products})
 
 
@@ -60,7 +60,8 @@ class Checked(Around):
         super().__init__(inner)
         self._recompute = recompute
         weight: Any = inner.weight
-        self._groups = inner.groups if isinstance(inner, (nn.Conv1d, nn.Conv2d)) else 1
+        layer = innermost(inner)
+        self._groups = layer.groups if isinstance(layer, (nn.Conv1d, nn.Conv2d)) else 1
         grouped = weight.detach().double().unflatten(0, (self._groups, -1))
         self._eps = torch.finfo(weight.dtype).eps
         self._terms = weight[0].numel() + 1
@@ -94,7 +95,7 @@ class Checked(Around):
     def _product(
         self, given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | nn.Module
     ) -> torch.Tensor:
-        inner: Any = self.inner
+        inner: Any = innermost(self.inner)
         if isinstance(inner, nn.Linear):
             return nn.functional.linear(given, weight, bias)  # type: ignore[arg-type]
         convolve: Any = nn.functional.conv1d if weight.ndim == 3 else nn.functional.conv2d
@@ -103,7 +104,7 @@ class Checked(Around):
         return found
 
     def _summed(self, output: torch.Tensor) -> torch.Tensor:
-        if isinstance(self.inner, nn.Linear):
+        if isinstance(innermost(self.inner), nn.Linear):
             return output.sum(-1, keepdim=True)
         axis = 1 if output.ndim == self.total.ndim else 0
         sizes = (*output.shape[:axis], self._groups, -1, *output.shape[axis + 1 :])

@@ -49,7 +49,7 @@ def layers_of(model: nn.Module, pattern: str | None, usual: Choice, name: str) -
     def wanted(path: str, module: nn.Module) -> bool:
         if isinstance(module, torch.jit.ScriptModule):
             return False
-        return usual(module) if pattern is None else fnmatchcase(path, pattern)
+        return usual(innermost(module)) if pattern is None else fnmatchcase(path, pattern)
 
     named = [(path, module) for path, module in model.named_modules() if path]
     inside = {id(m) for _, a in named if isinstance(a, Around) for m in a.inner.modules()}
@@ -58,6 +58,13 @@ def layers_of(model: nn.Module, pattern: str | None, usual: Choice, name: str) -
         which = f"called {pattern}" if pattern else "of the kind that it protects"
         raise ConfigError(f"{name} finds no layer {which}")
     return found
+
+
+def innermost(module: nn.Module) -> nn.Module:
+    """The layer itself, whatever stands around it."""
+    while isinstance(module, Around):
+        module = module.inner
+    return module
 
 
 def is_leaf(module: nn.Module) -> bool:

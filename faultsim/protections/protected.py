@@ -99,9 +99,18 @@ def protect(
 
 
 def _rehearse(work: Workload, batches: Sequence[Batch] | None) -> None:
+    rehearse(work, work.read(REPORTED) if batches is None else batches)
+
+
+def rehearse(work: Workload, batches: Sequence[Batch]) -> None:
+    """Runs batches through a model, without faults.
+
+    Raises:
+        ConfigError: The model fails.
+    """
     device = next((tensor.device for tensor in work.model.parameters()), "cpu")
     with torch.no_grad():
-        for batch in work.read(REPORTED) if batches is None else batches:
+        for batch in batches:
             try:
                 work.run(batch.to(device).inputs)
             except FaultSimError:

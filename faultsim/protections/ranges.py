@@ -13,7 +13,7 @@ from faultsim import trees
 from faultsim.errors import ConfigError
 from faultsim.files import read_json
 from faultsim.protections.golden import Extremes, golden_extremes
-from faultsim.protections.layers import Around, is_leaf, layers_of, put_around
+from faultsim.protections.layers import Around, innermost, is_leaf, layers_of, put_around
 from faultsim.protections.protection import Rehearsal
 
 Action = Literal["clip", "zero", "alarm"]
@@ -53,6 +53,11 @@ class RangeRestriction:
         """
         self.name, self._action, self._pattern, self._bounds = name, action, pattern, bounds
 
+    @property
+    def rehearses(self) -> bool:
+        """Whether its bounds are those of a golden run on what it is then judged by."""
+        return self._bounds is None
+
     def apply(self, model: nn.Module, rehearse: Rehearsal) -> None:
         """See :class:`~faultsim.protections.Protection`."""
         found = self._extremes(model, rehearse)
@@ -63,12 +68,7 @@ class RangeRestriction:
     def _extremes(self, model: nn.Module, rehearse: Rehearsal) -> Extremes:
         if self._bounds is not None:
             return self._given(model)
-        activations = any(map(is_activation, model.modules()))
-        usual = is_activation if activations else is_leaf
-        found = golden_extremes(rehearse, layers_of(model, self._pattern, usual, self.name))
-        if not found:
-            raise ConfigError(f"{self.name} finds no layer that returns floating numbers")
-        return found
+        return extremes_of(model, rehearse, self._pattern, self.name)
 
     def _given(self, model: nn.Module) -> Extremes:
         bounds: Any = self._bounds
@@ -80,6 +80,28 @@ class RangeRestriction:
                 raise ConfigError(f"{self.name} has bounds of {name!r}, which is no layer")
         made = {n: [torch.tensor(b) for b in pair] for n, pair in bounds.items()}
         return {name: (low, high) for name, (low, high) in made.items()}
+
+
+def extremes_of(
+    model: nn.Module, rehearse: Rehearsal, pattern: str | None = None, name: str = "ranger"
+) -> Extremes:
+    """The least and greatest outputs in a golden run, of the layers that would be bounded.
+
+    Args:
+        model: Whose.
+        rehearse: Runs the batches.
+        pattern: Of names of layers; None as for :class:`RangeRestriction`.
+        name: Of the protection, for messages.
+
+    Raises:
+        ConfigError: There is no such layer, or none that returns floating numbers.
+    """
+    activations = any(is_activation(innermost(module)) for module in model.modules())
+    usual = is_activation if activations else is_leaf
+    found = golden_extremes(rehearse, layers_of(model, pattern, usual, name))
+    if not found:
+        raise ConfigError(f"{name} finds no layer that returns floating numbers")
+    return found
 
 
 def is_activation(module: nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,7 +16,16 @@ Check = Callable[[torch.Tensor], nn.Module]
 """A tensor to the module that reads it from then on: of the same tensor it makes what is used."""
 
 
-def read_through(model: nn.Module, make: Check, pattern: str = "*") -> list[str]:
+INTEGERS = (torch.int8, torch.uint8)
+"""Of quantised weights that a model holds as they are; wider ones are indices and counters."""
+
+
+def read_through(
+    model: nn.Module,
+    make: Check,
+    pattern: str = "*",
+    dtypes: Sequence[torch.dtype] | None = None,
+) -> list[str]:
     """Puts a module of its own before every weight; tied weights share one.
 
     The weight is read through it wherever it is read, as torch's parametrisations are: also by
@@ -26,6 +35,7 @@ def read_through(model: nn.Module, make: Check, pattern: str = "*") -> list[str]
         model: Changed in place.
         make: Called with each weight.
         pattern: Of names, as the shell has it; a module's name takes all below it.
+        dtypes: Of the weights; None for floating ones and int8 and uint8.
 
     Returns:
         Names of the weights that are read so.
@@ -33,8 +43,11 @@ def read_through(model: nn.Module, make: Check, pattern: str = "*") -> list[str]
     made: dict[int, nn.Module] = {}
     found = []
     for name, owner, leaf, tensor in list(_weights(model)):
+        if dtypes is not None and tensor.dtype not in dtypes:
+            continue
         if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*"):
-            check = made.get(id(tensor)) or make(tensor)
+            # what is stored may be a code word: the next one after it sees what it is read as
+            check = made.get(id(tensor)) or make(getattr(owner, leaf))
             made[id(tensor)] = check
             parametrize.register_parametrization(owner, leaf, check)
             _read_anew(owner)
@@ -43,21 +56,26 @@ def read_through(model: nn.Module, make: Check, pattern: str = "*") -> list[str]
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, torch.Tensor]]:
-    """Parameters and floating buffers that lie in memory as they are, with their owners.
+    """Parameters and buffers, floating or of bytes, that lie in memory as they are, and owners.
 
     One that is read through a module already is read through the next one after it.
     """
     for path, owner in model.named_modules():
         of_others = isinstance(owner, parametrize.ParametrizationList)
-        if of_others or isinstance(owner, torch.jit.ScriptModule):
+        own = hasattr(owner, "struck_integers")  # words of a protection before this one
+        if of_others or own or isinstance(owner, torch.jit.ScriptModule):
             continue
         held: dict[str, Any] = {**owner._parameters, **owner._buffers}
         if parametrize.is_parametrized(owner):
             lists: Any = owner.parametrizations
             held |= {leaf: each.original for leaf, each in lists.items()}
         for leaf, tensor in held.items():
-            if tensor is not None and tensor.is_floating_point() and not why_not_dense(tensor):
+            if tensor is not None and _is_weight(tensor) and not why_not_dense(tensor):
                 yield f"{path}.{leaf}" if path else leaf, owner, leaf, tensor
+
+
+def _is_weight(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.dtype in INTEGERS
 
 
 def _read_anew(owner: nn.Module) -> None:

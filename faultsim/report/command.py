@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -24,6 +24,12 @@ def command_line(config: Mapping[str, Any], kind: type[Evaluation] = CampaignCon
         if value not in (defaults.get(name), None):
             words += _flag(name, value)
     return shlex.join(words)
+
+
+def protect_line(config: Mapping[str, Any], protections: Sequence[str]) -> str:
+    """The comparison of protections with the settings that differ from the defaults."""
+    words = shlex.split(command_line(config))
+    return shlex.join(["faultsim", "protect", *words[2:], "--protections", *protections])
 
 
 def _flag(name: str, value: Any) -> list[str]:

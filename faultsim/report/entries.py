@@ -9,9 +9,9 @@ from typing import Any
 
 from faultsim.config import PerturbConfig
 from faultsim.report import words
-from faultsim.report.campaigns import RecordedCampaign
-from faultsim.report.command import command_line
+from faultsim.report.command import command_line, protect_line
 from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.protections import RecordedProtections
 from faultsim.report.sources import Sources
 
 LIVE = {"work": "workload", "trials": "list of fault sets"}
@@ -30,7 +30,7 @@ class Entry:
         facts: Everything that was recorded of it, by name.
         commands: That give it again; none where it ran on live objects.
         live: What was live: the model, the data.
-        perturbation: Whether inputs were perturbed, instead of faults injected.
+        kind: Of record: what tells figures of campaigns, perturbations and protections apart.
     """
 
     anchor: str
@@ -40,16 +40,16 @@ class Entry:
     facts: list[tuple[str, Any]]
     commands: list[str]
     live: list[str]
-    perturbation: bool
+    kind: type
 
 
 def entries(sources: Sources) -> list[Entry]:
     """An entry for each run, campaigns first."""
-    runs: list[words.Run] = [*sources.campaigns, *sources.perturbations]
+    runs: list[words.Run] = [*sources.campaigns, *sources.perturbations, *sources.protections]
     return [_entry(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
 
 
-def _entry(run: RecordedCampaign | RecordedPerturbation, anchor: str) -> Entry:
+def _entry(run: words.Run, anchor: str) -> Entry:
     return Entry(
         anchor,
         run.label,
@@ -58,16 +58,18 @@ def _entry(run: RecordedCampaign | RecordedPerturbation, anchor: str) -> Entry:
         _facts(run.manifest),
         _commands(run),
         [LIVE.get(name, name) for name in run.manifest.get("live", ())],
-        isinstance(run, RecordedPerturbation),
+        type(run),
     )
 
 
-def _commands(run: RecordedCampaign | RecordedPerturbation) -> list[str]:
+def _commands(run: words.Run) -> list[str]:
     """The run again; of a campaign its most damaging trial too, or the first."""
     if run.manifest.get("live"):
         return []
     if isinstance(run, RecordedPerturbation):
         return [command_line(run.manifest["config"], PerturbConfig)]
+    if isinstance(run, RecordedProtections):
+        return [protect_line(run.config, run.manifest["protections"])]
     commands = [command_line(run.config)]
     damaging = (run.summary.damaging if run.summary else []) or run.lines[:1]
     if damaging:

@@ -9,24 +9,32 @@ from faultsim.campaign.summary import CellSummary
 from faultsim.config.operators import struck
 from faultsim.report import estimates, words
 from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.figures.shares import condition
+from faultsim.report.ranking import warning
 from faultsim.stats import Estimate
 
 MOST = 12  # of a study of three data sets those of all
 
 
 def findings(campaigns: Sequence[RecordedCampaign]) -> list[tuple[str, str]]:
-    """Label and sentence of each campaign that searched, estimated or drew at random.
+    """Label and sentence of each campaign.
 
     The label is empty where there is one campaign.
     """
     found = []
     for run in campaigns:
-        sentence = _searched(run) if run.mode == "worst-case" else _estimated(run) or _random(run)
+        sentence = _sentence(run)
         if sentence:
             found.append(
                 (run.label if len(campaigns) > 1 else "", sentence[0].upper() + sentence[1:])
             )
     return found[:MOST]
+
+
+def _sentence(run: RecordedCampaign) -> str | None:
+    if run.mode == "worst-case":
+        return _searched(run)
+    return _estimated(run) or _random(run) or _most_harmful(run)
 
 
 def _searched(run: RecordedCampaign) -> str | None:
@@ -63,6 +71,21 @@ def _random(run: RecordedCampaign) -> str | None:
         f"from {objective.text(run.worth, 1)} without{' faults' + told if told else ''}; "
         f"{objective.text(cell.lowest, 1)} in the worst of {cell.trials:,} trials."
     )
+
+
+def _most_harmful(run: RecordedCampaign) -> str | None:
+    """The condition of most SDC and DUE, and whether another may be it."""
+    if not run.cells:
+        return None
+    cell = max(run.cells, key=lambda one: one.rates["sdc"].value + one.rates["due"].value)
+    unit, trials = run.objective.unit, f"{cell.trials:,} trial{'s' * (cell.trials > 1)}"
+    what = condition(run, cell.cell) or "the faults given"
+    told = f"with {what}, " if len(run.cells) == 1 else f"most harm is done with {what}: "
+    told += f"{_share(cell.rates['sdc'])} of {unit} are corrupted silently, "
+    told += f"{_share(cell.rates['due'])} with a detected error, in {trials}"
+    told += f"; {_share(cell.any_sdc)} of these have at least one silent corruption."
+    doubt = warning(run)
+    return f"{told} {doubt}" if doubt else told
 
 
 def _of_task(run: RecordedCampaign, cell: CellSummary) -> str:

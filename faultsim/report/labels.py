@@ -94,7 +94,8 @@ def _facts(run: Run) -> dict[str, Any]:
     """The settings by which runs differ; of live objects and files what was recorded of them."""
     facts = dict(run.manifest["config"])
     if "model" in run.manifest.get("live", ()):
-        facts["model"] = f"live model {run.manifest['model']['digest'][:6]}"
+        named = run.manifest.get("name")
+        facts["model"] = named or f"live model {run.manifest['model']['digest'][:6]}"
     if _is_workload(run):
         facts["model"] = None
     facts["data"] = run.manifest["data"]["name"]

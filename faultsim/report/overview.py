@@ -26,7 +26,7 @@ GOLDEN = {
 
 def title(sources: Sources) -> str:
     """Names model and data where there is one of each."""
-    runs: list[words.Run] = [*sources.campaigns, *sources.perturbations]
+    runs: list[words.Run] = [*sources.campaigns, *sources.perturbations, *sources.protections]
     subjects = dict.fromkeys(map(model_and_data, runs))
     return f"Reliability of {next(iter(subjects))}" if len(subjects) == 1 else "Reliability report"
 
@@ -38,8 +38,9 @@ def subtitle(sources: Sources) -> str:
         (len(sources.campaigns), "fault-injection campaign"),
         (trials, "trial"),
         (len(sources.perturbations), "perturbation run"),
+        (len(sources.protections), "comparison of protections"),
     ]
-    return ", ".join(f"{n:,} {name}{'s' if n > 1 else ''}" for n, name in told if n)
+    return ", ".join(f"{n:,} {words.plural(name, n)}" for n, name in told if n)
 
 
 def campaigns(sources: Sources) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -11,16 +11,25 @@ from markupsafe import Markup
 
 import faultsim
 from faultsim.report import overview, words
+from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.differences import differences
 from faultsim.report.entries import Entry, entries
 from faultsim.report.estimates import estimate_sections
-from faultsim.report.figures import perturbation
+from faultsim.report.figures import layers, perturbation, protections
 from faultsim.report.findings import findings
 from faultsim.report.fits import fit_sections
 from faultsim.report.measures import told
 from faultsim.report.mixtures import mixture_sections
+from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.protections import RecordedProtections, protection_sections
+from faultsim.report.ranking import warning
+from faultsim.report.rates import by_trial
 from faultsim.report.render import Drawn, inline_svg
 from faultsim.report.sources import Sources
 from faultsim.report.table import Table
+
+KINDS: dict[object, type] = {perturbation: RecordedPerturbation, protections: RecordedProtections}
+"""What figures show that show no campaigns."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,8 @@ class Panel:
         caption: What it shows, what n is and how the intervals were made.
         entries: The runs in it.
         svg: The drawing.
+        narrow: The same for a narrow screen.
+        doubts: Where what it shows is a ranking, how far that can be trusted.
         table: The data behind it.
     """
 
@@ -41,6 +52,8 @@ class Panel:
     caption: str
     entries: list[Entry]
     svg: Markup
+    narrow: Markup
+    doubts: list[str]
     table: Table
 
 
@@ -52,20 +65,34 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         drawn: The figures made of it.
     """
     listed = entries(sources)
-    panels = [_panel(item, listed) for item in drawn]
+    panels = [_panel(item, listed, sources) for item in drawn]
     perturbed = [panel for panel in panels if panel.name == perturbation.NAME]
-    struck = [panel for panel in panels if panel.name != perturbation.NAME]
+    paid = [panel for panel in panels if panel.name == protections.NAME]
+    struck = [panel for panel in panels if panel not in (*perturbed, *paid)]
     estimated = estimate_sections(sources.campaigns)
     fits = fit_sections(sources.campaigns)
     mixtures = mixture_sections(sources.campaigns)
     damaging = overview.damaging_sections(sources.campaigns)
+    trials, changes = by_trial(sources.campaigns), differences(sources.campaigns)
     return _environment().get_template("report.html").render(
         title=overview.title(sources),
         subtitle=overview.subtitle(sources),
         findings=findings(sources.campaigns),
         contents=_contents(
-            bool(estimated), bool(fits), bool(mixtures), struck, bool(damaging), perturbed
+            {
+                "by-trial": len(trials),
+                "differences": len(changes),
+                "estimates": len(estimated),
+                "fit": len(fits),
+                "mixtures": len(mixtures),
+            },
+            struck,
+            bool(damaging),
+            perturbed,
+            paid,
         ),
+        by_trial=trials,
+        differences=changes,
         campaigns=overview.campaigns(sources),
         golden=overview.golden(sources.campaigns),
         clean=overview.clean(sources.perturbations),
@@ -77,6 +104,8 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         struck=struck,
         damaging=damaging,
         perturbed=perturbed,
+        paid=paid,
+        compared=protection_sections(sources.protections),
         entries=[(entry, [p for p in panels if entry in p.entries]) for entry in listed],
         style=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
@@ -84,34 +113,47 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     )  # fmt: skip
 
 
+HEADINGS = {
+    "by-trial": "Rates by trial",
+    "differences": "Differences between runs",
+    "estimates": "Estimated rates",
+    "fit": "Failures in time",
+    "mixtures": "What the fault models struck",
+}
+
+
 def _contents(
-    estimated: bool,
-    fits: bool,
-    mixtures: bool,
+    sections: Mapping[str, int],
     struck: Sequence[Panel],
     damaging: bool,
     perturbed: Sequence[Panel],
+    paid: Sequence[Panel],
 ) -> list[tuple[str, str]]:
     """Anchors and headings, in the order of the page."""
     found = [("runs", "What was run")]
-    found += [("estimates", "Estimated rates")] if estimated else []
-    found += [("fit", "Failures in time")] if fits else []
-    found += [("mixtures", "What the fault models struck")] if mixtures else []
+    found += [(name, HEADINGS[name]) for name, rows in sections.items() if rows]
     found += [(panel.name, panel.title) for panel in struck]
     found += [("damaging", "The most damaging faults")] if damaging else []
     found += [(panel.name, panel.title) for panel in perturbed]
+    found += [("pays", "Which protection pays")] if paid else []
+    found += [(panel.name, panel.title) for panel in paid]
     return [*found, ("configuration", "Configuration and reproduction")]
 
 
-def _panel(item: Drawn, listed: Sequence[Entry]) -> Panel:
-    shown, perturbed = item.table.values("run"), item.module is perturbation
+def _panel(item: Drawn, listed: Sequence[Entry], sources: Sources) -> Panel:
+    shown, kind = item.table.values("run"), KINDS.get(item.module, RecordedCampaign)
     caption = f"{item.caption} {words.sampling(item.table)}"
+    ranks = item.module is layers
+    runs = [run for run in sources.campaigns if ranks and run.label in shown]
+    doubts = [(run.label, warning(run)) for run in runs]
     return Panel(
         name=item.module.NAME,
         title=item.title,
         caption=caption,
-        entries=[e for e in listed if e.label in shown and e.perturbation == perturbed],
+        entries=[e for e in listed if e.label in shown and e.kind is kind],
         svg=Markup(inline_svg(item)),
+        narrow=Markup(inline_svg(item, narrow=True)),
+        doubts=[f"{label}: {doubt}" for label, doubt in doubts if doubt],
         table=item.table,
     )
 
@@ -125,6 +167,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["text"] = words.text
+    environment.filters["breakable"] = lambda value: Markup(words.breakable(value))
     environment.tests["sortable"] = words.sortable
     return environment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from faultsim.report.figures import FIGURES, FigureModule, perturbation
 from faultsim.report.measures import told
+from faultsim.report.narrow import abridge
 from faultsim.report.sources import Sources
-from faultsim.report.style import COLOURS, INK, Styles, house_style, styles
+from faultsim.report.style import COLOURS, INK, Styles, house_style, narrow_figures, styles
 from faultsim.report.table import Table
 
 UNDATED = {
@@ -33,6 +34,7 @@ class Drawn:
         module: That drew it.
         table: Its data; at least one row.
         figure: As Matplotlib has it.
+        styles: Of its runs.
         title: Of the figure.
         caption: What it shows.
     """
@@ -40,6 +42,7 @@ class Drawn:
     module: FigureModule
     table: Table
     figure: Figure
+    styles: Styles
     title: str
     caption: str
 
@@ -62,7 +65,9 @@ def _drawn(module: FigureModule, table: Table, styles: Styles, sources: Sources)
     shown = table.values("run")
     runs = [run for run in sources.campaigns if run.label in shown]
     figure = module.draw(table, styles)
-    return Drawn(module, table, figure, told(module.TITLE, runs), told(module.CAPTION, runs))
+    return Drawn(
+        module, table, figure, styles, told(module.TITLE, runs), told(module.CAPTION, runs)
+    )
 
 
 def save_figures(drawn: Sequence[Drawn], directory: Path, formats: Sequence[str]) -> list[Path]:
@@ -76,22 +81,37 @@ def save_figures(drawn: Sequence[Drawn], directory: Path, formats: Sequence[str]
     for item in drawn:
         for suffix in formats:
             written.append(directory / f"{item.module.NAME}.{suffix}")
-            written[-1].write_bytes(_bytes(item, suffix))
+            written[-1].write_bytes(_file(item, suffix))
         written.append(directory / f"{item.module.NAME}.csv")
         written[-1].write_text(item.table.csv(), encoding="utf-8")
     return written
 
 
-def inline_svg(item: Drawn) -> str:
+def _file(item: Drawn, suffix: str) -> bytes:
+    """The figure in a format; as ``tex``, its data as a table."""
+    return item.table.latex().encode() if suffix == "tex" else _bytes(item, suffix)
+
+
+def inline_svg(item: Drawn, *, narrow: bool = False) -> str:
     """The figure as an SVG element of a page: its ink is the colour of the text around it.
 
     Names of its parts begin with the figure's, so that several figures share a page.
+
+    Args:
+        item: The figure.
+        narrow: Draw it for a narrow screen.
     """
+    if narrow:
+        with house_style(), narrow_figures():
+            figure = item.module.draw(item.table, item.styles)
+            abridge(figure)
+        item = replace(item, figure=figure)
+    name = f"{item.module.NAME}-narrow" if narrow else item.module.NAME
     text = _bytes(item, "svg").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)
-    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{item.module.NAME}-", text)
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = text.replace("'DejaVu Sans'", "var(--sans)")
     text = re.sub("<[^>]*>", lambda tag: _rounded(tag[0]), text)
     label = escape(f"{item.title}. {item.caption}")

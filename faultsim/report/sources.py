@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faultsim.errors import ConfigError
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.labels import labels, model_and_data
 from faultsim.report.perturbations import RecordedPerturbation, read_perturbation
+from faultsim.report.protections import RecordedProtections, is_comparison, read_comparison
 from faultsim.report.reading import is_campaign, read_campaign
 from faultsim.study.record import RECORD
 
@@ -20,24 +21,27 @@ class Sources:
 
     campaigns: list[RecordedCampaign]
     perturbations: list[RecordedPerturbation]
+    protections: list[RecordedProtections] = field(default_factory=list)
 
 
 def read_sources(directories: Sequence[str | Path]) -> Sources:
-    """Reads every campaign and perturbation record in the directories and below.
+    """Reads every campaign, perturbation record and comparison in the directories and below.
 
     Raises:
-        ConfigError: No directory was given, or one is missing or holds neither.
+        ConfigError: No directory was given, or one is missing or holds none.
         JournalError: One of them is damaged.
     """
     if not directories:
         raise ConfigError("nothing to report: name one or more campaign directories")
     campaigns: dict[Path, RecordedCampaign] = {}
     perturbations: dict[Path, RecordedPerturbation] = {}
+    protections: dict[Path, RecordedProtections] = {}
     for root in map(Path, directories):
         inside = _directories(root)
         found = [path for path in inside if is_campaign(path)]
         records = [path for path in inside if (path / RECORD).is_file()]
-        if not found and not records:
+        compared = [path for path in inside if is_comparison(path)]
+        if not found and not records and not compared:
             raise ConfigError(
                 f"{root} holds nothing to report: neither a campaign nor a {RECORD}, at any depth"
             )
@@ -45,7 +49,12 @@ def read_sources(directories: Sequence[str | Path]) -> Sources:
             campaigns.setdefault(path.resolve(), read_campaign(path))
         for path in records:
             perturbations.setdefault(path.resolve(), read_perturbation(path))
-    return _labelled(list(campaigns.values()), list(perturbations.values()))
+        for path in compared:
+            protections.setdefault(path.resolve(), read_comparison(path))
+    found_all = _labelled(list(campaigns.values()), list(perturbations.values()))
+    told = list(protections.values())
+    names = zip(told, labels(told), strict=True)
+    return replace(found_all, protections=[replace(run, label=name) for run, name in names])
 
 
 def _directories(root: Path) -> list[Path]:

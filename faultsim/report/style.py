@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ INK = "#010203"
 """Of text and axes; on the page it becomes the colour of the text around the figure."""
 
 WIDTH = 7.5  # inches, the text width of the page
+NARROW = 3.75  # inches, of 96 pixels: what is left of a screen of 400
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
 """Okabe and Ito's palette (2008), grey in place of yellow and black: the one is
 faint on white, the other the colour of the axes."""
@@ -93,9 +95,27 @@ def house_style() -> Iterator[None]:
         yield
 
 
+_narrow = ContextVar("narrow", default=False)
+
+
+@contextmanager
+def narrow_figures() -> Iterator[None]:
+    """Figures are drawn for a narrow screen: as wide as one, fewer panels abreast."""
+    token = _narrow.set(True)
+    try:
+        yield
+    finally:
+        _narrow.reset(token)
+
+
+def abreast(most: int) -> int:
+    """How many panels there is room for beside each other."""
+    return min(most, 2) if _narrow.get() else most
+
+
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of the given size in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+    """An empty figure of the given size in inches; on a narrow screen it is as wide as that."""
+    return Figure(figsize=(NARROW if _narrow.get() else width, height), layout="constrained")
 
 
 def percent_axis(axis: Any) -> None:
@@ -176,4 +196,6 @@ def legend_above(figure: Figure, *panels: Axes, columns: int = 3) -> None:
         handles, names = axes.get_legend_handles_labels()
         named |= dict(zip(names, handles, strict=True))
     if len(named) > 1:
-        figure.legend(named.values(), named, loc="outside upper left", ncols=columns)
+        figure.legend(
+            named.values(), named, loc="outside upper left", ncols=1 if _narrow.get() else columns
+        )

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from faultsim.config.operators import struck
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.labels import model_and_data
 from faultsim.report.perturbations import RecordedPerturbation
+from faultsim.report.protections import RecordedProtections
 from faultsim.report.table import Table
 
 ROUNDING = 1e-12  # what arithmetic leaves of a difference of equal numbers
-Run = RecordedCampaign | RecordedPerturbation
+Run = RecordedCampaign | RecordedPerturbation | RecordedProtections
+
+
+def plural(name: str, n: int) -> str:
+    """The name of so many things: of "comparison of protections" the first word takes the s."""
+    head, of, rest = name.partition(" of ")
+    return f"{head}{'s' if n > 1 else ''}{of}{rest}"
 
 
 def text(value: Any) -> str:
@@ -35,6 +44,11 @@ def text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{key}: {text(item)}" for key, item in value.items())
     return str(value)
+
+
+def breakable(value: Any) -> str:
+    """A value as a cell shows it, which may break between the parts of a name, not within one."""
+    return re.sub(r"\.(?=[A-Za-z_]|\d+[.\[])", ".<wbr>", escape(text(value)))
 
 
 def sortable(value: Any) -> bool:
@@ -80,6 +94,9 @@ def settings(run: Run) -> str:
         ]
         told += [f"under {images(run)}"] if run.config.get("perturb") else []
         told += [f"task {task}"] if (task := run.task) else []
+    elif isinstance(run, RecordedProtections):
+        bits = "" if run.config["bits"] == "all" else f", bits {run.config['bits']}"
+        told.append(f"{run.trials:,} trials, {run.config['op']} in {run.config['target']}{bits}")
     elif "images" in run.manifest["data"]:
         told.append(f"{run.manifest['data']['images']:,} test images")
     if "seed" in run.config:

@@ -22,12 +22,14 @@ class Written:
         figures: Files of the figures and their data.
         campaigns: Number of campaigns reported.
         perturbations: Number of perturbation records reported.
+        protections: Number of comparisons of protections reported.
     """
 
     page: Path
     figures: list[Path]
     campaigns: int
     perturbations: int
+    protections: int = 0
 
 
 def write_report(
@@ -36,7 +38,7 @@ def write_report(
     figures: str | Path | None = None,
     formats: Sequence[str] = ("pdf",),
 ) -> Written:
-    """Reports all campaigns and perturbation records in directories and below.
+    """Reports all campaigns, perturbation records and comparisons in directories and below.
 
     Args:
         directories: Searched at any depth.
@@ -59,7 +61,9 @@ def write_report(
         files = [] if figures is None else save_figures(drawn, Path(figures), formats)
     except OSError as error:
         raise ConfigError(f"cannot write figures to {figures}: {error.strerror}") from None
-    return Written(path, files, len(sources.campaigns), len(sources.perturbations))
+    return Written(
+        path, files, len(sources.campaigns), len(sources.perturbations), len(sources.protections)
+    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.ops.rank_bytes import BYTES
 from faultsim.run.reals import Reals
+from faultsim.run.shadows import shadow
 from faultsim.targets.cache_hooks import CacheHooks
 from faultsim.targets.model_inputs import map_inputs, of_samples
 from faultsim.targets.module_inputs import GivenHooks
@@ -68,17 +69,19 @@ class Gradients:
     def of_weights(self, faults: FaultSet) -> dict[str, torch.Tensor]:
         """The gradient of every floating-point parameter that the loss depends on.
 
-        That of words of one byte is by their values, float32.
+        That of words of one byte is by their values, float32, straight through what the model does
+        with them in integers.
 
         Args:
             faults: Armed meanwhile.
         """
         model = self._workload.model
-        leaves, small = _parameters(model), _bytes(model)
+        leaves, reals = _parameters(model), Reals()
         with _differentiable(leaves), self._armed(faults) as injector, ExitStack() as stack:
-            if small:
-                reals = stack.enter_context(Reals(small.values()))
-                leaves = {**leaves, **dict(zip(small, reals.leaves, strict=True))}
+            shadows = shadow(model, reals)
+            if shadows:
+                stack.enter_context(reals)
+                leaves = {**leaves, **shadows}
             found = self._taken(self._loss(injector.feed(self._batch.inputs)), leaves)
         return {name: grad.nan_to_num() for name, grad in found.items()}
 
@@ -253,12 +256,6 @@ def _stacked(rows: list[Value]) -> Value:
 def _parameters(model: nn.Module) -> dict[str, torch.Tensor]:
     named = model.named_parameters()
     return {n: p for n, p in named if p.is_floating_point() and p.dtype not in BYTES}
-
-
-def _bytes(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Words of one byte, which autograd does not know."""
-    named = (*model.named_parameters(), *model.named_buffers())
-    return {n: t for n, t in named if t.dtype in BYTES and type(t) in (torch.Tensor, nn.Parameter)}
 
 
 @contextmanager

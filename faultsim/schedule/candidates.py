@@ -19,6 +19,7 @@ from faultsim.targets.weights import struck_weight
 
 RANKED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 GLOBAL = 48  # best bits over all tensors
+LEAST = 128  # candidates in all: one small layer is mostly top exponent bits, which slopes tell ill
 PER_TENSOR = 1  # best bits of each tensor, so that no layer goes unseen
 IMPLIED = {"stuck-at-0": "1to0", "stuck-at-1": "0to1"}
 
@@ -37,6 +38,11 @@ class Scored(NamedTuple):
         return FaultSet(
             [self.site], 0, [self.index], mask_of([self.bit]), OPS.index(op), step=self.step
         )
+
+
+def leading(space: FaultSpace) -> int:
+    """How many of the best bits of all weights are tried."""
+    return max(GLOBAL, LEAST - PER_TENSOR * len(space.sites))
 
 
 def weight_candidates(
@@ -60,7 +66,7 @@ def weight_candidates(
         if site.format.dtype not in (*RANKED, *BYTES):
             continue
         known = site.name in gradients
-        k = GLOBAL if known else PER_TENSOR
+        k = leading(space) if known else PER_TENSOR
         if context.reach is None:
             ranked = _rank(context, site, bits, gradients, k)
         else:
@@ -70,13 +76,15 @@ def weight_candidates(
         rows = [row for row in rows if (site.name, row.index) not in taken]
         best += rows[:PER_TENSOR]
         everywhere += rows if known else []
-    return chosen(everywhere, best, context.config.op)
+    return chosen(everywhere, best, context.config.op, leading(space))
 
 
-def chosen(everywhere: list[Scored], best: list[Scored], op: str) -> list[FaultSet]:
-    """The best of ``everywhere``, then those of ``best`` that are not among them."""
-    leading = heapq.nlargest(GLOBAL, everywhere, key=lambda row: row.score)  # ties in model order
-    return [row.faults(op) for row in dict.fromkeys([*leading, *best])]
+def chosen(
+    everywhere: list[Scored], best: list[Scored], op: str, most: int = GLOBAL
+) -> list[FaultSet]:
+    """The ``most`` best of ``everywhere``, then those of ``best`` that are not among them."""
+    first = heapq.nlargest(most, everywhere, key=lambda row: row.score)  # ties in model order
+    return [row.faults(op) for row in dict.fromkeys([*first, *best])]
 
 
 def _rank(

@@ -8,6 +8,7 @@ import msgspec
 
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet
+from faultsim.faults.archive import SUFFIX
 from faultsim.files import UNFIT, read_bytes
 from faultsim.schedule.context import Context, Plan
 from faultsim.schedule.given import given
@@ -21,6 +22,8 @@ def from_file(context: Context) -> Plan:
         FaultError: It cannot be read, or names a tensor the model lacks.
     """
     path = Path(context.config.faults or "")
+    if path.suffix == SUFFIX:
+        return given([FaultSet.load(path, context.space)], context.config.trials)
     text = read_bytes(path, ConfigError)
     parts = _parts(text)
     if len(parts) == 1:

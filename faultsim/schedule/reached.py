@@ -47,7 +47,7 @@ def reached(context: Context, reach: Reach, site: Site, bits: tuple[int, ...]) -
 def rank_reached(
     context: Context, site: Site, bits: tuple[int, ...], slopes: torch.Tensor | None, k: int
 ) -> RankedBits:
-    """The best ``k`` of them by |g · Δ|, or by |Δ| where there is no gradient."""
+    """The best ``k`` of them by |g · Δ| (of integers, g · Δ), by Δ where there is no gradient."""
     assert context.reach is not None
     config = context.config
     index, bit = reached(context, context.reach, site, bits)
@@ -56,12 +56,13 @@ def rank_reached(
     mask = torch.ones(len(bit), dtype=torch.int64) << torch.from_numpy(bit)
     patterns = before.view(site.format.word).long() ^ mask
     after = patterns.to(site.format.word).view(words.dtype)
-    change = (after.double() - before.double()).abs()
+    change = after.double() - before.double()
     slope = torch.ones(len(bit), dtype=torch.float64)
     if slopes is not None:
-        slope = slopes.detach().cpu().reshape(-1)[torch.from_numpy(index)].double().abs()
+        slope = slopes.detach().cpu().reshape(-1)[torch.from_numpy(index)].double()
     broken = ~change.isfinite()
-    score = torch.where(broken, torch.inf, slope * change)
+    gain = slope * change  # of integers, which change little, those that raise the loss come first
+    score = torch.where(broken, torch.inf, gain.abs() if site.format.is_float else gain)
     if not config.allow_nonfinite:
         score[broken] = -torch.inf
     order = torch.sort(score, descending=True, stable=True).indices[:k]

@@ -18,11 +18,12 @@ from faultsim.run.search import Search
 from faultsim.run.trial import Trial
 from faultsim.schedule.activation_candidates import activation_candidates
 from faultsim.schedule.beam import NO_FAULTS, VERIFIED, beam_search
-from faultsim.schedule.candidates import GLOBAL, PER_TENSOR, RANKED, weight_candidates
+from faultsim.schedule.candidates import PER_TENSOR, RANKED, leading, weight_candidates
 from faultsim.schedule.context import Context, Plan, Trials
 from faultsim.schedule.draw import draw_flips
 from faultsim.schedule.state_candidates import state_candidates
 from faultsim.space import FaultSpace
+from faultsim.workload.tasks.targeted import SUCCESS
 
 TRIALS = 10
 
@@ -34,11 +35,15 @@ def worst_case(context: Context) -> Plan:
     """Three curves: the search, the search without the top exponent bit, and random flips.
 
     Raises:
-        ConfigError: No validation images, or nothing to rank.
+        ConfigError: No validation images, none that a targeted attack aims at, or nothing to rank.
     """
     config, space = context.config, context.space
     _check_ranked(space)
     search = context.search()
+    if search.baseline.metrics.get(SUCCESS, 0.0) is None:
+        source = config.source_class
+        what = f"class {source}" if source is not None else f"a class but {config.target_class}"
+        raise ConfigError(f"the attack aims at samples of {what}, and no validation sample is one")
     _check_found(context, search)
     draw_flips(context, space, max(config.flips), 0)
     curves = {WORST: space}
@@ -46,7 +51,8 @@ def worst_case(context: Context) -> Plan:
     if lower is not None and len(lower) < len(space):
         curves[WITHOUT_TOP] = lower
     trials = config.trials or TRIALS
-    each = (GLOBAL + PER_TENSOR * len(space.sites) + max(VERIFIED, config.beam)) * max(config.flips)
+    tried = leading(space) + PER_TENSOR * len(space.sites)
+    each = (tried + max(VERIFIED, config.beam)) * max(config.flips)
     total = len(curves) * (config.beam * each + len(config.flips)) + trials * len(config.flips)
     return Plan(_generate(context, search, curves, trials), total, adaptive=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """A number with its interval.
 
@@ -26,6 +26,13 @@ class Estimate:
     high: float | None
     n: int
     method: str
+
+    def __repr__(self) -> str:
+        """As a plain number, for not all are shares."""
+        ends = ""
+        if self.low is not None and self.high is not None:
+            ends = f" [{self.low:.4g}, {self.high:.4g}]"
+        return f"Estimate({self.value:.4g}{ends}, n={self.n}, {self.method})"
 
     def __str__(self) -> str:
         """In percent, with as many digits as the interval has to be told from a point.

@@ -15,10 +15,13 @@ from faultsim.devices import choose_device
 from faultsim.errors import ConfigError
 from faultsim.perturb import Perturbation, expand
 from faultsim.study.perturbations import PerturbResult, run_perturbations
-from faultsim.study.plan import PERTURBATIONS, Plan
+from faultsim.study.plan import PERTURBATIONS, SUBJECT, Plan
 from faultsim.study.record import RECORD
 
 Settings = dict[str, Any]
+
+RUN = ("workers", "executor", "address")
+"""Settings of a study that say how campaigns are run; no outcome depends on them."""
 
 
 class Part(NamedTuple):
@@ -50,9 +53,10 @@ def parts_of(config: StudyConfig, plan: Plan, name: str, data: str, folder: Path
         subject[key] = getattr(config, key)
     if config.checkpoint is not None:
         subject["checkpoint"] = config.checkpoint.replace("{data}", name)
-    _check(Evaluation(**subject), plan)
+    _check(subject, plan)
+    how = {key: getattr(config, key) for key in RUN}
     parts = [
-        Part(part, partial(_campaign, {**subject, **settings}, folder / part))
+        Part(part, partial(_campaign, {**subject, **how, **settings}, folder / part))
         for part, settings in plan.campaigns.items()
     ]
     if plan.perturb:
@@ -61,9 +65,13 @@ def parts_of(config: StudyConfig, plan: Plan, name: str, data: str, folder: Path
     return parts
 
 
-def _check(subject: Evaluation, plan: Plan) -> None:
-    choose_device(subject.device)
-    side = load_subject(subject)[1].test.images.shape[-1]
+def _check(subject: Settings, plan: Plan) -> None:
+    choose_device(subject["device"])
+    side = load_subject(Evaluation(**subject))[1].test.images.shape[-1]
+    own = [{k: s[k] for k in SUBJECT if k in s} for s in plan.campaigns.values()]
+    for number, others in enumerate(own):
+        if others and others not in own[:number]:
+            load_subject(Evaluation(**{**subject, **others}))
     under = (settings.get("perturb") for settings in plan.campaigns.values())
     for text in (*plan.perturb, *filter(None, under)):
         for one in expand(text):

@@ -18,7 +18,8 @@ from faultsim.campaign.versions import versions
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import Record, decode, locked, read_bytes, write_json
-from faultsim.study.parts import Part, names_of, parts_of
+from faultsim.files.writing import remove_drafts
+from faultsim.study.parts import RUN, Part, names_of, parts_of
 from faultsim.study.perturbations import PerturbResult
 from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
 from faultsim.study.record import RECORD, PerturbRecord
@@ -138,7 +139,7 @@ def _report(
 def _settings(config: StudyConfig) -> dict[str, Any]:
     """What resuming compares; the plan stands for the file it is in."""
     settings = asdict(config)
-    for incidental in ("settings", "out", "resume"):
+    for incidental in ("settings", "out", "resume", *RUN):
         del settings[incidental]
     return settings
 
@@ -150,6 +151,7 @@ def _open(directory: Path, begun: dict[str, Any], *, resume: bool) -> Iterator[N
     _check_use(directory, resume)
     with locked(directory):
         _check_use(directory, resume)  # another process may have been here meanwhile
+        remove_drafts(directory, (STUDY, "study-*.json"))
         if resume:
             check_same(directory, _read(path, StudyRecord), begun, ("config", "plan"))
         else:

@@ -50,6 +50,15 @@ class Packed:
             self._new = self._kind.pack(self._original, list(self.parts.values()))
         setattr(self._holder, self._attribute, self._new)
 
+    @property
+    def object(self) -> Any:
+        """What the module was found with."""
+        return self._original
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The quantised tensors inside, by the names that their words have in ``parts``."""
+        return self._kind.weights(self._attribute, self._original)
+
     def release(self) -> None:
         """Puts the original back, unless somebody replaced it meanwhile."""
         if not self.replaced():
@@ -114,10 +123,11 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
 
 
 class _Kind(NamedTuple):
-    """How one class of objects is opened, and made from its parts in their order."""
+    """How one class of objects is opened, made from its parts in their order, and what it wraps."""
 
     open: Callable[[str, Any], Parts]
     pack: Callable[[Any, list[Any]], Any]
+    weights: Callable[[str, Any], dict[str, torch.Tensor]] = lambda _, value: {}
 
 
 def _kind_of(module: nn.Module, name: str, value: Any) -> _Kind | None:
@@ -224,14 +234,22 @@ def _make_weight(old: torch.Tensor, parts: list[Any]) -> torch.Tensor:
     return new
 
 
+def _weight_name(attribute: str) -> str:
+    return "weight" + attribute.removeprefix("_packed_params").removeprefix("_packed_weight")
+
+
 def _open_pair(name: str, packed: Any) -> Parts:
     """Of a linear or convolutional weight and its bias."""
     weight, bias = packed.unpack()
-    name = "weight" + name.removeprefix("_packed_params").removeprefix("_packed_weight")
+    name = _weight_name(name)
     found = _open_weight(name, weight)
     if bias is not None:
         found[name.replace("weight", "bias")] = bias.detach().clone()
     return found
+
+
+def _weight_of_pair(name: str, packed: Any) -> dict[str, torch.Tensor]:
+    return {_weight_name(name): packed.unpack()[0]}
 
 
 def _bias(parts: list[Any]) -> torch.Tensor | None:
@@ -272,6 +290,11 @@ def _open_cell(name: str, cell: Any) -> Parts:
     return found
 
 
+def _weights_of_cell(_: str, cell: Any) -> dict[str, torch.Tensor]:
+    names = ("weight_ih", "weight_hh")
+    return {name: pair.unpack()[0] for name, pair in zip(names, _state(cell)[4], strict=True)}
+
+
 def _pack_cell(old: Any, parts: list[Any]) -> Any:
     _, _, _, numbers, packed = _state(old)
     pairs = zip(packed, (parts[:4], parts[4:]), strict=True)
@@ -281,11 +304,13 @@ def _pack_cell(old: Any, parts: list[Any]) -> Any:
 
 
 _KINDS = {
-    "quantized.LinearPackedParamsBase": _Kind(_open_pair, _pack_linear),
-    "quantized.Conv2dPackedParamsBase": _Kind(_open_pair, _pack_convolution),
-    "quantized.Conv3dPackedParamsBase": _Kind(_open_pair, _pack_convolution),
+    "quantized.LinearPackedParamsBase": _Kind(_open_pair, _pack_linear, _weight_of_pair),
+    "quantized.Conv2dPackedParamsBase": _Kind(_open_pair, _pack_convolution, _weight_of_pair),
+    "quantized.Conv3dPackedParamsBase": _Kind(_open_pair, _pack_convolution, _weight_of_pair),
     "quantized.EmbeddingPackedParamsBase": _Kind(
-        lambda name, packed: _open_weight("weight", packed.unpack()), _pack_embedding
+        lambda name, packed: _open_weight("weight", packed.unpack()),
+        _pack_embedding,
+        lambda name, packed: {"weight": packed.unpack()},
     ),
-    "rnn.CellParamsBase": _Kind(_open_cell, _pack_cell),
+    "rnn.CellParamsBase": _Kind(_open_cell, _pack_cell, _weights_of_cell),
 }

@@ -10,7 +10,7 @@ from torch import nn
 
 from faultsim.errors import FaultError
 from faultsim.targets.memory import tied
-from faultsim.targets.packed import is_quantised, opaque_in, packed_in
+from faultsim.targets.packed import Packed, is_quantised, opaque_in, packed_in
 from faultsim.targets.words import stored_words
 
 WRAPPERS = ("module", "_orig_mod")
@@ -102,10 +102,17 @@ def _packed(model: nn.Module) -> Iterator[tuple[str, torch.Tensor | str]]:
     for path, module in model.named_modules():
         for name, kind in opaque_in(module):
             yield _join(path, name), f"{kind} of torch cannot be opened"
+    for path, packed in packed_weights(model):
+        for part, copy in packed.parts.items():
+            yield _join(path, part), copy
+
+
+def packed_weights(model: nn.Module) -> Iterator[tuple[str, Packed]]:
+    """What modules keep packed, with the name of the module."""
+    for path, module in model.named_modules():
         if path.rpartition(".")[2] != "_packed_params":  # it is its parent's
             for packed in packed_in(module):
-                for part, copy in packed.parts.items():
-                    yield _join(path, part), copy
+                yield path, packed
 
 
 def _join(path: str, leaf: str) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.errors import ConfigError
+from faultsim.table import html_facts
 from faultsim.targets import held
 from faultsim.workload.batch import Batch, read_batches
 from faultsim.workload.task import Change, Task, name_of, task_of
@@ -68,6 +69,18 @@ class Workload:
         self.model, self.task, self.name = model, task_of(task), name or type(model).__name__
         self._forward = forward
         self._sources = {REPORTED: batches, SEARCHED: search}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._known().values())})"
+
+    def _repr_html_(self) -> str:
+        return html_facts(type(self).__name__, self._known())
+
+    def _known(self) -> dict[str, str]:
+        model, task = type(self.model).__name__, name_of(self.task)
+        named = {} if self.name == model else {"name": self.name}
+        searched = "" if self._sources[SEARCHED] is None else ", with search batches"
+        return {**named, "model": model, "task": f"{task}{searched}"}
 
     def read(self, split: str, batch_size: int = 128, limit: int | None = None) -> list[Batch]:
         """The batches of a split, on the CPU.

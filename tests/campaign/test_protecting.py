@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 import faultsim
-from faultsim.campaign import Paid
+from faultsim.campaign import Change, Cost, Paid
+from faultsim.campaign.protecting import best_within, recommendation
+from faultsim.campaign.protections_record import read_protections
 from faultsim.cli import main
 from faultsim.config.campaign import Mode
 from faultsim.errors import ConfigError
+from faultsim.stats import Estimate
 
 RANDOM = {"mode": "random", "flips": (1,), "bits": "30", "trials": 12, "batch_size": 4}
 
@@ -104,17 +107,6 @@ def test_modes_that_search_are_refused(model, images, mode):
         compared(model, images, "secded", mode=mode, trials=None, **extra)
 
 
-def test_the_command_prints_one_table(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "150")
-    flags = ["--mode", "random", "--trials", "2", "--flips", "1", "--limit", "8", "--no-replay"]
-    flags += ["--protections", "radar:*norm*", "ranger"]
-    assert main(["protect", *flags]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "The same faults with and without each protection" in told
-    assert "radar" in told
-    assert "memory ×1." in told
-
-
 # A detector of one's own
 
 
@@ -159,7 +151,9 @@ def test_detectors_that_always_and_never_object(model, images):
     never = faultsim.score_detector(config, lambda o, b: torch.zeros(b.size) > 0, work)
     assert always.sdc.value == always.harmless.value == always.golden.value == 1
     assert never.sdc.value == never.harmless.value == never.golden.value == 0
-    with pytest.raises(ConfigError, match="true or false of each of 4 samples, not"):
+    with pytest.raises(
+        ConfigError, match="true or false of each of 4 samples, or steps of them, not"
+    ):
         faultsim.score_detector(config, lambda o, b: o, work)
     with pytest.raises(ConfigError, match="the detector fails: boom"):
         faultsim.score_detector(config, _failing, work)
@@ -167,3 +161,134 @@ def test_detectors_that_always_and_never_object(model, images):
 
 def _failing(output, batch):
     raise ValueError("boom")
+
+
+# What is written
+
+
+def test_the_record_is_what_was_returned(tmp_path, model, images):
+    config = faultsim.CampaignConfig(**RANDOM, out=str(tmp_path / "here"))
+    found = faultsim.compare_protections(config, ["secded", "ranger"], work_of(model, images))
+    record = read_protections(tmp_path / "here")
+    assert record.found == found
+    assert (record.trials, record.live) == (12, ["work"])
+    with pytest.raises(ConfigError, match="exists: give another --out"):
+        faultsim.compare_protections(config, ["secded"], work_of(model, images))
+
+
+def test_a_damaged_record_is_one_line(tmp_path, model, images):
+    config = faultsim.CampaignConfig(**RANDOM, out=str(tmp_path))
+    faultsim.compare_protections(config, ["radar"], work_of(model, images))
+    path = tmp_path / "protections.json"
+    path.write_text(path.read_text().replace('"removed": ', '"removed": -'))
+    with pytest.raises(faultsim.FaultSimError, match=r"protections\.json"):
+        read_protections(tmp_path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupt_leaves_nothing(tmp_path, model, images, error):
+    def interrupt(done: int, total: int) -> None:
+        if done > 3:
+            raise error
+
+    config = faultsim.CampaignConfig(**RANDOM, out=str(tmp_path / "here"))
+    work, before = work_of(model, images), [p.clone() for p in model.parameters()]
+    with pytest.raises(error):
+        faultsim.compare_protections(config, ["secded"], work, progress=interrupt)
+    assert not (tmp_path / "here").exists()
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "protections", "message"),
+    [
+        ({"out": "x", "resume": True}, ["secded"], "--resume is of campaigns"),
+        ({"workers": 2}, ["secded"], "--workers is of campaigns"),
+        ({}, ["secdet"], "'secdet' is no protection: did you mean 'secded'"),
+        ({}, ["secded", "secded"], "named twice"),
+        ({}, [","], "no protection was named"),
+        ({}, [], "no protection was named"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_loaded(settings, protections, message):
+    config = faultsim.CampaignConfig(**RANDOM, **settings, data="/nowhere.npz")
+    with pytest.raises(ConfigError, match=message):
+        faultsim.compare_protections(config, protections)
+
+
+def paid(name: str, time: float, *rates: tuple[float, float]) -> Paid:
+    changes = [
+        Change({"n": n}, "sdc", *(Estimate(x, None, None, 9, "by hand") for x in (*pair, 0)))
+        for n, pair in enumerate(rates)
+    ]
+    return Paid(name, changes, Cost(time, time, time, 1.0, 0.0), None, 0)
+
+
+def test_the_recommendation_is_what_leaves_least_within_the_budget():
+    found = [
+        paid("dear", 1.2, (0.5, 0.0)),
+        paid("good", 1.04, (0.5, 0.1)),
+        paid("cheap", 1.0, (0.5, 0.4)),
+        paid("useless", 1.0, (0.5, 0.5)),
+    ]
+    assert best_within(found, 0.05).name == "good"
+    assert best_within(found, 0.01).name == "cheap"
+    assert best_within(found, 0.2).name == "dear"
+    assert best_within(found[3:], 1) is None
+    assert "good leaves least SDC: 10 % of samples instead of 50 %" in recommendation(found, 0.05)
+
+
+def test_the_command_prints_one_table_and_writes_record_and_page(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    out = tmp_path / "cost & harm"
+    flags = ["--mode", "random", "--trials", "2", "--flips", "1", "--limit", "8", "--bits", "30"]
+    flags += ["--protections", "weight-range:*norm*", "nan-guard,ranger", "--out", str(out)]
+    assert main(["protect", *flags, "--no-replay"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "The same faults with and without each protection" in told
+    assert "weight-range" in told
+    assert "memory ×1." in told
+    assert "Within 5 % more time" in told or "No protection within" in told
+    assert {path.name for path in out.iterdir()} == {"protections.json", "report.html"}
+    page = (out / "report.html").read_text()
+    assert "Which protection pays" in page
+    assert "nan-guard,ranger" in page
+    assert "faultsim protect --" in page
+    assert "--mode random" in page
+    assert main(["report", str(out), "--figures", str(tmp_path / "figures")]) == 0
+    assert "1 comparison of protections" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "figures" / "protections.csv").read_text().count("weight-range") == 3
+
+
+def test_a_detector_that_answers_step_by_step_has_a_latency(model, images):
+    work, config = work_of(model, images), faultsim.CampaignConfig(**{**RANDOM, "trials": 40})
+
+    def third_step(output, batch):
+        said = torch.zeros(batch.size, 5, dtype=torch.bool)
+        said[:, 2:] = True
+        return said
+
+    found = faultsim.score_detector(config, third_step, work)
+    assert found.latency.value == 2
+    assert found.latency.low <= 2 <= found.latency.high <= 4
+    assert found.sdc.value == found.golden.value == 1
+    assert found.time > 0
+    plain = faultsim.score_detector(config, lambda o, b: o[:, 0] > 1e30, work)
+    assert plain.latency is None
+
+
+def test_bounds_of_other_samples(tmp_path, model, images, capsys):
+    work = work_of(model, images)
+    path = tmp_path / "bounds.json"
+    names = {name for name, _ in model.named_modules() if name}
+    path.write_text(json.dumps({name: [-1e-3, 1e-3] for name in sorted(names)[:1]}))
+    safe = faultsim.protect(work, f"ranger={path}")
+    assert not torch.equal(safe.run(images), work.run(images))
+    with pytest.raises(ConfigError, match="takes no file of bounds"):
+        faultsim.protect(work, f"tmr={path}")
+    out = tmp_path / "digits.json"
+    assert main(["bounds", "--limit", "8", "--out", str(out)]) == 0
+    told = json.loads(out.read_text())
+    assert told
+    assert all(low <= high for low, high in told.values())
+    assert f"Bounds of {len(told)} layers" in " ".join(capsys.readouterr().out.split())

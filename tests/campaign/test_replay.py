@@ -45,14 +45,18 @@ def run(scanner, pictures, tmp_path):
     return go
 
 
+ENDS = ("patch_embed", "layers.1", "head")  # and a middle: a search tries flips in every tensor
+WORST = {"mode": "worst-case", "trials": 1, "limit": 6, "include": ENDS}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {},
         {"target": "activations"},
         {"target": "states"},
-        {"mode": "worst-case", "flips": (1, 2), "trials": 1, "limit": 6},
-        {"mode": "worst-case", "target": "activations", "flips": (1,), "trials": 1, "limit": 6},
+        {**WORST, "flips": (1, 2)},
+        {**WORST, "flips": (1,), "target": "activations"},
         {"perturb": "pgd:steps=2"},
         {"perturb": "fgsm", "attack_model": "faulty", "trials": 2},
         {"ber": 1e-4, "flips": (1,)},

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary, Progress
 from faultsim.campaign.objective import Objective
-from faultsim.cli.progress import CampaignBar
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.faults import FaultSet
+from faultsim.progress import CampaignBar
 from faultsim.run.trial import Outcome, Trial
 from faultsim.stats import Estimate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -81,6 +82,7 @@ class Command:
         return not self.members()
 
 
+@pytest.mark.slow
 def test_killed_and_interrupted_and_resumed_on_other_numbers_of_workers(flags, tmp_path):
     begun = Command(flags("a", ENOUGH, "--workers", "2"))
     begun.until(20)
@@ -103,11 +105,28 @@ def test_killed_and_interrupted_and_resumed_on_other_numbers_of_workers(flags, t
     assert (tmp_path / "b" / "trials-0.jsonl").read_bytes() == text
 
 
+def test_whoever_of_them_is_killed_the_bytes_are_the_same(flags, tmp_path):
+    """Workers and the processes that watch over them, in any order."""
+    run, draw = Command(flags("a", 700, "--workers", "2")), random.Random(0)
+    for _ in range(4):
+        run.until(run.lines() + draw.randrange(1, 60))
+        victims = run.members()
+        if victims:
+            os.kill(draw.choice(victims), signal.SIGKILL)
+    printed = run.process.communicate()[0]
+    assert run.process.returncode == 0, printed
+    assert run.nothing_is_left()
+    assert main(flags("b", 700)) == 0
+    for name in ("trials-0.jsonl", "manifest.json", "summary.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 FATAL = SUBJECT.replace(
     "golden.argmax(1) !=", "(1 / 0 if (golden != faulty).any() else golden.argmax(1)) !="
 )
 
 
+@pytest.mark.slow
 def test_an_error_in_a_worker_is_one_line(flags, tmp_path):
     (tmp_path / "few_layers.py").write_text(FATAL)
     run = Command(flags("a", 50, "--workers", "2"))

@@ -82,7 +82,7 @@ def test_language_model(tmp_path):
 
 
 def test_fault_aware_training(tmp_path):
-    shown = example("fault_aware_training").main(tmp_path, steps=2, trials=2, samples=8)
+    shown = example("fault_aware_training").main(tmp_path, steps=2, ber=1e-3, trials=2, samples=8)
     assert list(shown) == ["trained", "trained under faults"]
     for name, figures in shown.items():
         assert figures["low"] <= figures["value"] <= figures["high"]

@@ -18,9 +18,10 @@ def loop(weight, grad, k, bits, finite_only, direction):
         for bit in fmt.select(bits):
             if direction and (word >> bit & 1) == (direction == "0to1"):
                 continue
-            change = abs(float(fmt.value(word ^ 1 << bit)) - float(fmt.value(word)))
+            change = float(fmt.value(word ^ 1 << bit)) - float(fmt.value(word))
             if math.isfinite(change):
-                rows.append((abs(slope) * change, index, bit))
+                gain = slope * change
+                rows.append((abs(gain) if fmt.is_float else gain, index, bit))
             elif not finite_only:
                 rows.append((math.inf, index, bit))
     return sorted(rows, key=lambda row: (-row[0], row[1], row[2]))[:k]

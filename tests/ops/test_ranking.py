@@ -97,7 +97,8 @@ def test_ranking_is_exact(
 @pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_more_words_than_a_device_reads_at_once(device, dtype, kind, bits):
-    weight, grad = weights(kind, dtype, 20_000, 3), gradients("usual", dtype, 20_000, 3)
+    n = 40_000 // dtype.itemsize  # a device reads bytes
+    weight, grad = weights(kind, dtype, n, 3), gradients("usual", dtype, n, 3)
     for finite_only, direction in ((True, None), (False, None), (True, "0to1"), (True, "1to0")):
         options = {"bits": bits, "finite_only": finite_only, "direction": direction}
         ranked = ops.rank_bits(weight.to(device), grad.to(device), 50, **options)

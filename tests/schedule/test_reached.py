@@ -35,24 +35,25 @@ def memory(model) -> dict[tuple[str, int], int]:
     return found
 
 
-def test_every_flip_is_in_the_profile(model, dataset, tmp_path):
+@pytest.mark.parametrize("mode", ["worst-case", "random"])
+def test_every_flip_is_in_the_profile(model, dataset, tmp_path, mode):
     path = tmp_path / "profile.toml"
     path.write_text(PROFILE)
     wanted = {cell.offset: cell.direction for cell in load_reach(str(path)).cell}
     place = memory(model)
     out = tmp_path / "run"
-    config = CampaignConfig(reach=str(path), flips=(1, 2), trials=6, out=str(out))
+    config = CampaignConfig(mode=mode, reach=str(path), flips=(1, 2), trials=6, out=str(out))
     run_campaign(config, ImageWorkload(model, dataset))
     seen = set()
     for line in map(json.loads, (out / TRIALS).read_text().splitlines()):
-        seen.add(line["cell"]["curve"])
+        seen.add(line["cell"].get("curve", "random"))
         for fault in line["faults"]:
             mask = fault["mask"] & 0xFFFFFFFF
             offset = (place[fault["tensor"], fault["index"]] + mask.bit_length() - 1) % 256
             words = model.state_dict()[fault["tensor"]].reshape(-1).view(torch.int32)
             one = bool(int(words[fault["index"]]) & mask)
             assert wanted[offset] == ("1to0" if one else "0to1")
-    assert {"worst-case", "random"} <= seen
+    assert {mode, "random"} <= seen
 
 
 def test_a_profile_that_was_edited_is_noticed(model, dataset, tmp_path):
@@ -88,8 +89,10 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, text, message):
 
 
 def test_other_settings_are_refused(tmp_path, model, dataset):
-    with pytest.raises(ConfigError, match="--reach goes with --mode worst-case"):
-        CampaignConfig(mode="random", reach="x.toml")
+    with pytest.raises(ConfigError, match="--reach goes with --mode worst-case or random"):
+        CampaignConfig(mode="bit-wise", reach="x.toml")
+    with pytest.raises(ConfigError, match="--reach counts --flips"):
+        CampaignConfig(mode="random", ber=1e-3, reach="x.toml")
     with pytest.raises(FaultSimError, match=r"cannot read .*none\.toml"):
         run_campaign(
             CampaignConfig(reach=str(tmp_path / "none.toml")), ImageWorkload(model, dataset)

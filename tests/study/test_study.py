@@ -12,6 +12,7 @@ from torch import nn
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
 from faultsim.study import run_study
+from faultsim.study.grid import expanded
 from faultsim.study.parts import names_of
 from faultsim.study.plan import REAL, SMALL, read_plan
 
@@ -203,3 +204,68 @@ def test_folders_are_called_like_their_data(tmp_path, monkeypatch):
         names_of(("a/x.npz", "b/x.npz"))
     with pytest.raises(ConfigError, match="has no name"):
         names_of(("/",))
+
+
+GRID = """
+limit = 9
+[campaigns.grid]
+mode = "random"
+model = ["own:made", "own:other"]
+ber = [false, 0.001]
+protect = [false, "ranger"]
+flips = [1]
+trials = 2
+[campaigns.known]
+mode = "estimate"
+margin = 0.2
+max-trials = 20
+"""
+
+
+def other(num_classes: int) -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+
+
+def test_lists_of_settings_are_as_many_campaigns_resumed_as_one(study, tmp_path):
+    plan = tmp_path / "grid.toml"
+    plan.write_text(GRID)
+    result = study(settings=str(plan), data=("own:rows",), out=str(tmp_path / "whole"))
+    assert len(result.found["own.rows"]) == 9
+    name = "grid_model-own-other_ber-0.001_protect-none"
+    config = json.loads((tmp_path / "whole" / "own.rows" / name / "manifest.json").read_text())[
+        "config"
+    ]
+    assert (config["model"], config["ber"], config["protect"]) == ("own:other", 0.001, None)
+
+    def interrupt(step) -> None:
+        if step.done == 4 and step.campaign:
+            raise KeyboardInterrupt
+
+    again = {"settings": str(plan), "data": ("own:rows",), "out": str(tmp_path / "again")}
+    with pytest.raises(KeyboardInterrupt):
+        study(**again, progress=interrupt)
+    assert everything(study(**again, resume=True).directory) == everything(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ber = []", "ber lists nothing"),
+        ("model = ['a/b', 'a:b']", "two campaigns would be called a_model-a-b"),
+        ("trials = [1, 0]", r"campaigns.a_trials-0: --trials must be at least 1"),
+        ("out = ['x']", "out is not the plan's"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused(tmp_path, text, message):
+    (tmp_path / "plan.toml").write_text(f"[campaigns.a]\nmode = 'random'\n{text}")
+    with pytest.raises(ConfigError, match=message):
+        read_plan(tmp_path / "plan.toml")
+
+
+def test_a_list_of_lists_combines_settings_that_are_lists():
+    found = expanded("a", {"flips": [[1], [2, 4]], "include": ["x", "y"]})
+    assert found == {
+        "a_flips-1": {"flips": [1], "include": ["x", "y"]},
+        "a_flips-2-4": {"flips": [2, 4], "include": ["x", "y"]},
+    }

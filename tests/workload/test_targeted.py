@@ -76,6 +76,10 @@ def test_refusals(model, dataset):
         run_campaign(
             CampaignConfig(target_class=1), Workload(model, torch.rand(2, 1, 8, 8), lambda *_: None)
         )
+    with pytest.raises(ConfigError, match="samples of class 2, and no validation sample is one"):
+        run_campaign(CampaignConfig(target_class=1, source_class=2, limit=2), work)
+    with pytest.raises(ConfigError, match="of a class but 0, and no validation sample is one"):
+        run_campaign(CampaignConfig(target_class=0, limit=1), work)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from faultsim.report.figures import (
     outcomes,
     perturbation,
     propagation,
+    protections,
     scores,
 )
 from faultsim.report.sources import Sources
@@ -64,5 +65,6 @@ FIGURES: Sequence[FigureModule] = (
     propagation,
     perturbation,
     interplay,
+    protections,
 )
 """In the order of the page."""

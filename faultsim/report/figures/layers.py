@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from faultsim.report.campaigns import NAMES, most_telling
 from faultsim.report.figures.forest import LINE, MARGIN, draw_forest
-from faultsim.report.localised import BY_LAYER, Localised, localised
+from faultsim.report.localised import BY_LAYER
 from faultsim.report.measures import harm_label
+from faultsim.report.ranking import by_layer
 from faultsim.report.sources import Sources
 from faultsim.report.style import WIDTH, Styles, legend_above, limits, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
@@ -28,9 +29,6 @@ def table(sources: Sources) -> Table:
     """A row for each campaign and layer struck, the largest harm first."""
     rows: list[Row] = []
     for run in most_telling(sources.campaigns, BY_LAYER):
-        trials: dict[str, list[Localised]] = {}
-        for trial in localised(run):
-            trials.setdefault(trial.layer, []).append(trial)
         rows += [
             {
                 **run.names,
@@ -40,7 +38,7 @@ def table(sources: Sources) -> Table:
                 "position": group[0].position,
                 **mean([trial.harm for trial in group], sampled=run.sampled, most=run.most),
             }
-            for layer, group in trials.items()
+            for layer, group in by_layer(run).items()
         ]
     rows.sort(key=lambda row: -row["value"])
     return Table((*NAMES, "measure", "layer", "component", "position", *ESTIMATE), rows)

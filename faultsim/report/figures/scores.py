@@ -13,7 +13,7 @@ from faultsim.campaign.summary import CellSummary
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.figures.shares import LINE, MARGIN, Lines, condition, lines_of, name_lines
 from faultsim.report.sources import Sources
-from faultsim.report.style import INK, Styles, bars, new_figure, own_scale
+from faultsim.report.style import INK, Styles, abreast, bars, new_figure, own_scale
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
 
 NAME = "scores"
@@ -53,7 +53,7 @@ def draw(table: Table, styles: Styles) -> Figure:
     """A panel for each score, a line for each condition."""
     names = table.values("measure")
     lines = lines_of(_distances(table), harm={AWAY: 1})
-    columns = min(ABREAST, len(names))
+    columns = min(abreast(ABREAST), len(names))
     rows = -(-len(names) // columns)
     figure = new_figure((MARGIN + 0.3 + 1.2 * LINE * len(lines)) * rows)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)

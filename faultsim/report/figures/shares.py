@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from faultsim.campaign.summary import CellSummary
 from faultsim.config.operators import struck
 from faultsim.report.campaigns import RecordedCampaign
-from faultsim.report.style import INK, Styles, bars, new_figure
+from faultsim.report.style import INK, Styles, abreast, bars, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
 
 COLUMNS = ("run", "condition", "measure", *ESTIMATE)
@@ -56,10 +56,10 @@ def draw_shares(
         harm: How much each measure counts when the most harmful conditions are chosen.
     """
     lines = lines_of(table, harm)
-    abreast = min(ABREAST, len(names))
-    rows = -(-len(names) // abreast)
+    columns = min(abreast(ABREAST), len(names))
+    rows = -(-len(names) // columns)
     figure = new_figure((MARGIN + LINE * len(lines)) * rows)
-    panels = figure.subplots(rows, abreast, sharey=True, squeeze=False)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, (measure, heading) in zip(panels.flat, names.items(), strict=False):
         _panel(axes, table.where(measure=measure), lines, styles)
         axes.set_title(heading)

@@ -11,6 +11,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     if (typeof a === typeof b) return typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
     return typeof a === "number" ? -1 : 1;
   };
+  // On a narrow screen each row is a list, in which every cell says what it is.
+  const names = headings.map((heading) => heading.textContent.trim());
+  for (const row of body.rows) [...row.cells].forEach((cell, n) => { cell.dataset.label = names[n]; });
+  table.classList.add("labelled");
   headings.forEach((heading, column) => {
     if (body.rows.length && body.rows[0].cells[column].classList.contains("number")) heading.classList.add("number");
     const button = document.createElement("button");

@@ -2,118 +2,54 @@
 
 The whole batch with the words struck is what is wanted, by definition. Words that reach different
 parts of an output are struck for one and the same run, for the numbers of a part depend on no other
-word. A sample alone costs least, but kernels may sum in another order for it: that way is taken
-where it was seen to give the bits of the batch.
+word. A few samples cost little, but kernels may sum in another order for fewer: as many are taken
+as were seen to get the bits of the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from faultsim import trees
+from faultsim.run.carried.hits import Hits, groups_of
 from faultsim.run.carried.operators import Call
-from faultsim.run.carried.regions import Region, region_of
-from faultsim.run.carried.rows import alone, part_of, shifted, spread
-from faultsim.run.carried.storage import Struck, coordinates, memory_of, struck
-from faultsim.targets.layouts import Layout
-
-
-@dataclass
-class Reading:
-    """What is known of an operator that reads weights.
-
-    Attributes:
-        inputs: Where samples lie in its tensors; None in those without.
-        outputs: The same for what it returns.
-        derives: Whether it makes a value that is the same for all samples, as of weights alone.
-        batch_seconds: What a run of the whole batch costs.
-        sample_seconds: What one sample alone costs; None where its bits may be others.
-    """
-
-    inputs: tuple[Layout | None, ...]
-    outputs: tuple[Layout | None, ...]
-    derives: bool = False
-    batch_seconds: float = 0.0
-    sample_seconds: float | None = None
-
-
-@dataclass
-class Hit:
-    """What one sample's fault means to an operator.
-
-    Attributes:
-        parts: The struck words, a storage each.
-        regions: What they reach; None where that is not known.
-    """
-
-    parts: list[Struck] = field(default_factory=list)
-    regions: list[Region] | None = field(default_factory=list)
-
-
-def hits_of(
-    call: Call, patches: dict[int, dict[int, Struck]], output: torch.Tensor | None
-) -> dict[int, Hit]:
-    """By sample, what of its faults an operator reads.
-
-    Args:
-        call: The operator.
-        patches: By address of a storage, by sample, the words that are struck there.
-        output: Its first, where regions are wanted.
-    """
-    found: dict[int, Hit] = {}
-    for leaf in call.tensors:
-        tensor = call.leaves[leaf]
-        for sample, part in patches.get(memory_of(tensor), {}).items():
-            place = coordinates(tensor, part)
-            if place is not None and not len(place[0]):
-                continue
-            hit = found.setdefault(sample, Hit())
-            if not any(part is known for known in hit.parts):
-                hit.parts.append(part)
-            region = None
-            if place is not None and output is not None:
-                region = region_of(call, leaf, place[1], output)
-            hit.regions = None if region is None or hit.regions is None else [*hit.regions, region]
-    return found
+from faultsim.run.carried.reading import Reading
+from faultsim.run.carried.rows import part_of, shifted, some_of, unfold
+from faultsim.run.carried.storage import Undo, struck
 
 
 def correct(
     call: Call,
     outputs: Sequence[torch.Tensor],
-    hits: dict[int, Hit],
+    hits: Hits,
     reading: Reading,
     size: int,
-    ledger: list[Struck],
+    ledger: list[Undo],
 ) -> None:
     """Gives each struck sample its part of the outputs, as if the whole batch had its fault.
 
     Args:
         call: The operator, with the operands as they were before it ran.
         outputs: What it returned; written to.
-        hits: By sample.
+        hits: What is struck.
         reading: What is known of it.
         size: Samples of the batch.
         ledger: As for :func:`struck`.
     """
-    groups = _groups(hits, reading)
-    each = reading.sample_seconds
-    if each is not None and len(hits) * each < len(groups) * reading.batch_seconds:
-        for sample, hit in hits.items():
-            with struck(hit.parts, ledger):
-                again = of_sample(call, reading, size, sample)
-            for layout, output, new in zip(reading.outputs, outputs, again, strict=True):
-                if layout is not None:
-                    part_of(output, layout, size, sample).copy_(spread(new, layout))
-        return
-    for group in groups:
-        with struck([part for sample in group for part in hits[sample].parts], ledger):
-            again = of_batch(call)
-        for sample in group:
-            _give(outputs, again, hits[sample], reading, size, sample)
+    for samples in groups_of(hits.reached):
+        for some, count in _runs(samples, reading, size):
+            whole = count == size
+            with struck(hits.struck_for(some), ledger):
+                again = of_batch(call) if whole else of_some(call, reading, size, some, count)
+            places = some if whole else range(len(some))
+            pairs = list(zip(some, places, strict=True))
+            if hits.dims:
+                _give_parts(outputs[0], size, again[0], count, pairs, hits, reading)
+            else:
+                _give_rows(outputs, size, again, count, pairs, reading)
 
 
 def of_batch(call: Call) -> list[torch.Tensor]:
@@ -122,57 +58,67 @@ def of_batch(call: Call) -> list[torch.Tensor]:
     return list(trees.tensors(call.with_operands(fresh).run()))
 
 
-def of_sample(call: Call, reading: Reading, size: int, sample: int) -> list[torch.Tensor]:
-    """What it returns for a batch of one of its samples."""
+def of_some(
+    call: Call, reading: Reading, size: int, samples: Sequence[int], count: int
+) -> list[torch.Tensor]:
+    """What it returns for a batch of ``count``: some of its samples, the first more than once."""
+    padded = [*samples, *[samples[0]] * (count - len(samples))]
     mine: dict[int, torch.Tensor] = {}
     for leaf, layout in zip(call.tensors, reading.inputs, strict=True):
         if layout is not None:
-            mine[leaf] = alone(call.leaves[leaf], layout, size, sample)
+            mine[leaf] = some_of(call.leaves[leaf], layout, size, padded)
     for leaf in call.written():
         mine[leaf] = trees.copy_of(mine.get(leaf, call.leaves[leaf]))
     return list(trees.tensors(call.with_operands(mine).run()))
 
 
-def _groups(hits: dict[int, Hit], reading: Reading) -> list[list[int]]:
-    """Samples whose faults reach different parts of the output, a run each group."""
-    groups: list[tuple[set[tuple[int, ...]], list[int]]] = []
-    dims = {region.dims for hit in hits.values() for region in hit.regions or ()}
-    axis = None if reading.outputs[0] is None else reading.outputs[0].axis
-    apart = len(dims) == 1 and axis not in next(iter(dims))
-    for sample, hit in hits.items():
-        if hit.regions is None or not apart:
-            hit.regions = None
-            groups.append((set(), [sample]))
-            continue
-        mine = {tuple(at) for region in hit.regions for at in region.at.tolist()}
-        for taken, samples in groups:
-            if taken and not taken & mine:
-                taken |= mine
-                samples.append(sample)
-                break
-        else:
-            groups.append((mine, [sample]))
-    return [samples for _, samples in groups]
+def _runs(
+    samples: Sequence[int], reading: Reading, size: int
+) -> Iterator[tuple[Sequence[int], int]]:
+    """Those of a group that share a run, and how many samples it is of: the cheapest way."""
+    seconds = reading.seconds
+    count = min(seconds, key=lambda n: -(-len(samples) // n) * seconds[n], default=size)
+    for first in range(0, len(samples), count):
+        yield samples[first : first + count], count
 
 
-def _give(
+Pairs = Sequence[tuple[int, int]]
+"""Samples of the batch, and their places in another run."""
+
+
+def _give_rows(
     outputs: Sequence[torch.Tensor],
-    again: Sequence[torch.Tensor],
-    hit: Hit,
-    reading: Reading,
     size: int,
-    sample: int,
+    again: Sequence[torch.Tensor],
+    count: int,
+    pairs: Pairs,
+    reading: Reading,
 ) -> None:
-    if hit.regions is None:
-        for layout, output, new in zip(reading.outputs, outputs, again, strict=True):
-            if layout is not None:
-                part_of(output, layout, size, sample).copy_(part_of(new, layout, size, sample))
-        return
+    """Copies all that is a sample's."""
+    for layout, output, new in zip(reading.outputs, outputs, again, strict=True):
+        if layout is None:
+            continue
+        for sample, place in pairs:
+            part_of(output, layout, size, sample).copy_(part_of(new, layout, count, place))
+
+
+def _give_parts(
+    output: torch.Tensor,
+    size: int,
+    again: torch.Tensor,
+    count: int,
+    pairs: Pairs,
+    hits: Hits,
+    reading: Reading,
+) -> None:
+    """Copies what the faults of each sample reach."""
     layout = reading.outputs[0]
     assert layout is not None
-    mine, new = (part_of(t, layout, size, sample) for t in (outputs[0], again[0]))
-    for region in hit.regions:
-        where: list[Any] = [slice(None)] * mine.ndim
-        for dim, index in zip(region.dims, torch.from_numpy(region.at.T.copy()), strict=True):
-            where[shifted(dim, layout)] = index.to(mine.device)
-        mine[tuple(where)] = new[tuple(where)]
+    rows = [(*pair, *at) for pair in pairs for at in hits.reached[pair[0]] or ()]
+    samples, places, *index = torch.tensor(rows, device=output.device).unbind(1)
+    where: list[Any] = [slice(None)] * (output.ndim + 2)
+    for dim, at in zip(hits.dims, index, strict=True):
+        where[shifted(dim, layout)] = at
+    before, after = where[: layout.axis + 1], where[layout.axis + 2 :]
+    there, here = (*before, samples, *after), (*before, places, *after)
+    unfold(output, layout, size)[there] = unfold(again, layout, count)[here]

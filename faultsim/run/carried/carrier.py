@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from faultsim.faults import FaultSet
-from faultsim.run.carried.again import Reading
 from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
-from faultsim.run.carried.storage import Struck, memory_of, struck_words
+from faultsim.run.carried.reading import Reading
+from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
 from faultsim.run.golden import on_cpu
@@ -55,7 +55,7 @@ class Carrier:
         """
         self._workload, self.refused = workload, ""
         self.alone: dict[str, str] = {}
-        self._ledger: list[Struck] = []
+        self._ledger: list[Undo] = []
         self._holders: dict[Any, Holder] = {}
         self._readings: dict[Any, dict[int, Reading]] = {}
         self._tails: dict[Any, Tail] = {}
@@ -132,24 +132,18 @@ class Carrier:
             Diverged: The pass did other than was planned.
         """
         assert self._plan is not None
-        spent: dict[int, float] = {}
-        parts: dict[int, list[Struck]] = {}
-        for sample, each in faults.items():
-            start = time.process_time()
-            holders = [self._holder(site) for site, _ in each.by_site()]
-            parts[sample] = struck_words(holders, each)
-            spent[sample] = time.process_time() - start
-        hit = {part.memory.address for each in parts.values() for part in each}
-        numbers = {number for address in hit for number in self._plan.readers[address]}
+        start = time.process_time()
+        patches = struck_words(self._holder, faults)
+        each = (time.process_time() - start) / len(faults)
+        numbers = {number for address in patches for number in self._plan.readers[address]}
         wanted = {number: self._readings[self._signature][number] for number in numbers}
         tail = self._tail(inputs, run, cut)
         if min(wanted, default=tail.first) < tail.first:
             tail, cut = self._tail(inputs, run, WHOLE), WHOLE
         readings = {number - tail.before: reading for number, reading in wanted.items()}
-        carried = CarriedPass(tail.funcs, readings, parts, size, self._ledger)
+        carried = CarriedPass(tail.funcs, readings, patches, size, self._ledger)
         output = carried.run(lambda given: run(given, cut), inputs)
-        for sample, seconds in carried.spent.items():
-            spent[sample] += seconds
+        spent = {sample: each + carried.spent.get(sample, 0.0) for sample in faults}
         return Carried(output, spent, cut)
 
     def _tail(self, inputs: Any, run: Run, cut: int) -> Tail:

@@ -1,21 +1,27 @@
-"""What running an operator once more costs, and whether one sample has the bits of a batch."""
+"""What running an operator once more costs, and how many samples get the bits of a batch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from faultsim import trees
-from faultsim.run.carried.again import Reading, of_batch, of_sample
+from faultsim.run.carried.again import of_batch, of_some
 from faultsim.run.carried.operators import Call
 from faultsim.run.carried.pass_ import Diverged
-from faultsim.run.carried.rows import part_of, spread
+from faultsim.run.carried.reading import Reading
+from faultsim.run.carried.rows import part_of
 from faultsim.targets.layouts import differs
+
+FEW = (1, 2, 8)
+"""Samples that may do for a batch: kernels often have another way for a single one, and for two or
+more that of any number."""
 
 
 class Costs(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -44,34 +50,73 @@ class Costs(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _measured(self, call: Call, reading: Reading, outputs: Sequence[torch.Tensor]) -> Reading:
-        batch = _seconds(lambda: of_batch(call))
-        alone = None
-        if reading.sample_seconds is not None and self._same(call, reading, outputs):
-            alone = _seconds(lambda: of_sample(call, reading, self._size, 0))
-        return replace(reading, batch_seconds=batch, sample_seconds=alone)
+        """The numbers of samples that get the bits of the batch, also beside an infinite weight.
 
-    def _same(self, call: Call, reading: Reading, outputs: Sequence[torch.Tensor]) -> bool:
-        return all(self._sample(call, reading, outputs, n) for n in range(self._size))
+        That shows whether kernels treat the border of a sample alike.
+        """
+        struck = call.with_operands(_infinite(call, reading))
+        wanted, batch = _timed(partial(of_batch, struck))
+        seconds = {self._size: batch}
+        for count in FEW if reading.apart else ():
+            samples = list(range(count))
+            if count < self._size and self._same(call, reading, outputs, count):
+                run = partial(of_some, struck, reading, self._size, samples, count)
+                (again, once), (_, more) = _timed(run), _timed(run)
+                if self._equal(reading, wanted, again, samples, count):
+                    seconds[count] = min(once, more)
+        return replace(reading, seconds=seconds)
 
-    def _sample(
-        self, call: Call, reading: Reading, outputs: Sequence[torch.Tensor], sample: int
+    def _same(
+        self, call: Call, reading: Reading, outputs: Sequence[torch.Tensor], count: int
     ) -> bool:
+        """Whether all samples get their bits, each in another place than it has in the batch."""
+        numbers = range(self._size - 1, -1, -1)
+        chunks = [numbers[n : n + count] for n in range(0, self._size, count)]
         try:
-            again = of_sample(call, reading, self._size, sample)
-            for layout, output, new in zip(reading.outputs, outputs, again, strict=True):
-                if layout is None:
-                    continue
-                mine, other = part_of(output, layout, self._size, sample), spread(new, layout)
+            return all(
+                self._equal(
+                    reading, outputs, of_some(call, reading, self._size, some, count), some, count
+                )
+                for some in chunks
+            )
+        except (RuntimeError, ValueError, IndexError):  # it does not run on so few
+            return False
+
+    def _equal(
+        self,
+        reading: Reading,
+        outputs: Sequence[torch.Tensor],
+        again: Sequence[torch.Tensor],
+        samples: Sequence[int],
+        count: int,
+    ) -> bool:
+        for layout, output, new in zip(reading.outputs, outputs, again, strict=True):
+            if layout is None:
+                continue
+            for place, sample in enumerate(samples):
+                mine = part_of(output, layout, self._size, sample)
+                other = part_of(new, layout, count, place)
                 if mine.shape != other.shape or bool(differs(mine, other).any()):
                     return False
-        except (RuntimeError, ValueError, IndexError):  # it does not run on one sample
-            return False
         return True
 
 
-def _seconds(run: Any) -> float:
-    start = time.perf_counter()
-    run()
-    if torch.cuda.is_available():
+def _infinite(call: Call, reading: Reading) -> dict[int, torch.Tensor]:
+    """Operands without samples, as weights are, the first value of each infinite."""
+    found: dict[int, torch.Tensor] = {}
+    for leaf, layout in zip(call.tensors, reading.inputs, strict=True):
+        tensor = call.leaves[leaf]
+        if layout is None and tensor.is_floating_point() and tensor.numel():
+            found[leaf] = trees.copy_of(tensor)
+            found[leaf][(0,) * tensor.ndim] = torch.inf
+    return found
+
+
+def _timed(run: Callable[[], list[torch.Tensor]]) -> tuple[list[torch.Tensor], float]:
+    cuda = torch.cuda.is_available()
+    clock = time.perf_counter if cuda else time.process_time
+    start = clock()
+    found = run()
+    if cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return found, clock() - start

@@ -35,6 +35,7 @@ class Gains:
         self._flipped, self._bare = _ByCut(left), _ByCut(left)
         self._own: dict[Site, deque[float]] = defaultdict(_times)
         self._orders = {True: _times(), False: _times()}
+        self._tried = _times()
 
     def flipped(self, cut: int, seconds: float) -> None:
         """Notes what a pass with a fault in the model took."""
@@ -55,6 +56,18 @@ class Gains:
         for sample, sites in faults.items():
             for site in sites:
                 self._own[site].append(own.get(sample, 0.0) / len(sites))
+
+    def tried(self, seconds: float) -> None:
+        """Notes what it took to see whether faults in a weight can be carried."""
+        self._tried.append(seconds)
+
+    def tries(self, cut: int) -> bool:
+        """Whether a weight is tried when it is first struck: if that takes no longer than a flip.
+
+        Else it is tried when it is struck again, for most weights of a large model never are.
+        """
+        flip = self._flipped.at(cut)
+        return flip is None or not self._tried or median(self._tried) <= flip
 
     @property
     def lacking(self) -> int:

@@ -27,6 +27,9 @@ from faultsim.workload import Batch, Workload
 from faultsim.workload.failures import NOT_ITS_OWN
 from faultsim.workload.outputs import identical
 
+START = 12
+"""Faults in weights that are met before the model is probed: that takes about as many passes."""
+
 Pair = tuple[FaultSet, int]
 """Faults, and the number of the sample that carries them, over all batches."""
 
@@ -77,7 +80,7 @@ class Inferences:
         *,
         measured: bool = True,
     ) -> None:
-        """Probes the model by some small passes, when a weight is first to be struck.
+        """Probes the model by some passes, once enough faults in weights are asked for.
 
         Args:
             workload: Its model is in eval mode, on ``device``.
@@ -102,7 +105,7 @@ class Inferences:
         self._carrier: Carrier | None = None
         self._depth = Depth(workload, golden)
         self._gains, self._met, self._deep = Gains(self._depth.left), set[Site](), True
-        self.passes = self.distrusted = 0
+        self._asked = self.passes = self.distrusted = 0
 
     @property
     def refused(self) -> str:
@@ -147,6 +150,7 @@ class Inferences:
     def _batch(
         self, batch: int, inputs: Any, trials: Sequence[Trial]
     ) -> Iterator[tuple[Trial, Inference]]:
+        self._asked += sum(trial.sites[0].kind == "weights" for trial in trials if trial.sites)
         weights, transient, alone = self._sorted(batch, inputs, trials)
         for trial in alone:
             yield trial, self._alone(batch, inputs, trial)
@@ -190,14 +194,19 @@ class Inferences:
         return weights, transient, alone
 
     def _carries(self, batch: int, inputs: Any, trial: Trial) -> bool:
-        """Whether faults in weights can be carried; a weight is looked at from its second on."""
-        if self._measured and not self._met.issuperset(trial.sites):
-            self._met.update(trial.sites)
+        """Whether faults in weights can be carried; a weight is looked at when that may pay."""
+        new = not self._met.issuperset(trial.sites)
+        self._met.update(trial.sites)
+        waits = self._asked < START or (new and not self._gains.tries(trial.cut))
+        if self._measured and waits:
             return False
         if self._carrier is None:
             self._carrier = Carrier(self._workload, inputs)
         self._carrier.prepare(inputs, self._golden.batches[batch], self._golden.outputs[batch])
-        return self._carrier.carries(trial.faults)
+        start, carries = time.process_time(), self._carrier.carries(trial.faults)
+        if new:
+            self._gains.tried(time.process_time() - start)
+        return carries
 
     def _next(self, trials: Sequence[Trial], size: int) -> tuple[Sequence[Trial], bool]:
         """Some trials, and whether a pass shall carry them all, or have each in the model."""

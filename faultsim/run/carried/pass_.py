@@ -7,13 +7,16 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from faultsim import trees
-from faultsim.run.carried.again import Hit, Reading, correct, hits_of, of_batch
+from faultsim.run.carried.again import correct, of_batch
+from faultsim.run.carried.hits import Hits, hits_of
 from faultsim.run.carried.operators import Call
-from faultsim.run.carried.storage import Memory, Struck, memory_of, settle, struck
+from faultsim.run.carried.reading import Reading
+from faultsim.run.carried.storage import Memory, Struck, Undo, joined, memory_of, settle, struck
 
 
 class Diverged(Exception):
@@ -31,25 +34,22 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self,
         funcs: Sequence[Any],
         readings: Mapping[int, Reading],
-        faults: Mapping[int, Sequence[Struck]],
+        patches: Mapping[int, Struck],
         size: int,
-        ledger: list[Struck],
+        ledger: list[Undo],
     ) -> None:
         """Touches nothing yet.
 
         Args:
             funcs: The operators of the pass.
             readings: By number, those that may read what is struck.
-            faults: By sample, the words that are struck for it.
+            patches: By address of a storage, the words that are struck there.
             size: Samples of the batch.
             ledger: As for :func:`struck`.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._funcs, self._readings, self._size, self._ledger = funcs, readings, size, ledger
-        self._patches: dict[int, dict[int, Struck]] = {}
-        for sample, parts in faults.items():
-            for part in parts:
-                self._patches.setdefault(part.memory.address, {})[sample] = part
+        self._patches = dict(patches)
         self._kept: list[Any] = []  # values that carry faults; their addresses are not used again
         self._number = 0
         self.spent: dict[int, float] = defaultdict(float)
@@ -94,23 +94,24 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
             before = call.with_operands({n: trees.copy_of(call.leaves[n]) for n in written})
         result = call.run()
         start, outputs = time.process_time(), list(trees.tensors(result))
-        hits = hits_of(before, self._patches, None if reading.derives else outputs[0])
+        hits = hits_of(before, self._patches, reading, outputs[0])
         if reading.derives:
             self._derive(before, outputs, hits)
-        elif hits:
+        elif hits.reached:
             correct(before, outputs, hits, reading, self._size, self._ledger)
-        for sample in hits:
-            self.spent[sample] += (time.process_time() - start) / len(hits)
+        for sample in hits.reached:
+            self.spent[sample] += (time.process_time() - start) / len(hits.reached)
         return result
 
-    def _derive(self, call: Call, outputs: Sequence[torch.Tensor], hits: Mapping[int, Hit]) -> None:
+    def _derive(self, call: Call, outputs: Sequence[torch.Tensor], hits: Hits) -> None:
         """Notes in which words a value of weights differs for each sample."""
         memories = [Memory(output) for output in outputs]
         self._kept += [output.untyped_storage() for output in outputs]
         for memory in memories:
             self._patches.pop(memory.address, None)  # of what lay there before
-        for sample, hit in hits.items():
-            with struck(hit.parts, self._ledger):
+        made = defaultdict[int, list[Struck]](list)
+        for sample in hits.reached:
+            with struck(hits.struck_for([sample]), self._ledger):
                 again = of_batch(call)
             for memory, output, new in zip(memories, outputs, again, strict=True):
                 words = Memory(new)
@@ -118,5 +119,7 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     raise Diverged
                 places = (words.words != memory.words).nonzero().flatten()
                 if len(places):
-                    part = Struck(memory, places, words.words[places])
-                    self._patches.setdefault(memory.address, {})[sample] = part
+                    owner = np.full(len(places), sample)
+                    part = Struck(memory, owner, places.cpu().numpy(), words.words[places])
+                    made[memory.address].append(part)
+        self._patches |= {address: joined(parts) for address, parts in made.items()}

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from faultsim import trees
-from faultsim.run.carried.again import Reading
 from faultsim.run.carried.operators import Operator, Operators, Seen, name_of, nothing
+from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.storage import memory_of
 from faultsim.targets.inputs import Arguments, arguments_of, readings
 from faultsim.targets.layouts import (
@@ -213,7 +213,7 @@ class _Probe:
             for side in sides
         ]
         unclear = any(isinstance(given, str) and given != CONSTANT for given in sides[0])
-        return Reading(plain[0], plain[1], sample_seconds=None if unclear else 0.0), ""
+        return Reading(plain[0], plain[1], apart=not unclear), ""
 
 
 def _outputs_only(seen: Seen) -> Seen:

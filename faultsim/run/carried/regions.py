@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from faultsim.run.carried.operators import Call
@@ -22,7 +21,7 @@ class Region(NamedTuple):
 
     Attributes:
         dims: Dimensions that tell parts apart.
-        at: (parts, dims) where they are; everything else along the other dimensions.
+        at: (words, dims) which each word reaches; everything along the other dimensions.
     """
 
     dims: tuple[int, ...]
@@ -50,7 +49,7 @@ def region_of(call: Call, leaf: int, places: Ints, output: torch.Tensor) -> Regi
 
 
 def _at(dims: tuple[int, ...], index: Ints) -> Region:
-    return Region(dims, np.unique(index, axis=0) if len(index) > 1 else index)
+    return Region(dims, index)
 
 
 def _convolution(call: Call, argument: int, places: Ints, output: torch.Tensor) -> Region | None:

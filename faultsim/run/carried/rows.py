@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,13 +21,20 @@ def part_of(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> tor
         size: Samples of the batch.
         sample: From 0.
     """
-    folds = (layout.outer, size, layout.inner)
-    return _unfolded(tensor, layout.axis, folds).select(layout.axis + 1, sample)
+    return unfold(tensor, layout, size).select(layout.axis + 1, sample)
 
 
-def alone(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> torch.Tensor:
-    """The operand of a batch of that sample alone, dense where the batch's is."""
-    mine = part_of(tensor, layout, size, sample).flatten(layout.axis, layout.axis + 1)
+def some_of(
+    tensor: torch.Tensor, layout: Layout, size: int, samples: Sequence[int]
+) -> torch.Tensor:
+    """The operand of a batch of some of the samples, dense where the batch's is."""
+    unfolded = unfold(tensor, layout, size)
+    if len(samples) == 1:
+        mine = unfolded.narrow(layout.axis + 1, samples[0], 1)
+    else:
+        where = torch.tensor(samples, device=tensor.device)
+        mine = unfolded.index_select(layout.axis + 1, where)
+    mine = mine.flatten(layout.axis, layout.axis + 2)
     if tensor.is_contiguous():
         return mine.contiguous()  # some kernels ignore strides
     if tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
@@ -34,19 +42,16 @@ def alone(tensor: torch.Tensor, layout: Layout, size: int, sample: int) -> torch
     return mine
 
 
-def spread(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """The result for one sample in the shape of :func:`part_of`."""
-    return _unfolded(tensor, layout.axis, (layout.outer, layout.inner))
-
-
-def _unfolded(tensor: torch.Tensor, axis: int, sizes: tuple[int, ...]) -> torch.Tensor:
-    found: torch.Tensor = tensor.unflatten(axis, sizes)  # type: ignore[no-untyped-call]
+def unfold(tensor: torch.Tensor, layout: Layout, size: int) -> torch.Tensor:
+    """A view whose dimension of samples is three: ``outer``, samples, ``inner``."""
+    folds = (layout.outer, size, layout.inner)
+    found: torch.Tensor = tensor.unflatten(layout.axis, folds)  # type: ignore[no-untyped-call]
     return found
 
 
 def shifted(dim: int, layout: Layout) -> int:
-    """Where another dimension of a tensor is in :func:`part_of`."""
-    return dim if dim < layout.axis else dim + 1
+    """Where another dimension of a tensor is in :func:`unfold`."""
+    return dim if dim < layout.axis else dim + 2
 
 
 def one_sample(tree: Any, size: int, sample: int) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from faultsim.faults import FaultSet
-from faultsim.ops import read_words
+from faultsim.faults import FaultSet, Site
+from faultsim.formats import FORMATS
+from faultsim.ops import Patch, read_words
 from faultsim.targets.weights import Holder
 
 Ints = npt.NDArray[np.int64]
@@ -49,13 +51,28 @@ class Memory:
 
 
 class Struck(NamedTuple):
-    """Words of one storage and what they become.
+    """Words of one storage and what they become, each for one sample of a batch.
 
     Attributes:
         memory: Where they lie.
+        samples: (n,) whose each of them is.
         places: (n,) offsets in words of the storage.
         values: (n,) the new words.
     """
+
+    memory: Memory
+    samples: Ints
+    places: Ints
+    values: torch.Tensor
+
+    def rows(self, rows: Ints | npt.NDArray[np.bool_]) -> Struck:
+        """Some of them."""
+        kept = torch.from_numpy(np.asarray(rows)).to(self.values.device)
+        return Struck(self.memory, self.samples[rows], self.places[rows], self.values[kept])
+
+
+class Undo(NamedTuple):
+    """What words held before: (n,) of one storage."""
 
     memory: Memory
     places: torch.Tensor
@@ -63,7 +80,7 @@ class Struck(NamedTuple):
 
 
 @contextmanager
-def struck(parts: Sequence[Struck], ledger: list[Struck]) -> Iterator[None]:
+def struck(parts: Sequence[Struck], ledger: list[Undo]) -> Iterator[None]:
     """Words are changed meanwhile.
 
     Args:
@@ -71,17 +88,23 @@ def struck(parts: Sequence[Struck], ledger: list[Struck]) -> Iterator[None]:
         ledger: Holds what was there before for as long as words are changed, so that whoever owns
             it can write it back if an interrupt comes between.
     """
-    for memory, places, _ in parts:
-        ledger.append(Struck(memory, places, memory.words[places]))
+    before = [_undo(part) for part in parts]
+    ledger += before
     try:
-        for memory, places, values in parts:
-            memory.words[places] = values
+        for part, (memory, places, _) in zip(parts, before, strict=True):
+            memory.words[places] = part.values
         yield
     finally:
         settle(ledger)
 
 
-def settle(ledger: list[Struck]) -> None:
+def _undo(part: Struck) -> Undo:
+    words = part.memory.words
+    places = torch.from_numpy(part.places).to(words.device)
+    return Undo(part.memory, places, words[places])
+
+
+def settle(ledger: list[Undo]) -> None:
     """Writes back what a ledger holds; may be called again."""
     while ledger:
         memory, places, values = ledger[-1]
@@ -89,44 +112,59 @@ def settle(ledger: list[Struck]) -> None:
         ledger.pop()
 
 
-def struck_words(holders: Iterable[Holder], faults: FaultSet) -> list[Struck]:
-    """What the faults of one set make of the words of some weights.
+def struck_words(
+    holders: Callable[[Site], Holder], faults: Mapping[int, FaultSet]
+) -> dict[int, Struck]:
+    """By address of a storage, what faults make of its words.
 
     Words that stay as they are (stuck at what they hold) are left out.
 
     Args:
-        holders: In the order of ``faults.sites``, none of them packed.
-        faults: In weights.
+        holders: Where a weight lives, if it is not packed.
+        faults: By sample, in weights.
     """
-    found = []
-    for (_, part), holder in zip(faults.by_site(), holders, strict=True):
-        words = read_words(holder.tensor, part.index).tolist()
-        new: dict[int, int] = {}
-        for fault, word in zip(part, words, strict=True):
-            new[int(fault.index)] = fault.corrupt(new.get(int(fault.index), word))
-        before = dict(zip(part.index.tolist(), words, strict=True))
-        changed = {index: word for index, word in new.items() if word != before[index]}
-        if changed:
-            found.append(_at(holder.tensor, changed))
-    return found
+    of_sites: defaultdict[Site, list[tuple[int, FaultSet]]] = defaultdict(list)
+    for sample, each in faults.items():
+        for site, part in each.by_site():
+            of_sites[site].append((sample, part))
+    found: defaultdict[int, list[Struck]] = defaultdict(list)
+    for site, parts in of_sites.items():
+        new = _made(holders(site).tensor, parts)
+        found[new.memory.address].append(new)
+    return {address: joined(parts) for address, parts in found.items()}
 
 
-def _at(tensor: torch.Tensor, words: dict[int, int]) -> Struck:
-    memory, shape = Memory(tensor), tuple(tensor.shape)
-    index = np.array(list(words), dtype=np.int64)
-    places = np.full(len(index), tensor.storage_offset())
-    if shape:
+def _made(tensor: torch.Tensor, parts: Sequence[tuple[int, FaultSet]]) -> Struck:
+    """What faults make of the words of a weight, all struck at once in words of their own."""
+    samples = np.repeat([sample for sample, _ in parts], [len(part) for _, part in parts])
+    table = np.concatenate([part.table for _, part in parts], axis=1)
+    word = np.stack([samples, table[1]])
+    (samples, index), slot = np.unique(word, axis=1, return_inverse=True)
+    fmt = FORMATS[tensor.dtype]
+    before = read_words(tensor, index).cpu().to(fmt.word)
+    after = before.clone()
+    table[0], table[1] = 0, slot.ravel()
+    Patch([after.view(tensor.dtype)], table).strike()
+    memory, changed = Memory(tensor), (before != after).numpy()
+    values = after.view(memory.words.dtype).to(tensor.device)
+    return Struck(memory, samples, _places(tensor, index), values).rows(changed)
+
+
+def joined(parts: Sequence[Struck]) -> Struck:
+    """Words of several, all of one storage, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    samples, places = (np.concatenate(of) for of in zip(*(p[1:3] for p in parts), strict=True))
+    return Struck(parts[0].memory, samples, places, torch.cat([part.values for part in parts]))
+
+
+def _places(tensor: torch.Tensor, index: Ints) -> Ints:
+    """Offsets in words of the storage, by row-major positions."""
+    places: Ints = np.full(len(index), tensor.storage_offset())
+    if shape := tuple(tensor.shape):
         at = np.unravel_index(index, shape)
         places += sum(i * s for i, s in zip(at, tensor.stride(), strict=True))
-    size = 8 * tensor.element_size()
-    signed = memory.words.dtype != torch.uint8
-    values = [word if signed else word & ((1 << size) - 1) for word in words.values()]
-    device = tensor.device
-    return Struck(
-        memory,
-        torch.from_numpy(places).to(device),
-        torch.tensor(values, dtype=memory.words.dtype, device=device),
-    )
+    return places
 
 
 def coordinates(tensor: torch.Tensor, part: Struck) -> tuple[Ints, Ints] | None:
@@ -142,7 +180,7 @@ def coordinates(tensor: torch.Tensor, part: Struck) -> tuple[Ints, Ints] | None:
     """
     if tensor.element_size() != part.memory.words.element_size():
         return None
-    rest = part.places.cpu().numpy() - tensor.storage_offset()
+    rest = part.places - int(tensor.storage_offset())
     inside = rest >= 0
     found = np.zeros((len(rest), tensor.ndim), dtype=np.int64)
     reach = sum(

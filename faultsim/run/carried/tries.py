@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from faultsim import trees
 from faultsim.formats import FORMATS, signed
 from faultsim.run.carried.pass_ import CarriedPass
 from faultsim.run.carried.probe import Plan
-from faultsim.run.carried.storage import Memory, Struck, settle, struck
+from faultsim.run.carried.storage import Memory, Struck, Undo, joined, settle, struck
 from faultsim.run.golden import on_cpu
 from faultsim.targets.layouts import LARGE, differs
 from faultsim.targets.untouched import untouched
@@ -21,7 +22,7 @@ from faultsim.workload import Workload
 class Tries:
     """Tries the weights of one model on a few samples."""
 
-    def __init__(self, workload: Workload, plan: Plan, ledger: list[Struck]) -> None:
+    def __init__(self, workload: Workload, plan: Plan, ledger: list[Undo]) -> None:
         """Runs nothing.
 
         Args:
@@ -35,8 +36,9 @@ class Tries:
     def why_not(self, name: str, tensor: torch.Tensor) -> str:
         """Why faults in a weight are not carried; "" if both ways agree."""
         draw = sum(map(ord, name))
-        parts = [_one_word(tensor, draw, bit) for bit in _bits(tensor)]
-        faults = {(draw + n) % LARGE: part for n, part in enumerate(parts)}
+        samples = [(draw + n) % LARGE for n, _ in enumerate(_bits(tensor))]
+        pairs = zip(samples, _bits(tensor), strict=True)
+        faults = {sample: _one_word(tensor, draw, bit, sample) for sample, bit in pairs}
         with torch.no_grad(), untouched(self._workload.model):
             if self._golden is None:
                 self._golden = on_cpu(self._workload.run(self._plan.few))
@@ -44,10 +46,11 @@ class Tries:
 
     def _tried(self, faults: dict[int, Struck]) -> str:
         plan = self._plan
-        numbers = plan.readers[next(iter(faults.values())).memory.address]
+        patch = joined(list(faults.values()))
+        numbers = plan.readers[patch.memory.address]
         readings = {number: plan.readings[number] for number in numbers}
-        each = {sample: [part] for sample, part in faults.items()}
-        carried = CarriedPass(plan.funcs, readings, each, LARGE, self._ledger)
+        patches = {patch.memory.address: patch}
+        carried = CarriedPass(plan.funcs, readings, patches, LARGE, self._ledger)
         try:
             output = on_cpu(carried.run(self._workload.run, plan.few))
         except Exception:
@@ -96,11 +99,11 @@ def _bits(tensor: torch.Tensor) -> Sequence[int]:
     return [exponent.start, exponent.stop - 1]
 
 
-def _one_word(tensor: torch.Tensor, draw: int, bit: int) -> Struck:
+def _one_word(tensor: torch.Tensor, draw: int, bit: int, sample: int) -> Struck:
     """One of a tensor's words, a bit of it flipped."""
     memory = Memory(tensor)
     steps = zip(tensor.shape, tensor.stride(), strict=True)
     place = tensor.storage_offset() + sum((draw % n) * s for n, s in steps)
-    places = torch.tensor([place], device=tensor.device)
     mask = signed(1 << bit, 8 * tensor.element_size())
-    return Struck(memory, places, memory.words[places] ^ mask)
+    new = memory.words[place : place + 1] ^ mask
+    return Struck(memory, np.array([sample]), np.array([place]), new)

@@ -81,7 +81,7 @@ def all_same(ones: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
-def test_outputs_are_those_of_the_whole_model(network, batches, graphs, target, bits_of_model):
+def test_outputs_are_those_of_the_whole_model(network, batches, target, bits_of_model):
     space, before = FaultSpace(network, target, inputs=batches[0]), bits_of_model(network.cpu())
     network.to(batches[0].device)
     graphs = graphs_of(network, batches)

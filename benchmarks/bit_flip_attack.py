@@ -1,0 +1,176 @@
+"""The worst-case search on int8 weights beside the classical bit-flip attack.
+
+    python -m benchmarks.bit_flip_attack
+
+The progressive bit search of Rakin et al. (Bit-Flip Attack, ICCV 2019), written anew from the
+paper: in every layer the bit is flipped whose gradient promises the most loss, the loss is taken,
+and the layer where it grew most keeps its flip; until the network guesses. Five networks, trained
+here on the digits, quantised to int8 (Krishnamoorthi, arXiv 1806.08342: symmetric, a scale for each
+layer). Both attacks see the same validation samples; the test samples, which neither sees, count
+the flips until the accuracy is down. Writes ``benchmarks/results/bit_flip_attack.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, linear
+
+from faultsim import Workload
+from faultsim.campaign.subject import make_experiment, make_space
+from faultsim.config import CampaignConfig
+from faultsim.data import load_data
+from faultsim.faults import FaultSet
+from faultsim.run.experiment import Experiment
+from faultsim.run.trial import Trial
+from faultsim.schedule import SCHEDULES, Context
+from faultsim.workload.tasks import Classification
+
+RESULTS = Path(__file__).parent / "results" / "bit_flip_attack.json"
+SEEDS, FLIPS = range(5), 24
+GOALS = (0.5, 0.2, 0.11)
+WEIGHTS = ("0.weight", "2.weight", "4.weight")
+TOP_BIT = 7
+"""Of int8: its sign, worth -128."""
+
+
+class Int8Linear(nn.Module):
+    """A linear layer of int8 weights and one scale."""
+
+    struck_integers = ("weight",)
+
+    def __init__(self, real: nn.Linear) -> None:
+        super().__init__()
+        scale = real.weight.detach().abs().max() / 127
+        self.register_buffer("weight", (real.weight.detach() / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", real.bias.detach().clone())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return linear(x, self.weight.float() * self.scale, self.bias)
+
+
+def trained(seed: int, images: torch.Tensor, labels: torch.Tensor) -> nn.Module:
+    """A perceptron of three layers, quantised."""
+    torch.manual_seed(seed)
+    size = images.shape[1]
+    layers = [nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)]
+    model = nn.Sequential(*layers)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    for _ in range(20):
+        for rows in torch.randperm(len(images)).split(64):
+            optimiser.zero_grad()
+            cross_entropy(model(images[rows]), labels[rows]).backward()
+            optimiser.step()
+    return nn.Sequential(
+        *(Int8Linear(each) if isinstance(each, nn.Linear) else each for each in model)
+    ).eval()
+
+
+def classical(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Iterator[None]:
+    """Flips one bit more at each step, in place."""
+    layers = [each for each in model if isinstance(each, Int8Linear)]
+    while True:
+        slopes = word_slopes(layers, model, images, labels)
+        tried = []
+        for layer, slope in zip(layers, slopes, strict=True):
+            index, mask = best_bit(layer.weight, slope)
+            flip(layer.weight, index, mask)
+            tried.append((float(cross_entropy(model(images), labels)), layer, index, mask))
+            flip(layer.weight, index, mask)
+        _, layer, index, mask = max(tried, key=lambda row: row[0])
+        flip(layer.weight, index, mask)
+        yield
+
+
+def word_slopes(
+    layers: list[Int8Linear], model: nn.Module, images: torch.Tensor, labels: torch.Tensor
+) -> list[torch.Tensor]:
+    """Gradients of the loss by the values of the words."""
+    reals = [(layer.weight.float() * layer.scale).requires_grad_() for layer in layers]
+    own = iter(reals)
+    out = images
+    for each in model:
+        out = linear(out, next(own), each.bias) if isinstance(each, Int8Linear) else each(out)
+    grads = torch.autograd.grad(cross_entropy(out, labels), reals)
+    return [grad * layer.scale for grad, layer in zip(grads, layers, strict=True)]
+
+
+def best_bit(words: torch.Tensor, slope: torch.Tensor) -> tuple[int, int]:
+    """The word and the bit whose flip raises the loss most, to first order."""
+    bits = torch.arange(TOP_BIT + 1)
+    worth = torch.where(bits == TOP_BIT, -(1 << TOP_BIT), 1 << bits)
+    ones = words.flatten()[:, None].int() >> bits & 1
+    gain = slope.flatten()[:, None] * worth * (1 - 2 * ones)
+    index, bit = divmod(int(gain.argmax()), TOP_BIT + 1)
+    return index, 1 << bit
+
+
+def flip(words: torch.Tensor, index: int, mask: int) -> None:
+    words.view(torch.uint8).view(-1)[index] ^= mask
+
+
+def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    with torch.no_grad():
+        return float((model(images).argmax(1) == labels).double().mean())
+
+
+def ours(experiment: Experiment, config: CampaignConfig) -> Iterator[FaultSet]:
+    """What the search reports for 1, 2, 3 … flips."""
+    space = make_space(config, experiment)
+    search = experiment.search()
+    context = Context(config, space, experiment.workload.model, lambda: search, 1)
+    trials = SCHEDULES["worst-case"](context).trials
+    batch = next(trials)
+    while batch[0].cell["curve"] == "worst-case":
+        yield from (trial.faults for trial in batch if trial.reports)
+        batch = trials.send([experiment.run(trial) for trial in batch])
+
+
+def curves(seed: int) -> dict[str, list[float]]:
+    """Accuracy on the test samples after 0, 1, 2 … flips."""
+    data = load_data("digits")
+    splits = [(s.images.flatten(1), s.labels) for s in (data.train, data.val, data.test)]
+    (images, labels), val, test = splits
+    model = trained(seed, images, labels)
+    work = Workload(model, [test], Classification(10), search=[val])
+    config = CampaignConfig(
+        include=WEIGHTS, flips=tuple(range(1, FLIPS + 1)), trials=1, integers=True, beam=1
+    )
+    experiment = make_experiment(config, work)
+    found = [accuracy(model, *test)]
+    for faults in ours(experiment, config):
+        found.append(experiment.run(Trial(faults, {})).acc)
+    peer = [found[0]]
+    for _, _ in zip(range(FLIPS), classical(model, *val), strict=False):
+        peer.append(accuracy(model, *test))
+    return {"worst-case": found, "bit-flip attack": peer}
+
+
+def needed(curve: list[float], goal: float) -> int | None:
+    """Flips until the accuracy is no higher."""
+    return next((flips for flips, acc in enumerate(curve) if acc <= goal), None)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        found = curves(seed)
+        counts = {
+            name: {str(goal): needed(curve, goal) for goal in GOALS}
+            for name, curve in found.items()
+        }
+        rows.append({"seed": seed, "flips": counts, "accuracy": found})
+        print(seed, {k: np.round(v, 3).tolist()[:12] for k, v in found.items()}, counts, flush=True)
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+// The threshold of a ranking in parallel. It is raised on the grid, so that one pass follows
+// another without the host.
+#pragma once
+#include <algorithm>
+
+#include "atomics.h"
+#include "block.h"
+#include "rank_bound.h"
+
+namespace faultsim {
+
+// Flips that are worse do not count; `least` is what their bounds are held against.
+struct RankThreshold {
+  Ranked worst;
+  double least;
+
+  template <class F>
+  FAULTSIM_HD static RankThreshold at(const Ranked& worst) {
+    return {worst, static_cast<double>(RankBound<F>::threshold(worst.score))};
+  }
+};
+
+// What a pass looks for and what it found; lies before the buffer.
+struct RankFound {
+  uint64_t flips;    // also those for which there was no room
+  uint64_t not_nan;  // complement of the first position seen whose gradient is NaN; 0 for none
+  RankThreshold threshold;
+};
+
+// One thread begins a pass.
+struct RankBegin {
+  RankFound* found;
+  RankThreshold threshold;
+
+  FAULTSIM_HD void operator()(int64_t) const { *found = {0, 0, threshold}; }
+};
+
+// One block begins a pass whose threshold is the k-th best score of those collected, cut to its 24
+// highest bits: k are no worse, and few others.
+template <class F>
+struct RankRaise {
+  static constexpr int kDigit = 8, threads = 1 << kDigit;
+
+  struct Shared {
+    uint64_t counts[threads];  // by digit, of the scores that begin as the k-th best
+    uint64_t score, k;         // its bits so far, and its place among those counted
+    uint64_t flips;
+  };
+
+  RankFound* found;
+  const Ranked* buffer;
+  uint64_t capacity, k;
+
+  FAULTSIM_HD void operator()(ThreadBlock<threads> block, Shared& shared, int64_t) const {
+    block.each([&](int thread) {
+      if (thread != 0) return;
+      shared.score = 0;
+      shared.k = k;
+      shared.flips = found->flips < capacity ? found->flips : capacity;
+    });
+    const bool enough = shared.flips >= k;
+    for (int shift = 56; enough && shift >= 40; shift -= kDigit) {
+      block.each([&](int thread) { shared.counts[thread] = 0; });
+      block.each([&](int thread) { count(shared, shift, thread); });
+      block.each([&](int thread) {
+        if (thread == 0) choose(shared, shift);
+      });
+    }
+    block.each([&](int thread) {
+      if (thread != 0) return;
+      const double score = as<double>(shared.score);
+      RankThreshold threshold = found->threshold;
+      if (enough && score > threshold.worst.score)
+        threshold = RankThreshold::at<F>({score, kLast, kLast});
+      *found = {0, 0, threshold};
+    });
+  }
+
+ private:
+  static constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
+
+  FAULTSIM_HD void count(Shared& shared, int shift, int thread) const {
+    const uint64_t lower = (uint64_t{2} << (shift + kDigit - 1)) - 1;
+    for (uint64_t i = thread; i < shared.flips; i += threads) {
+      const uint64_t score = as<uint64_t>(buffer[i].score);
+      if ((score & ~lower) == shared.score)
+        fetch_add(&shared.counts[score >> shift & (threads - 1)], 1);
+    }
+  }
+
+  FAULTSIM_HD static void choose(Shared& shared, int shift) {
+    int digit = threads - 1;
+    for (; shared.counts[digit] < shared.k; --digit) shared.k -= shared.counts[digit];
+    shared.score |= static_cast<uint64_t>(digit) << shift;
+  }
+};
+
+}  // namespace faultsim
