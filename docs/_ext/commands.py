@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 from faultsim.cli.main import main
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-WIDTH = {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
+WIDTH = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
 
 
 def help_of(name: str) -> str:
