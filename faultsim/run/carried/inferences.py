@@ -203,9 +203,10 @@ class Inferences:
         if self._carrier is None:
             self._carrier = Carrier(self._workload, inputs)
         self._carrier.prepare(inputs, self._golden.batches[batch], self._golden.outputs[batch])
+        if not new:
+            return self._carrier.carries(trial.faults)
         start, carries = time.process_time(), self._carrier.carries(trial.faults)
-        if new:
-            self._gains.tried(time.process_time() - start)
+        self._gains.tried(time.process_time() - start)
         return carries
 
     def _next(self, trials: Sequence[Trial], size: int) -> tuple[Sequence[Trial], bool]:

@@ -62,3 +62,11 @@ def test_trials_are_sorted_where_that_was_faster():
 def test_one_slow_time_does_not_decide(gains):
     gains.carried(0, 100.0, {1: 90.0}, {1: (FAST,)})
     assert gains.pays(0, (FAST,))
+
+
+def test_a_weight_is_tried_at_once_where_that_is_no_slower_than_a_flip(gains):
+    assert gains.tries(0)  # of none is it known
+    for _ in range(FEW):
+        gains.tried(5.0)
+    assert gains.tries(0)
+    assert not gains.tries(7)  # whose flips are short

@@ -8,12 +8,16 @@ import torch
 from torch import nn
 
 from faultsim import FaultSpace, inject
-from faultsim.run.carried import gains
+from faultsim.run.carried import gains, inferences
+from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.inferences import Inferences
+from faultsim.run.carried.operators import Call
+from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import one_sample
 from faultsim.run.engine import WholePass
 from faultsim.run.golden import golden_run
 from faultsim.run.replay import Prefix
+from faultsim.targets.layouts import Layout
 from faultsim.workload import Workload
 from faultsim.workload.outputs import identical
 
@@ -155,3 +159,33 @@ def test_a_pass_begins_behind_what_its_faults_cannot_reach(monkeypatch):
     assert len(called) < 2 * len(model.blocks)
     assert called.count(model.blocks[0]) == 1
     assert all(identical(a.output, b.output) for a, b in zip(first, again, strict=True))
+
+
+def test_nothing_is_probed_for_a_few_faults(monkeypatch):
+    monkeypatch.setattr(inferences, "Carrier", None)
+    torch.manual_seed(0)
+    model, x = nn.Linear(4, 3).eval(), torch.randn(8, 4)
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).any(1))
+    runs = runs_of(work, work.read("test", 8), replay=False, measured=True)
+    pairs = [(FaultSpace(model).sample(1, seed=0, trial=n), n % 8) for n in range(inferences.START)]
+    assert all(each.alone for each in runs.run(pairs[1:]))
+    with pytest.raises(TypeError):  # as there is no Carrier
+        runs.run(pairs[:1])
+
+
+def test_so_few_samples_are_run_as_get_the_bits_of_the_batch():
+    """A product's rows may be summed otherwise in a small batch; what is seen decides."""
+    torch.manual_seed(0)
+    weight, x = torch.randn(6, 6), torch.randn(20, 6)
+    layout = Layout(0)
+    reading = Reading((layout, None), (layout,))
+
+    def product(x, weight):
+        out = x @ weight
+        return out + 1e-3 if len(x) < 4 else out
+
+    product._schema = torch.ops.aten.mm.default._schema
+    call = Call(product, (x, weight), {})
+    costs = Costs((), {}, len(x))
+    found = costs._measured(call, reading, [product(x, weight)])
+    assert sorted(found.seconds) == [8, 20]
