@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-
 from faultsim.campaign import Progress
 from faultsim.cli import main
 from faultsim.cli.pace import Pace
