@@ -30,7 +30,7 @@ def merged_summary(places: Sequence[Path], whole: Path) -> dict[str, Any]:
         sampled=manifest.config["mode"] != "exhaustive",
         attack_loss=parts[0]["clean"]["acc"] - parts[0]["golden"]["acc"] if perturbed else 0.0,
         objective=manifest.objective,
-        ranges=manifest.ranges,
+        ranges={name: (float(low), float(high)) for name, (low, high) in manifest.ranges.items()},
     )
     found = {**parts[0], "cells": [cell.to_json() for cell in cells]}
     for name in ("damaging", "fit"):

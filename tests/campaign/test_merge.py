@@ -34,7 +34,7 @@ def run(model, dataset, tmp_path):
         {"granularity": "inference"},
         {"observe": True},
         {"perturb": "fgsm:eps=0.1", "trials": 4},
-        {"fault_model": "seu", "fit_per_mbit": 10.0},
+        {"fault_model": "seu", "fit_per_mbit": 10.0, "flips": (1, 2, 4)},
     ],
     ids=["random", "long", "layer-wise", "inference", "observe", "perturbed", "events"],
 )
