@@ -9,6 +9,7 @@
 # make bench      kernels against the limits of memory, and the cost of a trial
 # make architectures  published models through every mode: docs/architectures.md
 # make bench-peers  other fault injectors beside this one, in an environment of their own
+# make audit      known holes in what it stands on, and doubtful constructs in its own code
 # make sanitize   the native code under AddressSanitizer and UBSan
 # make clean      remove what was built
 #
@@ -24,7 +25,7 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test suite models floor check docs package bench architectures bench-peers sanitize clean
+.PHONY: campaign test suite models floor check audit docs package bench architectures bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
@@ -52,6 +53,12 @@ docs: $(VENV)/.installed-docs
 
 package: $(VENV)/.installed-release
 	$(BIN)/python -m pytest tests/test_packaging.py $(ARGS)
+
+# Findings of bandit are judged in pyproject.toml; pip-audit asks the database of PyPI.
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[audit]'
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml faultsim
+	$(BIN)/pip-audit --skip-editable $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest benchmarks $(ARGS)

@@ -1,7 +1,7 @@
 """A campaign on a live model leaves its caller's world as it was, however it ends.
 
-Other libraries add warning filters and an environment variable of theirs when they are imported
-for the first time (scipy, sympy, torch's compiler), so each test imports them by a first campaign.
+Also the first one of a process, in which other libraries are imported that add warning filters and
+an environment variable of theirs (scipy, sympy, torch's compiler).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import logging
 import os
 import random
 import signal
+import subprocess
+import sys
 import warnings
 from contextlib import nullcontext
 
@@ -64,9 +66,23 @@ def test_a_campaign_leaves_the_world_as_it_was(model, dataset, tmp_path, mode, e
         settings = {"mode": mode, "trials": 2, "flips": (1,), "include": ("gain",), "threads": 1}
         return CampaignConfig(**settings, out=str(tmp_path / name))
 
-    run_campaign(config("first"), model=model, data=dataset)
     before = world(model)
     with pytest.raises(error) if error else nullcontext():
         run_campaign(config("second"), model=model, data=dataset, progress=progress)
     after = world(model)
     assert [name for name in before if before[name] != after[name]] == []
+
+
+FIRST = """
+import os, warnings, torch, faultsim
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+images = torch.rand(6, 1, 4, 4)
+before = dict(os.environ), list(warnings.filters)
+config = faultsim.CampaignConfig(mode="random", trials=1, flips=(1,), threads=1, out=os.sys.argv[1])
+faultsim.run_campaign(config, model=model, data=(images, torch.zeros(6, dtype=int)))
+assert (dict(os.environ), list(warnings.filters)) == before
+"""
+
+
+def test_the_first_campaign_of_a_process_leaves_no_mark(tmp_path):
+    subprocess.run([sys.executable, "-c", FIRST, str(tmp_path / "a")], check=True)

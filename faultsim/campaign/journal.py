@@ -86,14 +86,17 @@ class Journal:
 
     def adopt(self, number: int, trial: Trial) -> Line | None:
         """Records as trial ``number`` what is known of it from before there were more trials."""
-        known = self._earlier.get(_key_of(trial))
+        known = self._known(trial)
         if known is None:
             return None
         return self.append(msgspec.to_builtins(known) | {"trial": number})
 
     def lacks(self, number: int, trial: Trial) -> bool:
         """Whether nothing is known of trial ``number``, so that it has to be run."""
-        return number >= len(self.recorded) and _key_of(trial) not in self._earlier
+        return number >= len(self.recorded) and self._known(trial) is None
+
+    def _known(self, trial: Trial) -> Line | None:
+        return self._earlier.get(_key_of(trial)) if self._earlier else None
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes ``summary.json``, whole or not at all, when the disk has all that it tells of."""

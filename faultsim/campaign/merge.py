@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from faultsim.campaign.directory import MANIFEST, TRIALS, read_trials
+from faultsim.campaign.directory import MANIFEST, SUMMARY, TRIALS, read_trials
 from faultsim.campaign.manifest import Manifest, check_same, read_manifest
+from faultsim.campaign.merged import merged_summary
 from faultsim.campaign.observed import OBSERVED
 from faultsim.config.shard import Shard, shard_of
 from faultsim.errors import ConfigError, JournalError
@@ -21,7 +22,7 @@ NUMBERED = b'{"trial":'
 
 
 def merge(directories: Sequence[str | Path], out: str | Path) -> int:
-    """Puts all shards of a campaign together; its summary is written by resuming it.
+    """Puts all shards of a campaign together, and their summaries where each has one.
 
     Args:
         directories: Of the shards, in any order.
@@ -48,6 +49,8 @@ def merge(directories: Sequence[str | Path], out: str | Path) -> int:
             if (places[0] / name).exists():
                 _interleave([place / name for place in places], out / name)
         write_json(out / MANIFEST, {**manifests[0], "planned": trials})
+        if all((place / SUMMARY).exists() for place in places):
+            write_json(out / SUMMARY, merged_summary(places, out))
     return trials
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from torch import nn
 
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
+from faultsim.campaign.untouched import untouched
+from faultsim.campaign.workers import cluster_of, shared_out
 from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
 from faultsim.run.compiled import uncompiled
@@ -37,7 +39,8 @@ class Forecast:
         population: Pairs of a bit and a sample.
         pilot: The rate, as the trials of the pilot tell it.
         margin: That was asked for; of a relative one, what it is of the rate of the pilot.
-        seconds: A trial took, the median of the pilot.
+        seconds: A trial took, the median of the pilot, which one process ran.
+        workers: That trials are to be shared out to.
         classical: Trials by the formula that knows nothing of the rate; with a margin of their own
             for bits and layers, of all of these.
         known: By the same formula, if the rate is that of the pilot.
@@ -51,6 +54,11 @@ class Forecast:
     classical: int
     known: int
     stratified: int
+    workers: int = 1
+
+    def time(self, trials: int) -> float:
+        """Seconds that so many trials take, if workers do not wait for one another."""
+        return trials * self.seconds / self.workers
 
 
 def forecast(
@@ -74,15 +82,18 @@ def forecast(
         FaultSimError: As ``run_campaign``.
     """
     config = replace(config, max_trials=pilot)
-    with reproducibly(config.threads):
-        workload = work or make_workload(config, model, data)
-        with uncompiled(workload.model):
-            return _forecast(config, make_experiment(config, workload))
+    with untouched(), cluster_of(config):
+        config = shared_out(config)
+        with reproducibly(config.threads):
+            workload = work or make_workload(config, model, data)
+            with uncompiled(workload.model):
+                return _forecast(config, make_experiment(config, workload))
 
 
 def _forecast(config: CampaignConfig, experiment: Experiment) -> Forecast:
     space, samples = make_space(config, experiment), experiment.golden(REPORTED).size
     counted(experiment.baseline(), config.rate)  # for its error
+    assert isinstance(config.workers, int)
     model, search = experiment.workload.model, experiment.search
     plan = SCHEDULES[config.mode](Context(config, space, model, search, samples))
     seconds = median(_timed(plan, experiment))
@@ -98,6 +109,7 @@ def _forecast(config: CampaignConfig, experiment: Experiment) -> Forecast:
         formula(known=False),
         formula(known=True),
         rate.needed,
+        config.workers,
     )
 
 

@@ -24,6 +24,7 @@ from faultsim.campaign.recording import recorded
 from faultsim.campaign.result import CampaignResult
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import summarise
+from faultsim.campaign.untouched import untouched
 from faultsim.campaign.workers import (
     Live,
     alone,
@@ -136,7 +137,7 @@ def run_campaign(
     if trials is not None:
         config = replace(config, mode="from-file", faults=config.faults or CHOSEN)
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
-    with ExitStack() as stack:
+    with untouched(), ExitStack() as stack:
         stack.enter_context(cluster_of(config))
         config = shared_out(config)
         stack.enter_context(reproducibly(config.threads))

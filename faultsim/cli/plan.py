@@ -24,7 +24,8 @@ def run(command: Plan) -> int:
     console, confidence = Console(), f"{100 * command.confidence:g} %"
     console.print(
         f"{escape(command.rate)} to ±{100 * found.margin:.4g} %{_own(command)} at {confidence}: "
-        f"{found.population:,} pairs of a bit and a sample; {1e3 * found.seconds:.3g} ms a trial; "
+        f"{found.population:,} pairs of a bit and a sample; {1e3 * found.seconds:.3g} ms a trial"
+        f"{_shared(found.workers)}; "
         f"after {found.pilot.n:,} trials the rate is {found.pilot}.",
         soft_wrap=True,
     )
@@ -38,7 +39,7 @@ def run(command: Plan) -> int:
         "--mode estimate, if strata fail as in the pilot": found.stratified,
     }
     for name, trials in ways.items():
-        table.add_row(name, f"{trials:,}", _span(trials * found.seconds))
+        table.add_row(name, f"{trials:,}", _span(found.time(trials)))
     console.print(table)
     console.print("The pilot is a guess; only the estimate itself says when it is enough.")
     return 0
@@ -47,6 +48,10 @@ def run(command: Plan) -> int:
 def _own(command: Plan) -> str:
     margin = command.part_margin
     return "" if margin is None else f", each bit and layer to ±{100 * margin:.4g} %,"
+
+
+def _shared(workers: int) -> str:
+    return "" if workers == 1 else f", shared out to {workers} workers"
 
 
 def _span(seconds: float) -> str:

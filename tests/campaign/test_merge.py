@@ -27,19 +27,29 @@ def run(model, dataset, tmp_path):
 @pytest.mark.parametrize("of", [1, 3])
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"mode": "layer-wise", "trials": 1}, {"granularity": "inference"}, {"observe": True}],
-    ids=["random", "layer-wise", "inference", "observe"],
+    [
+        {},
+        {"trials": 70, "flips": (1,)},
+        {"mode": "layer-wise", "trials": 1},
+        {"granularity": "inference"},
+        {"observe": True},
+        {"perturb": "fgsm:eps=0.1", "trials": 4},
+        {"fault_model": "seu", "fit_per_mbit": 10.0, "flips": (1, 2, 4)},
+    ],
+    ids=["random", "long", "layer-wise", "inference", "observe", "perturbed", "events"],
 )
 def test_shards_together_are_the_campaign(run, tmp_path, of, settings):
     whole = run("whole", **settings)
     shards = [run(f"shard-{n}", f"{n}/{of}", **settings) for n in range(1, of + 1)]
     merged = tmp_path / "merged"
     assert merge(shards[::-1], merged) == len((whole / JOURNAL).read_bytes().splitlines())
-    names = {path.name for path in whole.iterdir()} - {"summary.json"}
-    assert {path.name for path in merged.iterdir()} == names
-    assert run("merged", resume=True, **settings) == merged
-    for path in whole.iterdir():
-        assert (merged / path.name).read_bytes() == path.read_bytes()
+    files = {path.name: path.read_bytes() for path in whole.iterdir()}
+    assert {path.name: path.read_bytes() for path in merged.iterdir()} == files
+    (shards[0] / "summary.json").unlink()  # ended by somebody before it was written
+    merge(shards, tmp_path / "without")
+    assert not (tmp_path / "without" / "summary.json").exists()
+    again = run("without", resume=True, **settings)
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == files
 
 
 def test_a_shard_is_given_more_trials_and_is_that_of_the_longer_campaign(run, tmp_path):

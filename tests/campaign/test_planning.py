@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -30,6 +32,7 @@ def test_the_pilot_is_what_the_campaign_begins_with(tmp_path):
     assert 0 < found.stratified < found.classical
     assert found.known <= found.classical
     assert found.seconds > 0
+    assert replace(found, workers=2).time(10) == 5 * found.seconds
 
 
 def test_a_relative_margin_is_of_the_rate_of_the_pilot():

@@ -156,7 +156,7 @@ def test_at_any_byte_of_any_file(start, whole, tmp_path, limit):
         code, printed = run.wait(), run.printed()
         if limit is FULL:
             assert code == 2, printed
-            assert re.search(r"\nfaultsim: cannot write .*: File too large\n$", printed)
+            assert re.search(r"(?m)^faultsim: cannot write .*: File too large\n\Z", printed)
             assert "Traceback" not in printed
         else:
             assert code == -signal.SIGXFSZ
@@ -248,7 +248,7 @@ def test_a_directory_that_may_only_be_read(start, whole, tmp_path):
     ):
         run = start(argv, unprivileged)
         assert run.wait() == 2
-        assert re.search(r"\nfaultsim: cannot write .*: Permission denied\n$", run.printed())
+        assert re.search(r"(?m)^faultsim: cannot write .*: Permission denied\n\Z", run.printed())
     assert everything(tmp_path / "a") == before
 
 

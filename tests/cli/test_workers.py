@@ -107,7 +107,7 @@ def test_killed_and_interrupted_and_resumed_on_other_numbers_of_workers(flags, t
 
 def test_whoever_of_them_is_killed_the_bytes_are_the_same(flags, tmp_path):
     """Workers and the processes that watch over them, in any order."""
-    run, draw = Command(flags("a", 700, "--workers", "2")), random.Random(0)
+    run, draw = Command(flags("a", 1500, "--workers", "2")), random.Random(0)
     for _ in range(4):
         run.until(run.lines() + draw.randrange(1, 60))
         victims = run.members()
@@ -116,7 +116,7 @@ def test_whoever_of_them_is_killed_the_bytes_are_the_same(flags, tmp_path):
     printed = run.process.communicate()[0]
     assert run.process.returncode == 0, printed
     assert run.nothing_is_left()
-    assert main(flags("b", 700)) == 0
+    assert main(flags("b", 1500)) == 0
     for name in ("trials-0.jsonl", "manifest.json", "summary.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
