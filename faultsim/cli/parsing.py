@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from copy import copy
 from pathlib import Path
 from typing import Annotated, Any, Union
 
 from faultsim.cli.commands import COMMANDS, Campaign, Command
 from faultsim.cli.complaint import complaint
+from faultsim.cli.groups import grouped
 from faultsim.config import checked_settings
 from faultsim.config.toml import read_toml
 from faultsim.errors import ConfigError
@@ -35,9 +36,9 @@ def parse(argv: list[str]) -> Command:
         for name, kind in COMMANDS.items()
     )
     union: Any = Annotated[Union[choices], tyro.conf.OmitSubcommandPrefixes]  # noqa: UP007
-    said = io.StringIO()
+    said, told = io.StringIO(), io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(said), redirect_stdout(told):
             parsed: Command = tyro.cli(
                 union,
                 prog="faultsim",
@@ -48,6 +49,7 @@ def parse(argv: list[str]) -> Command:
     except SystemExit as end:
         if end.code:
             raise ConfigError(complaint(argv, said.getvalue())) from None
+        print(grouped(told.getvalue()), end="")
         raise
     return parsed
 
