@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from copy import copy
 from pathlib import Path
@@ -21,6 +22,16 @@ ABOUT = (
 )
 
 
+class Told(io.StringIO):
+    """What is printed on the way to the screen, drawn with the characters that the screen has."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+
+
 def parse(argv: list[str]) -> Command:
     """The command that the arguments ask for.
 
@@ -36,7 +47,7 @@ def parse(argv: list[str]) -> Command:
         for name, kind in COMMANDS.items()
     )
     union: Any = Annotated[Union[choices], tyro.conf.OmitSubcommandPrefixes]  # noqa: UP007
-    said, told = io.StringIO(), io.StringIO()
+    said, told = io.StringIO(), Told()
     try:
         with redirect_stderr(said), redirect_stdout(told):
             parsed: Command = tyro.cli(

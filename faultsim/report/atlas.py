@@ -107,7 +107,10 @@ def _overview(name: str, runs: Sequence[RecordedCampaign]) -> Iterator[Row]:
 
 
 def _of_one_fault(run: RecordedCampaign) -> Estimate | None:
-    """The share of samples that one fault drawn from the whole space corrupts, SDC or DUE."""
+    """The share of samples that one fault corrupts, SDC or DUE, drawn from all bits of a target."""
+    config = run.config
+    if config["bits"] != "all" or config.get("include") or config.get("exclude"):
+        return None  # of a part of it
     told = run.summary.estimate if run.summary else None
     if told is not None:
         return Estimate(told.value, told.low, told.high, told.n, told.method)
