@@ -9,9 +9,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 import faultsim
-from faultsim.campaign import compare
+from faultsim.campaign.comparison import changes_of
 from faultsim.campaign.lines import Line
-from faultsim.errors import ConfigError, FaultSimError
+from faultsim.errors import ConfigError
 from faultsim.report.campaigns import RecordedCampaign, single_flips
 from faultsim.report.figures import bits, heatmap, layers
 from faultsim.report.figures.shares import condition
@@ -28,6 +28,8 @@ SHOWN = (layers, bits, heatmap)
 """The figures of each model."""
 
 PLACE = ("target", "op")
+ALIKE = ("mode", "model", "workload", "target", "op", "bits", "perturb", "granularity")
+"""Settings that a protected campaign shares with the bare one."""
 
 
 @dataclass(frozen=True)
@@ -205,27 +207,41 @@ def protections(runs: Sequence[RecordedCampaign]) -> Table:
 
 
 def _paid(run: RecordedCampaign, runs: Sequence[RecordedCampaign]) -> Iterator[Row]:
-    for bare in runs:
-        if bare.config.get("protect") or bare.mode != run.mode:
-            continue
-        try:
-            found = compare(bare.directory, run.directory)
-        except FaultSimError:  # of another model, of other data, or not finished
-            continue
-        for change in (one for one in found.changes if one.rate in ("sdc", "failure")):
-            yield {
-                "model and data": model_and_data(run),
-                "protection": run.config["protect"],
-                "condition": condition(run, change.cell),
-                "rate": change.rate,
-                "bare": str(change.first),
-                "protected": str(change.second),
-                "change": change.difference.value,
-                "low": change.difference.low,
-                "high": change.difference.high,
-                "pays": _verdict(change.difference),
-            }
+    """Each drew its faults from all that it holds, what a protection adds included: no pairs."""
+    for bare in (one for one in runs if _is_bare(one, run)):
+        was, now = _conditions(bare), _conditions(run)
+        for key in (key for key in was if key in now):
+            cell = now[key][0].cell
+            changes = changes_of(cell, was[key], now[key], paired=False, sampled=run.sampled)
+            for change in (one for one in changes if one.rate in ("sdc", "failure")):
+                yield {
+                    "model and data": model_and_data(run),
+                    "protection": run.config["protect"],
+                    "condition": condition(run, cell),
+                    "rate": change.rate,
+                    "bare": str(change.first),
+                    "protected": str(change.second),
+                    "change": change.difference.value,
+                    "low": change.difference.low,
+                    "high": change.difference.high,
+                    "pays": _verdict(change.difference),
+                }
         return
+
+
+def _is_bare(one: RecordedCampaign, run: RecordedCampaign) -> bool:
+    """Whether a campaign is the other without its protection."""
+    same = all(one.config.get(name) == run.config.get(name) for name in ALIKE)
+    data = one.manifest["data"]["digest"] == run.manifest["data"]["digest"]
+    return same and data and not one.config.get("protect") and run.mode != "estimate"
+
+
+def _conditions(run: RecordedCampaign) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {}
+    for line in run.lines:
+        if not line.searching:
+            found.setdefault(str(line.cell), []).append(line)
+    return found
 
 
 def _verdict(found: Estimate) -> str:
