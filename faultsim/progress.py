@@ -148,10 +148,11 @@ class NotebookBar:
     """A bar below the cell of a notebook; it needs nothing but IPython, and goes away."""
 
     def __init__(self, mode: str = "") -> None:
-        from IPython.display import HTML, display
+        from IPython import display
 
-        self._html: Callable[[str], Any] = HTML
-        self._place: Any = display(HTML("golden run"), display_id=True)
+        notebook: Any = display
+        self._html: Callable[[str], Any] = notebook.HTML
+        self._place: Any = notebook.display(self._html("golden run"), display_id=True)
         self._pace = Pace(mode)
 
     def __enter__(self) -> NotebookBar:

@@ -220,6 +220,27 @@ class Export(Settings):
 
 
 @dataclass(frozen=True)
+class Atlas(Settings):
+    """Write one page of all recorded campaigns: rates by layer and bit, protections."""
+
+    directories: Positional[tuple[str, ...]]
+    """Campaign directories, or folders that hold some at any depth."""
+    out: str = "atlas.html"
+    """The page."""
+
+
+@dataclass(frozen=True)
+class Completion(Settings):
+    """Print what a shell needs to complete commands, flags and values.
+
+    bash: faultsim completion bash > ~/.local/share/bash-completion/completions/faultsim
+    """
+
+    shell: Positional[Literal["bash", "zsh", "tcsh"]]
+    """The shell."""
+
+
+@dataclass(frozen=True)
 class Schema(Settings):
     """Print the JSON Schema of a kind of file, for programs that read or write it."""
 
@@ -244,7 +265,9 @@ Command = (
     | Compare
     | Report
     | Export
+    | Atlas
     | Schema
+    | Completion
     | Doctor
 )
 
@@ -264,7 +287,9 @@ COMMANDS: dict[str, type[Settings]] = {
     "merge": Merge,
     "report": Report,
     "export": Export,
+    "atlas": Atlas,
     "schema": Schema,
+    "completion": Completion,
     "doctor": Doctor,
 }
 """The sub-commands by name, in the order of the help."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from copy import copy
 from pathlib import Path
 from typing import Annotated, Any, Union
 
 from faultsim.cli.commands import COMMANDS, Campaign, Command
 from faultsim.cli.complaint import complaint
+from faultsim.cli.groups import grouped
 from faultsim.config import checked_settings
 from faultsim.config.toml import read_toml
 from faultsim.errors import ConfigError
@@ -18,6 +20,16 @@ ABOUT = (
     "Bit-level fault injection for PyTorch models: exact, fast, reproducible. "
     "faultsim --version tells the version; faultsim COMMAND --help lists a command's flags."
 )
+
+
+class Told(io.StringIO):
+    """What is printed on the way to the screen, drawn with the characters that the screen has."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
 
 
 def parse(argv: list[str]) -> Command:
@@ -35,9 +47,9 @@ def parse(argv: list[str]) -> Command:
         for name, kind in COMMANDS.items()
     )
     union: Any = Annotated[Union[choices], tyro.conf.OmitSubcommandPrefixes]  # noqa: UP007
-    said = io.StringIO()
+    said, told = io.StringIO(), Told()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(said), redirect_stdout(told):
             parsed: Command = tyro.cli(
                 union,
                 prog="faultsim",
@@ -48,6 +60,7 @@ def parse(argv: list[str]) -> Command:
     except SystemExit as end:
         if end.code:
             raise ConfigError(complaint(argv, said.getvalue())) from None
+        print(grouped(told.getvalue()), end="")
         raise
     return parsed
 

@@ -12,8 +12,11 @@ WIDEST = 30  # of a title or an entry of a legend
 
 def abridge(figure: Figure) -> None:
     """Shortens the names at axes, titles and legends; the table has them whole."""
+    places = (axes.get_subplotspec() for axes in figure.axes)
+    abreast = len({place.colspan.start for place in places if place is not None}) > 1
     for axes in figure.axes:
         _abridge_ticks(axes)
+        axes.set_xlabel(short(axes.get_xlabel(), LONGEST) if abreast else axes.get_xlabel())
         axes.set_title(short(axes.get_title(loc="left"), WIDEST), loc="left")
         for child in axes.child_axes:  # second axes, which say what there is no room for
             child.set_visible(False)

@@ -74,7 +74,7 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
     mixtures = mixture_sections(sources.campaigns)
     damaging = overview.damaging_sections(sources.campaigns)
     trials, changes = by_trial(sources.campaigns), differences(sources.campaigns)
-    return _environment().get_template("report.html").render(
+    return environment().get_template("report.html").render(
         title=overview.title(sources),
         subtitle=overview.subtitle(sources),
         findings=findings(sources.campaigns),
@@ -107,8 +107,8 @@ def page(sources: Sources, drawn: Sequence[Drawn]) -> str:
         paid=paid,
         compared=protection_sections(sources.protections),
         entries=[(entry, [p for p in panels if entry in p.entries]) for entry in listed],
-        style=Markup(_asset("report.css")),
-        script=Markup(_asset("report.js")),
+        style=Markup(asset("report.css")),
+        script=Markup(asset("report.js")),
         version=faultsim.__version__,
     )  # fmt: skip
 
@@ -158,7 +158,8 @@ def _panel(item: Drawn, listed: Sequence[Entry], sources: Sources) -> Panel:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Of the templates, with the filters they use."""
     environment = Environment(
         loader=PackageLoader("faultsim.report"),
         autoescape=True,
@@ -172,5 +173,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
     return (files("faultsim.report") / "templates" / name).read_text(encoding="utf-8")

@@ -92,7 +92,7 @@ def _file(item: Drawn, suffix: str) -> bytes:
     return item.table.latex().encode() if suffix == "tex" else _bytes(item, suffix)
 
 
-def inline_svg(item: Drawn, *, narrow: bool = False) -> str:
+def inline_svg(item: Drawn, *, narrow: bool = False, prefix: str = "") -> str:
     """The figure as an SVG element of a page: its ink is the colour of the text around it.
 
     Names of its parts begin with the figure's, so that several figures share a page.
@@ -100,13 +100,14 @@ def inline_svg(item: Drawn, *, narrow: bool = False) -> str:
     Args:
         item: The figure.
         narrow: Draw it for a narrow screen.
+        prefix: Of its names, where a page has the figure several times.
     """
     if narrow:
         with house_style(), narrow_figures():
             figure = item.module.draw(item.table, item.styles)
             abridge(figure)
         item = replace(item, figure=figure)
-    name = f"{item.module.NAME}-narrow" if narrow else item.module.NAME
+    name = f"{prefix}{item.module.NAME}{'-narrow' * narrow}"
     text = _bytes(item, "svg").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)

@@ -56,7 +56,7 @@ def write_report(
     sources = read_sources(directories)
     drawn = draw_figures(sources)
     path = Path(out) if out is not None else Path(directories[0], "report.html")
-    _write(path, page(sources, drawn))
+    write_page(path, page(sources, drawn))
     try:
         files = [] if figures is None else save_figures(drawn, Path(figures), formats)
     except OSError as error:
@@ -66,7 +66,8 @@ def write_report(
     )
 
 
-def _write(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
+    """Writes a page whole or not at all; raises ConfigError where it cannot be written."""
     draft = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from faultsim.cli.parsing import parse
         ("perturb --foo", "unknown flag --foo; see faultsim perturb --help"),
         ("train --lr many", "--lr must be a finite number, not 'many'; see faultsim train"),
         ("inspect --bits sing", "did you mean 'sign'?"),
-        ("report --format pfd", "--format must be pdf, svg or png, not 'pfd'"),
+        ("report --format pfd", "--format must be pdf, svg, png or tex, not 'pfd'"),
         ("reproduce", "DIRECTORY is missing; see faultsim reproduce --help"),
         ("reproduce --trial 3", "DIRECTORY is missing"),
         ("reproduce d", "--trial is missing"),
