@@ -14,6 +14,14 @@ FAULTSIM_HD inline uint64_t fetch_add(uint64_t* at, uint64_t value) {
 #endif
 }
 
+FAULTSIM_HD inline uint32_t fetch_add(uint32_t* at, uint32_t value) {
+#ifdef __CUDA_ARCH__
+  return atomicAdd(at, value);
+#else
+  return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+#endif
+}
+
 FAULTSIM_HD inline uint64_t fetch_min(uint64_t* at, uint64_t value) {
 #ifdef __CUDA_ARCH__
   return atomicMin(reinterpret_cast<unsigned long long*>(at), value);

@@ -39,12 +39,13 @@ struct RankBegin {
 // highest bits: k are no worse, and few others.
 template <class F>
 struct RankRaise {
-  static constexpr int kDigit = 8, threads = 1 << kDigit;
+  static constexpr int threads = 1024, kDigit = 8, kDigits = 1 << kDigit;
 
   struct Shared {
-    uint64_t counts[threads];  // by digit, of the scores that begin as the k-th best
-    uint64_t score, k;         // its bits so far, and its place among those counted
-    uint64_t flips;
+    uint32_t counts[kDigits];  // by digit, of the scores that begin as the k-th best
+    uint64_t score;            // its bits so far
+    uint32_t k, next;          // its place among those counted, and among those of its digit
+    uint32_t flips;
   };
 
   RankFound* found;
@@ -53,45 +54,56 @@ struct RankRaise {
 
   FAULTSIM_HD void operator()(ThreadBlock<threads> block, Shared& shared, int64_t) const {
     block.each([&](int thread) {
-      if (thread != 0) return;
-      shared.score = 0;
-      shared.k = k;
-      shared.flips = found->flips < capacity ? found->flips : capacity;
+      if (thread == 0) begin(shared);
     });
     const bool enough = shared.flips >= k;
     for (int shift = 56; enough && shift >= 40; shift -= kDigit) {
-      block.each([&](int thread) { shared.counts[thread] = 0; });
+      block.each([&](int thread) {
+        if (thread < kDigits) shared.counts[thread] = 0;
+        if (thread == 0) shared.k = shared.next;
+      });
       block.each([&](int thread) { count(shared, shift, thread); });
       block.each([&](int thread) {
-        if (thread == 0) choose(shared, shift);
+        if (thread < kDigits) choose(shared, shift, thread);
       });
     }
     block.each([&](int thread) {
-      if (thread != 0) return;
-      const double score = as<double>(shared.score);
-      RankThreshold threshold = found->threshold;
-      if (enough && score > threshold.worst.score)
-        threshold = RankThreshold::at<F>({score, kLast, kLast});
-      *found = {0, 0, threshold};
+      if (thread == 0) end(as<double>(shared.score), enough);
     });
   }
 
  private:
   static constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
 
+  FAULTSIM_HD void begin(Shared& shared) const {
+    shared.score = 0;
+    shared.next = static_cast<uint32_t>(k);
+    shared.flips = static_cast<uint32_t>(found->flips < capacity ? found->flips : capacity);
+  }
+
   FAULTSIM_HD void count(Shared& shared, int shift, int thread) const {
     const uint64_t lower = (uint64_t{2} << (shift + kDigit - 1)) - 1;
-    for (uint64_t i = thread; i < shared.flips; i += threads) {
+    for (uint32_t i = thread; i < shared.flips; i += threads) {
       const uint64_t score = as<uint64_t>(buffer[i].score);
       if ((score & ~lower) == shared.score)
-        fetch_add(&shared.counts[score >> shift & (threads - 1)], 1);
+        fetch_add(&shared.counts[score >> shift & (kDigits - 1)], 1);
     }
   }
 
-  FAULTSIM_HD static void choose(Shared& shared, int shift) {
-    int digit = threads - 1;
-    for (; shared.counts[digit] < shared.k; --digit) shared.k -= shared.counts[digit];
+  // The digit is that of one thread.
+  FAULTSIM_HD static void choose(Shared& shared, int shift, int digit) {
+    uint32_t better = 0;
+    for (int other = kDigits - 1; other > digit; --other) better += shared.counts[other];
+    if (better >= shared.k || better + shared.counts[digit] < shared.k) return;
     shared.score |= static_cast<uint64_t>(digit) << shift;
+    shared.next = shared.k - better;
+  }
+
+  FAULTSIM_HD void end(double score, bool enough) const {
+    RankThreshold threshold = found->threshold;
+    if (enough && score > threshold.worst.score)
+      threshold = RankThreshold::at<F>({score, kLast, kLast});
+    *found = {0, 0, threshold};
   }
 };
 
