@@ -35,17 +35,17 @@ def _sanitizer(tool: str) -> Step:
     options = ("--tool", tool, *ours, "--error-exitcode", "9", "--print-limit", "20")
     tests = ("tests/ops", "-k", KERNEL_TESTS.get(tool, "cuda"), "-p", "no:xdist")
     environment = EXACT_MEMORY if tool in KERNEL_TESTS else ()
-    return Step(tool, ("compute-sanitizer", *options, *PYTEST, *tests), 280, environment)
+    return Step(tool, ("compute-sanitizer", *options, *PYTEST, *tests), 300, environment)
 
 
 def _campaign(name: str) -> Step:
     command = (sys.executable, "-m", "benchmarks.gpu.campaign", name, "{out}")
-    return Step(f"campaign-{name.replace(' ', '-')}", command, 200)
+    return Step(f"campaign-{name.replace(' ', '-')}", command, 300)
 
 
 def _architectures(share: int) -> Step:
     command = (sys.executable, "-m", "benchmarks.gpu.architectures", f"{share}/{SHARES}", "{out}")
-    return Step(f"architectures-{share}", command, 200)
+    return Step(f"architectures-{share}", command, 300)
 
 
 def _benchmark(name: str, limit: int) -> Step:
@@ -53,7 +53,7 @@ def _benchmark(name: str, limit: int) -> Step:
     return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
 
 
-INFERENCE = Step("inference", (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"), 280)
+INFERENCE = Step("inference", (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"), 400)
 TOGETHER = [
     _suite(),
     *map(_sanitizer, SANITIZERS),
