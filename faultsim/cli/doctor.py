@@ -41,6 +41,8 @@ FEATURES = (
     ),
     Feature("onnx", ("onnx", "onnx2torch"), "--model file.onnx"),
     Feature("numba", ("numba",), "operators of your own"),
+    Feature("export", ("pandas", "pyarrow"), "data frames of trials, Parquet"),
+    Feature("ray", ("ray",), "workers in a Ray cluster"),
     Feature("mamba", ("mamba_ssm",), "mamba-ssm's scan on CUDA"),
 )
 

@@ -12,8 +12,8 @@ GROUPS = {
     "faults seed",
     "searching": "beam direction target-class source-class stealthy reach allow-nonfinite",
     "estimating": "margin relative confidence rate by part-margin max-trials pilot",
-    "how it runs": "threads batch-size device no-replay workers shard",
-    "what is recorded": "out resume observe config allow-unsound",
+    "how it runs": "threads batch-size device no-replay workers shard executor address",
+    "what is recorded": "out resume observe config allow-unsound json",
 }
 LONG = 20
 """Flags from which a help has groups."""

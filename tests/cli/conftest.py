@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ def run(output, setup, argv):
     for number in (0, 1, 2):  # a terminal becomes that of the session
         os.dup2(os.open(output, os.O_RDWR), number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ended_by in (signal.SIGTERM, signal.SIGHUP):  # nohup, of the tests, has it ignored
+        signal.signal(ended_by, signal.SIG_DFL)
     exec(setup, {})
     sys.exit(main(argv))
 
@@ -54,7 +57,11 @@ class Started:
 
     def wait(self) -> int:
         """Its exit code, negative for a signal."""
+        patience = time.monotonic() + 600
         while self.running:
+            if time.monotonic() > patience:
+                os.kill(self.pid, signal.SIGKILL)
+                pytest.fail("the command does not end")
             time.sleep(0.002)
         return int(self._told.read_text())
 
