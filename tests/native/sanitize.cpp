@@ -183,7 +183,8 @@ bool same(const std::vector<Ranked>& one, const std::vector<Ranked>& other) {
 }
 
 std::vector<Ranked> rank_on_a_grid(const RankJob& job, int64_t room) {
-  std::vector<Ranked> memory(1 + job.k + room);  // the first is larger than what was found
+  constexpr int64_t header = (sizeof(RankFound) - 1) / sizeof(Ranked) + 1;
+  std::vector<Ranked> memory(header + job.k + room);
   const RankBuffer buffer{reinterpret_cast<RankFound*>(memory.data()), job.k + room};
   int64_t nan = -1;
   return GridRanking<HostGrid>{{3}, buffer}.run(job, &nan);

@@ -86,6 +86,15 @@ def test_what_was_seen_is_not_called_impossible_and_what_was_not_is_bounded():
     assert never.method == "bound, all trials alike"
 
 
+@pytest.mark.parametrize("few", [[24, -32], [-30, 1, 28], [-26, -21], [-20, -14, -19]])
+def test_few_changes_among_many_trials_bound_the_mean(few):
+    """Differences in pairs: most are none, and some are great."""
+    changes = np.zeros(200)
+    changes[: len(few)] = np.array(few) / 32
+    found = bounded_mean(changes, -1, 1)
+    assert -0.05 < found.low < changes.mean() < found.high < 0.05
+
+
 def test_trials_that_all_agree_promise_no_certainty():
     mean = bounded_mean([0.99] * 20)
     assert mean.low == pytest.approx(0.99 * 0.025 ** (1 / 20))
