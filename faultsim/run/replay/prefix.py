@@ -39,7 +39,7 @@ SAMPLE = 8
 
 OTHER_WAY = "they take another way through the model than the first"
 CACHED = "what one forward pass keeps for the next is at hand only in a run from the start"
-UNKEPT = "the output holds what cannot be kept as a copy"
+UNKEPT = "the output holds what cannot be kept as a copy, such as a cache (use_cache=False)"
 
 Run = Callable[[Any], Any]
 
