@@ -31,6 +31,7 @@ UNBEGUN = (
     " before they began: what they said is above; a script that asks for several workers needs "
     'if __name__ == "__main__" around it, since each of them imports the script'
 )
+PATIENCE = 3  # times that a worker may fail to start
 GRACE = 10  # seconds that a process whose connection broke may take to be gone
 
 
@@ -84,6 +85,13 @@ class LocalWorkers:
             return Ended(_how(process.exitcode) + ("" if self._began else UNBEGUN))
 
     def _start(self, number: int) -> Process:
+        """A worker; where the fork server was killed just then, of a new one."""
+        for _ in range(PATIENCE):
+            with suppress(EOFError, OSError):
+                return self._started(number)
+        return self._started(number)
+
+    def _started(self, number: int) -> Process:
         ours, theirs = self._context.Pipe()
         name = f"faultsim-worker-{number}"
         process = self._context.Process(

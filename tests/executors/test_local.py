@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from multiprocessing import forkserver
 
 import pytest
 import torch
@@ -63,6 +64,20 @@ def test_a_worker_that_is_killed_is_replaced_and_no_trial_is_lost_or_doubled(run
 
     assert run("one", 1, trials=30) == run("two", 2, kill, trials=30)
     assert killed
+
+
+def test_a_fork_server_that_dies_while_a_worker_starts_is_replaced(run, monkeypatch):
+    real, asked = forkserver.read_signed, []
+
+    def dies_once(descriptor):
+        asked.append(descriptor)
+        if len(asked) == 1:
+            raise EOFError("unexpected EOF")
+        return real(descriptor)
+
+    monkeypatch.setattr(forkserver, "read_signed", dies_once)
+    assert run("two", 2) == run("one", 1)
+    assert len(asked) > 2
 
 
 def test_what_cannot_be_handed_over_is_refused_with_the_remedy(model, dataset, tmp_path):
