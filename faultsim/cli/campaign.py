@@ -11,6 +11,7 @@ from faultsim.cli.commands import Campaign
 from faultsim.cli.events import Events
 from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.skipped import skipped_lines
+from faultsim.cli.stopping import raise_again
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.config import CampaignConfig
 from faultsim.pace import Pace
@@ -35,6 +36,7 @@ def run(command: Campaign) -> int:
 
             def report(progress: Progress) -> None:
                 nonlocal directory
+                raise_again()
                 if directory is None:
                     directory = progress.directory
                     known = (progress.golden, progress.clean, config.perturb, progress.objective)

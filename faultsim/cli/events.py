@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from faultsim.cli.stopping import raise_again
 from faultsim.pace import Pace
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Events:
 
     def report(self, progress: Progress) -> None:
         """Called by the campaign after the golden run and after each trial."""
+        raise_again()
         if progress.trial is None:
             _print(
                 "begin",

@@ -12,6 +12,9 @@ from types import FrameType
 
 ASKED = (signal.SIGTERM, signal.SIGHUP)
 
+_raised: list[KeyboardInterrupt] = []
+"""What was raised since a command began, and may have been swallowed on its way."""
+
 
 class Ended(KeyboardInterrupt):
     """The command was asked to end.
@@ -37,15 +40,31 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in ours:  # a terminal says so several times, and ending takes a moment
             signal.signal(each, signal.SIG_IGN)
-        raise Ended(number)
+        _raised.append(Ended(number))
+        raise _raised[-1]
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _raised.append(KeyboardInterrupt())
+        raise _raised[-1]
+
+    by_key = signal.getsignal(signal.SIGINT)
     try:
         for each in ours:
             signal.signal(each, stop)
+        if by_key is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
         yield
     finally:
         for each in ours:
             signal.signal(each, before[each])
+        signal.signal(signal.SIGINT, by_key)
+        _raised.clear()
+
+
+def raise_again() -> None:
+    """Raises what a signal raised, where a finaliser or a library swallowed it: called by trial."""
+    if _raised:
+        raise _raised[-1]
 
 
 def say_last(text: str) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from faultsim.cli.commands import Study
 from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.perturb import show_perturbations
+from faultsim.cli.stopping import raise_again
 from faultsim.cli.tables import show_cells
 from faultsim.config import StudyConfig
 from faultsim.progress import CampaignBar
@@ -63,6 +64,7 @@ class _Parts:
 
     def report(self, step: Step) -> None:
         """Called by the study as it goes on."""
+        raise_again()
         self.directory = str(step.directory)
         if self._bar is None or self._part != (step.data, step.part):
             self._bar = self._begin(step)

@@ -57,11 +57,12 @@ class Started:
 
     def wait(self) -> int:
         """Its exit code, negative for a signal."""
-        patience = time.monotonic() + 600
+        patience = time.monotonic() + 120
         while self.running:
             if time.monotonic() > patience:
                 os.kill(self.pid, signal.SIGKILL)
-                pytest.fail("the command does not end")
+                text = os.read(self._output, 1 << 16).decode(errors="replace")
+                pytest.fail(f"the command does not end: {text}")
             time.sleep(0.002)
         return int(self._told.read_text())
 
