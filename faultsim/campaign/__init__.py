@@ -3,7 +3,8 @@
 from faultsim.campaign.comparison import Change, Comparison, compare
 from faultsim.campaign.detectors import DetectorScore, score_detector
 from faultsim.campaign.exporting import export
-from faultsim.campaign.hardening import Hardening, harden
+from faultsim.campaign.hardened import Hardening
+from faultsim.campaign.hardening import harden
 from faultsim.campaign.protecting import compare_protections
 from faultsim.campaign.protections_record import Cost, Paid
 from faultsim.campaign.reproduce import Reproduction, reproduce

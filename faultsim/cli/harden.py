@@ -13,7 +13,7 @@ from rich.table import Table
 from faultsim.cli.commands import Harden
 
 if TYPE_CHECKING:
-    from faultsim.campaign.hardening import Hardening
+    from faultsim.campaign.hardened import Hardening
 
 MOST_ROWS = 20
 
