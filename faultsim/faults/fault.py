@@ -33,7 +33,7 @@ from faultsim.ops.operators import (
     takes_number,
     takes_word,
 )
-from faultsim.ops.words import corrupted
+from faultsim.ops.striking import corrupted
 from faultsim.table import html_table
 
 

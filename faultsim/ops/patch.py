@@ -13,9 +13,10 @@ import torch
 
 from faultsim.ops._native import native
 from faultsim.ops.grid import on_grid
+from faultsim.ops.memory import check_tensor, native_words, touch
 from faultsim.ops.operators import FIRST_OWN, OPS, compile_all
 from faultsim.ops.slots import FaultSlots, Table, checked
-from faultsim.ops.words import check_tensor, made_on_host, native_words, touch
+from faultsim.ops.striking import made_on_host
 
 
 class Patch:

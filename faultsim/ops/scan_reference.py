@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from faultsim.formats import FORMATS, signed
-from faultsim.ops.words import strike_
+from faultsim.ops.striking import strike_
 
 
 def selective_scan_reference(

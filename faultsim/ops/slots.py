@@ -13,7 +13,7 @@ import torch
 from faultsim.errors import FaultError
 from faultsim.ops._native import native
 from faultsim.ops.grid import on_stream
-from faultsim.ops.words import native_words
+from faultsim.ops.memory import native_words
 
 Table = npt.NDArray[np.int64]
 _NONE = np.zeros((8, 0), dtype=np.int64)

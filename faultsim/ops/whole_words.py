@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from faultsim.ops.words import Index, Operands, Patterns, apply_
+from faultsim.ops.arguments import Index, Operands, Patterns
+from faultsim.ops.words import apply_
 
 
 def randomise_(

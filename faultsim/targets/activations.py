@@ -11,7 +11,8 @@ from torch import nn
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import Site
 from faultsim.formats import FORMATS
-from faultsim.ops.words import apply_columns_, overlaps
+from faultsim.ops.memory import overlaps
+from faultsim.ops.striking import apply_columns_
 from faultsim.targets.closed import check_open
 from faultsim.targets.inputs import Run, Sizes, arguments_of
 from faultsim.targets.layouts import Seen, find_layouts, golden_pass

@@ -11,7 +11,7 @@ from torch import nn
 
 from faultsim.faults import Site
 from faultsim.formats import FORMATS
-from faultsim.ops.words import overlaps
+from faultsim.ops.memory import overlaps
 from faultsim.targets.activations import (
     Targets,
     TensorFaults,

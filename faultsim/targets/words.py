@@ -8,7 +8,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from faultsim.formats import FORMATS
-from faultsim.ops.words import overlaps
+from faultsim.ops.memory import overlaps
 
 _QUANTISED = {
     torch.qint8: torch.int8,

@@ -8,7 +8,7 @@ from torch import nn
 
 from faultsim import FaultSet, FaultSpace, inject
 from faultsim.data.workload import ImageWorkload
-from faultsim.ops.words import OPS
+from faultsim.ops.operators import OPS
 from faultsim.perturb import Perturbation, pgd
 from faultsim.run.attack import Attack
 from faultsim.run.experiment import Experiment

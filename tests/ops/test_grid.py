@@ -16,7 +16,9 @@ from faultsim import ops
 from faultsim.errors import FaultError, InjectionError
 from faultsim.ops._native import native
 from faultsim.ops.grid import device_flag, rehearsed
-from faultsim.ops.words import OPS, native_words, strike_
+from faultsim.ops.memory import native_words
+from faultsim.ops.operators import OPS
+from faultsim.ops.striking import strike_
 
 CPU = torch.device("cpu")
 SHUFFLES = [0, 1, 2]

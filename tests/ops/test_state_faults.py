@@ -9,13 +9,13 @@ from hypothesis import given, strategies
 
 from faultsim.errors import FaultError
 from faultsim.ops import SelectiveScan, StateFault, selective_scan
+from faultsim.ops.operators import OPS
 from faultsim.ops.scan_reference import (
     hidden_states,
     selective_scan_reference,
     state_gradients,
 )
 from faultsim.ops.state_fault import packed
-from faultsim.ops.words import OPS
 
 BATCH, DIM, STATES, LENGTH, GROUPS = 2, 6, 3, 70, 2  # the length is more than a tile
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from faultsim import ops
 from faultsim.errors import FaultError, FormatError, InjectionError
 from faultsim.formats import FORMATS, signed
-from faultsim.ops.words import OPS
+from faultsim.ops.operators import OPS
 
 DTYPES = list(FORMATS)
 OPERATORS = {
