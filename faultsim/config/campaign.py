@@ -76,8 +76,12 @@ class CampaignConfig(Evaluation, AnySubject):
     """Of worst-case: the class that a targeted attack is to have predicted, of a classifier."""
     source_class: Index | None = None
     """Of --target-class: only samples of this class are to be taken for it; by default all."""
+    target_samples: tuple[Index, ...] = ()
+    """Of worst-case: numbers of the samples, as results count them from 0, that are to be taken for
+    another class than theirs, or for --target-class; the search sees them."""
     stealthy: bool = False
-    """Of --target-class: and the other samples are to be classified as before."""
+    """Of --target-class and --target-samples: and the other samples are to be classified as
+    before."""
     reach: str | None = None
     """Of worst-case and random in weights: a TOML file of the bits of a page that an attacker can
     flip, and in which direction (a Rowhammer profile)."""
