@@ -249,7 +249,7 @@ class _Seen:
         self._values: dict[str, torch.Tensor] = {}
 
     def __call__(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        real = tensor
+        real: torch.Tensor | None = tensor
         if tensor.is_quantized or tensor.dtype in BYTES:
             real = self.reals.standing_for(tensor)
         if real is not None and real.requires_grad:
