@@ -30,6 +30,7 @@ from faultsim.targets.closed import check_open
 from faultsim.workload import Workload
 from faultsim.workload.loading import load_workload
 from faultsim.workload.single import single
+from faultsim.workload.stated import Stated
 from faultsim.workload.tasks.targeted import Targeted
 from faultsim.workload.workload import REPORTED, SEARCHED
 
@@ -123,12 +124,15 @@ def make_experiment(config: Evaluation, workload: Workload) -> Experiment:
 
 def _aimed(config: Evaluation, workload: Workload) -> Workload:
     """The workload as a targeted attack sees it; as it is, where there is none."""
-    if not isinstance(config, CampaignConfig) or config.target_class is None:
+    if not isinstance(config, CampaignConfig):
+        return workload
+    target, stealthy = config.target_class, config.stealthy
+    if config.target_samples:
+        return Stated(workload, config.target_samples, target, stealthy=stealthy)
+    if target is None:
         return workload
     aimed = copy(workload)
-    aimed.task = Targeted(
-        workload.task, config.target_class, config.source_class, stealthy=config.stealthy
-    )
+    aimed.task = Targeted(workload.task, target, config.source_class, stealthy=stealthy)
     return aimed
 
 

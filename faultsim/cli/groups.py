@@ -10,7 +10,8 @@ GROUPS = {
     "what is struck": "target bits include exclude integers granularity when op operand",
     "how faults are chosen": "mode flips trials ber fault-model events hours fit-per-mbit "
     "faults seed",
-    "searching": "beam direction target-class source-class stealthy reach allow-nonfinite",
+    "searching": "beam choose-by direction target-class source-class target-samples stealthy "
+    "reach allow-nonfinite",
     "estimating": "margin relative confidence rate by part-margin max-trials pilot",
     "how it runs": "threads batch-size device no-replay workers shard executor address",
     "what is recorded": "out resume observe config allow-unsound json",

@@ -72,12 +72,20 @@ class CampaignConfig(Evaluation, AnySubject):
     """Strike only bits that are 0, or only bits that are 1."""
     beam: Count = 1
     """Of worst-case: how many sequences of flips the search follows side by side; 1 is greedy."""
+    choose_by: Literal["objective", "loss"] = "objective"
+    """Of worst-case: the flip of a step is that which lowers the objective most, ties by loss; or
+    that which raises the loss most, ties by objective: steadier where one flip turns few answers,
+    as in int8 weights."""
     target_class: Index | None = None
     """Of worst-case: the class that a targeted attack is to have predicted, of a classifier."""
     source_class: Index | None = None
     """Of --target-class: only samples of this class are to be taken for it; by default all."""
+    target_samples: tuple[Index, ...] = ()
+    """Of worst-case: numbers of the samples, as results count them from 0, that are to be taken for
+    another class than theirs, or for --target-class; the search sees them."""
     stealthy: bool = False
-    """Of --target-class: and the other samples are to be classified as before."""
+    """Of --target-class and --target-samples: and the other samples are to be classified as
+    before."""
     reach: str | None = None
     """Of worst-case and random in weights: a TOML file of the bits of a page that an attacker can
     flip, and in which direction (a Rowhammer profile)."""
@@ -156,8 +164,11 @@ class CampaignConfig(Evaluation, AnySubject):
             )
         if self.reach is not None and (self.ber is not None or self.fault_model is not None):
             raise ConfigError("--reach counts --flips: --ber and --fault-model do not go with it")
-        if self.beam != 1 and self.mode != "worst-case":
-            raise ConfigError(f"--beam does not go with --mode {self.mode}: worst-case searches")
+        for flag, given in (("beam", self.beam != 1), ("choose-by", self.choose_by != "objective")):
+            if given and self.mode != "worst-case":
+                raise ConfigError(
+                    f"--{flag} does not go with --mode {self.mode}: worst-case searches"
+                )
         check_estimate(self)
         check_granularity(self)
         check_operator(self)

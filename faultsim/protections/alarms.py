@@ -14,6 +14,9 @@ from torch import nn
 
 from faultsim import trees
 
+BESIDE = "_faultsim_guard"
+"""The attribute of modules that have a guard beside them, which is none of their children."""
+
 
 class Detected(RuntimeError):
     """Raised in a forward pass: a fault was detected and not corrected, so there is no answer.
@@ -42,7 +45,9 @@ class Guard(nn.Module):
 
 def guards_of(model: nn.Module) -> list[Guard]:
     """Those of a model."""
-    return [module for module in model.modules() if isinstance(module, Guard)]
+    held = ((module, vars(module).get(BESIDE)) for module in model.modules())
+    found = [each for both in held for each in both if isinstance(each, Guard)]
+    return list(dict.fromkeys(found))
 
 
 def answer(model: nn.Module, run: Callable[[], Any]) -> Any:

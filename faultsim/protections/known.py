@@ -13,6 +13,7 @@ from faultsim.protections.copies import Redundancy
 from faultsim.protections.ecc import Ecc
 from faultsim.protections.in_place import InPlace
 from faultsim.protections.nan_guard import NanGuard
+from faultsim.protections.products import BareProducts
 from faultsim.protections.protection import Protection
 from faultsim.protections.radar import Radar
 from faultsim.protections.ranges import RangeRestriction
@@ -30,6 +31,8 @@ PROTECTIONS: dict[str, Callable[..., Protection]] = {
     "radar": Radar,
     "abft": partial(Abft, "abft"),
     "abft-recompute": partial(Abft, "abft-recompute", recompute=True),
+    "abft-products": partial(BareProducts, "abft-products"),
+    "abft-products-recompute": partial(BareProducts, "abft-products-recompute", recompute=True),
     "duplicate": partial(Redundancy, "duplicate", 2),
     "tmr": partial(Redundancy, "tmr", 3),
 }

@@ -172,10 +172,16 @@ class Gradients:
         return self._watched(faults, seen, [*outputs, *([watch] if watch else [])])
 
     def _watched(self, faults: FaultSet, seen: _Seen, watches: Iterable[Watch]) -> Values:
-        """What was seen in a pass under faults, with the gradients."""
+        """What was seen in a pass under faults, with the gradients.
+
+        Those of words of one byte are by their values, straight through what is done with integers.
+        """
+        model = self._workload.model
         inputs, leaves = self._with_gradient()
-        with _differentiable(leaves), self._armed(faults) as injector:
-            hooks = [watch(self._workload.model) for watch in watches]
+        with _differentiable(leaves), self._armed(faults) as injector, ExitStack() as stack:
+            if shadow(model, seen.reals):
+                stack.enter_context(seen.reals)
+            hooks = [watch(model) for watch in watches]
             seen.passes = hooks[0]
             try:
                 for hook in hooks:
@@ -184,7 +190,7 @@ class Gradients:
             finally:
                 for hook in hooks:
                     hook.remove()
-        return {name: (seen.values[name], grad.nan_to_num()) for name, grad in grads.items()}
+        return {name: seen.value(name, grad.nan_to_num()) for name, grad in grads.items()}
 
     def _armed(self, faults: FaultSet) -> Injector:
         return Injector(self._workload.model, faults, when=self._when)
@@ -232,20 +238,32 @@ class _Seen:
 
     Attributes:
         passes: Tells which pass of the run it is.
+        reals: What stands for tensors that autograd does not know.
     """
 
     passes: PassHooks
 
     def __init__(self) -> None:
-        self.values: dict[str, torch.Tensor] = {}
+        self.reals = Reals()
         self.edges: dict[str, GradientEdge] = {}
+        self._values: dict[str, torch.Tensor] = {}
 
     def __call__(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.requires_grad and tensor.dtype not in BYTES:
+        real: torch.Tensor | None = tensor
+        if tensor.is_quantized or tensor.dtype in BYTES:
+            real = self.reals.standing_for(tensor)
+        if real is not None and real.requires_grad:
             # a copy, for a module may change it in place later
             key = key_of(name, self.passes.step)
-            self.values[key], self.edges[key] = tensor.detach().clone(), get_gradient_edge(tensor)
+            self._values[key], self.edges[key] = tensor.detach().clone(), get_gradient_edge(real)
         return tensor
+
+    def value(self, name: str, slope: torch.Tensor) -> Value:
+        """The words of what was seen, and the gradient of the loss by what these stand for."""
+        tensor = self._values[name]
+        if not tensor.is_quantized:
+            return tensor, slope
+        return tensor.int_repr(), slope * tensor.q_scale()
 
 
 def _stacked(rows: list[Value]) -> Value:

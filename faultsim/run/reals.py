@@ -41,6 +41,11 @@ class Reals(TorchFunctionMode):
         """Lets real numbers stand for a tensor."""
         self._real[tensor] = real
 
+    def standing_for(self, tensor: Tensor) -> Tensor | None:
+        """The real numbers that stand for a tensor, if any do."""
+        found: Tensor | None = self._real.get(tensor)
+        return found
+
     def open(self, packed: Opened) -> None:
         """Lets real weights stand for an object of torch."""
         self._opened[id(packed.object)] = packed

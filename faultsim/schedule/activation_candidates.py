@@ -9,6 +9,7 @@ import torch
 
 from faultsim.faults import FaultSet, Site
 from faultsim.ops import rank_bits
+from faultsim.ops.rank_bytes import BYTES, rank_bytes
 from faultsim.run.gradients import Values
 from faultsim.schedule.candidates import GLOBAL, IMPLIED, PER_TENSOR, RANKED, Scored, chosen
 from faultsim.schedule.context import Context
@@ -54,14 +55,16 @@ def _ranked(
     output: tuple[torch.Tensor, torch.Tensor] | None,
 ) -> list[Scored]:
     """The best bits of one pass, each element and bit once."""
-    if output is None or site.format.dtype not in RANKED:
+    dtype = site.format.dtype
+    if output is None or dtype not in (*RANKED, *BYTES):
         return []
     values, slopes = (samples_first(site, each, UNKNOWN) for each in output)
     shape = site.shapes[step or 0] if site.shapes else site.shape
     here = tuple(values.shape[1:])
     if here != shape and not (site.ragged and _inside(here, shape)):
         return []  # this batch has samples of another shape
-    ranked = rank_bits(
+    rank = rank_bytes if dtype in BYTES else rank_bits
+    ranked = rank(
         values.contiguous(),
         slopes.contiguous(),
         4 * GLOBAL,  # one element may lead in many samples

@@ -21,11 +21,17 @@ Candidates = Callable[[FaultSet], list[FaultSet]]
 
 
 class Harm(NamedTuple):
-    """Sorts the most harmful first: the objective, ties by loss; what may not be used goes last."""
+    """Sorts the most harmful first; what may not be used goes last.
+
+    Attributes:
+        refused: Whether it may not be used.
+        order: The objective, ties by the negative loss; or the other way round.
+        objective: The objective.
+    """
 
     refused: bool
+    order: tuple[float, float]
     objective: float
-    gain: float
 
 
 class Found(NamedTuple):
@@ -92,7 +98,9 @@ class _Judge(NamedTuple):
         refused = outcome.due > 0 and not self.config.allow_nonfinite
         score, loss = outcome.score(self.search.objective), outcome.loss
         lowest = score if score == score else -math.inf
-        return Harm(refused, lowest, -loss if loss == loss else -math.inf)
+        gain = -loss if loss == loss else -math.inf
+        by_loss = self.config.choose_by == "loss"
+        return Harm(refused, (gain, lowest) if by_loss else (lowest, gain), lowest)
 
 
 def _step(

@@ -27,6 +27,9 @@ from faultsim.workload.tasks.targeted import SUCCESS
 
 TRIALS = 10
 
+REAL_ONLY = ("inputs", "states", "kv-cache")
+"""Targets in which no words of one byte can be ranked: nothing stands for them."""
+
 
 WORST, WITHOUT_TOP, RANDOM = "worst-case", "worst-case without the top exponent bit", "random"
 
@@ -59,7 +62,7 @@ def worst_case(context: Context) -> Plan:
 
 def _check_ranked(space: FaultSpace) -> None:
     """Names what the search cannot rank; raises ConfigError if that is everything."""
-    known = {s.name: (*RANKED, *BYTES) if s.kind == "weights" else RANKED for s in space.sites}
+    known = {s.name: RANKED if s.kind in REAL_ONLY else (*RANKED, *BYTES) for s in space.sites}
     others = {s.name: s.dtype for s in space.sites if s.format.dtype not in known[s.name]}
     if len(others) == len(space.sites):
         name, dtype = next(iter(others.items()))

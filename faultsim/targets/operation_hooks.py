@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from faultsim import trees
+from faultsim.targets.function_mode import FunctionMode, between
 from faultsim.targets.in_place import InPlace, storage_of
 from faultsim.targets.passes import PASS, ROOT, PassHooks, version
 from faultsim.targets.transient import module_of
@@ -55,7 +55,7 @@ class OperationHooks(PassHooks):
         self._calls_seen = None if only is None else {_call_of(site) for site in only}
         self._modules = None if only is None else {module_of(site) for site in only}
         self._in_place = InPlace(model)
-        self._mode = _Mode(self._called)
+        self._mode = FunctionMode(self._called)
         self._frame: _Frame | None = None
         self._given: list[torch.Tensor] = []
         self._versions: list[int | None] = []
@@ -119,7 +119,7 @@ class OperationHooks(PassHooks):
         self._given, self._versions = given, versions
         written = given[0] if result is None and name == "setitem" else result
         unseen = torch._C.DisableTorchFunction()  # what is done here is not the model's doing
-        seen = _between(
+        seen = between(
             unseen.__enter__,
             lambda: trees.map_tensors(written, partial(self._leaf, site)),
             lambda: unseen.__exit__(None, None, None),
@@ -146,41 +146,6 @@ class OperationHooks(PassHooks):
         super().remove()
         self._in_place.take_back()
         self._given = []
-
-
-class _Mode(TorchFunctionMode):
-    """Hands the calls of torch's functions on, for as long as :meth:`run` lasts."""
-
-    def __init__(self, called: Callable[[Any, Any, Any], Any]) -> None:
-        super().__init__()
-        self._called, self._on = called, False
-
-    def run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if self._on:
-            return function(*args, **kwargs)
-        self._on = True
-        return _between(self.__enter__, lambda: function(*args, **kwargs), self._off)
-
-    def _off(self) -> None:
-        if _get_current_function_mode() is self:  # type: ignore[no-untyped-call]
-            self.__exit__(None, None, None)
-        self._on = False
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._called(func, args, kwargs or {})
-
-
-def _between(enter: Callable[[], Any], act: Callable[[], Any], leave: Callable[[], Any]) -> Any:
-    """Acts, and leaves whatever comes; leaving twice must do nothing more."""
-    try:
-        try:
-            enter()
-            return act()
-        finally:
-            leave()
-    except BaseException:
-        leave()  # once more: an interrupt may have come between
-        raise
 
 
 class _Frame:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, linear
 
-from faultsim import FaultSet, Workload
+from faultsim import CampaignConfig, FaultSet, Workload, run_campaign
+from faultsim.campaign.directory import TRIALS
 from faultsim.run.gradients import Gradients
 from faultsim.workload import Batch
-from faultsim.workload.tasks import Regression
+from faultsim.workload.tasks import Classification, Regression
 
 ao = pytest.importorskip("torch.ao.quantization")
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch.ao's quantisation is deprecated
@@ -59,6 +62,46 @@ def test_a_static_layer_has_the_gradient_of_what_it_computes(layer, shape, funct
     scale = weight.q_per_channel_scales() if channels else torch.tensor(weight.q_scale())
     scale = scale.float().view(-1, *[1] * (weight.ndim - 1)) if channels else scale
     torch.testing.assert_close(found(model, x, y)["1.weight"], wanted * scale, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("layer", "shape", "function"), LAYERS, ids=["linear", "conv"])
+def test_what_a_static_layer_is_given_has_the_gradient_of_what_it_computes(layer, shape, function):
+    """Activations are words of one byte: their slopes are by their values, through the layer."""
+    torch.manual_seed(0)
+    model = static(layer, torch.rand(shape) - 0.5, "fbgemm")
+    x = torch.rand(shape) - 0.5
+    given, made = model[0](x), model[1](model[0](x))
+    y = torch.randn(made.shape)
+    gradients = Gradients(Workload(model, [(x, y)], Regression()), Batch(x, y, len(x)))
+    words, slope = gradients.of_outputs(FaultSet.of(()))["0"]
+    real = given.dequantize().requires_grad_()
+    out = function(real, model[1].weight().dequantize(), model[1].bias())
+    low = -model[1].zero_point * model[1].scale
+    inside = (out >= low) & (out <= low + 255 * model[1].scale)
+    wanted = torch.where(inside, 2 * (made.dequantize() - y) / y.numel(), 0)
+    wanted = torch.autograd.grad(out, real, wanted)[0] * given.q_scale()
+    assert torch.equal(words, given.int_repr())
+    torch.testing.assert_close(slope, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_a_search_finds_the_worst_flip_of_a_quantised_activation(tmp_path):
+    """Against every flip of every word of the activation, tried alone."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.rand(24, 6) - 0.5
+    model = static(layers, x, "fbgemm")
+    data = x, model(x).argmax(1)
+    work = Workload(model, data, Classification(3), search=data)
+    usual = {"target": "activations", "include": ("1.0",), "flips": (1,), "trials": 1}
+    losses = []
+    for mode in ("worst-case", "exhaustive"):
+        out = tmp_path / mode
+        run_campaign(CampaignConfig(mode=mode, **usual, out=str(out)), work)
+        lines = map(json.loads, (out / TRIALS).read_text().splitlines())
+        reported = [line for line in lines if line["cell"].get("split") != "val"]
+        losses.append([(line["acc"], -line["loss"]) for line in reported])
+    assert len(losses[1]) == 8 * 8
+    assert losses[0][0] == min(losses[1])
 
 
 class Recurrent(nn.Module):

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -34,13 +35,17 @@ def chosen(faults: FaultSet) -> frozenset[int]:
     return frozenset(bit for fault in faults for bit in fault.bits)
 
 
-def outcome(accuracy: float) -> Outcome:
-    return Outcome(10, 0, 0, 0, 10, 0.0, metrics={"acc": accuracy})
+def outcome(accuracy: float, loss: float = 0.0) -> Outcome:
+    return Outcome(10, 0, 0, 0, 10, 0.0, metrics={"acc": accuracy, "loss": loss})
 
 
-def run(landscape: Landscape, beam: int, chance: float = 0.0) -> tuple[list[Trial], list[float]]:
+def run(
+    landscape: Landscape, beam: int, chance: float = 0.0, loss: Landscape | None = None
+) -> tuple[list[Trial], list[float]]:
     """All trials, and the objective of the set that was reported at each number of flips."""
-    config = CampaignConfig(beam=beam, flips=(1, 2, 3, 4))
+    by: Any = "loss" if loss else "objective"
+    loss = loss or (lambda bits: 0.0)
+    config = CampaignConfig(beam=beam, flips=(1, 2, 3, 4), choose_by=by)
     search = SimpleNamespace(baseline=outcome(1.0), objective="acc", chance=chance)
     steps = beam_search(config, search, "worst-case", candidates)
     trials, answer = [], None
@@ -50,7 +55,8 @@ def run(landscape: Landscape, beam: int, chance: float = 0.0) -> tuple[list[Tria
         except StopIteration:
             break
         trials += together
-        answer = [outcome(landscape(chosen(trial.faults))) for trial in together]
+        sets = [chosen(trial.faults) for trial in together]
+        answer = [outcome(landscape(bits), loss(bits)) for bits in sets]
     return trials, [landscape(chosen(t.faults)) for t in trials if t.reports]
 
 
@@ -83,6 +89,22 @@ def test_a_beam_finds_two_flips_that_hurt_only_together():
     assert run(landscape, 3)[1][1] == 0.0
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_steps_may_follow_the_loss(beam):
+    """One bit turns an answer at once and leads nowhere; the loss tells of three that turn all."""
+
+    def landscape(bits: frozenset[int]) -> float:
+        return 0.0 if {4, 5, 6} <= bits else 0.9 if 0 in bits else 1.0
+
+    def loss(bits: frozenset[int]) -> float:
+        return float(len(bits & {4, 5, 6}))
+
+    assert run(landscape, 1)[1] == [0.9] * 4
+    trials, objectives = run(landscape, beam, loss=loss)
+    assert objectives == [1.0, 1.0, 0.0, 0.0]  # and it ends there: the objective is at chance
+    assert max(trial.cell["flips"] for trial in trials if not trial.reports) == 3
+
+
 def test_no_set_is_tried_twice_in_a_step():
     trials, _ = run(rough(3), 4)
     for step in range(1, 5):
@@ -99,9 +121,11 @@ def test_sequences_are_named_only_where_there_are_several():
     assert {t.cell["sequence"] for t in run(rough(0), 3)[0] if not t.reports} == {0, 1, 2}
 
 
-def test_other_modes_have_no_beam():
-    with pytest.raises(ConfigError, match="--beam does not go with --mode random"):
-        CampaignConfig(mode="random", beam=2)
+@pytest.mark.parametrize("setting", [{"beam": 2}, {"choose_by": "loss"}])
+def test_other_modes_have_no_steps(setting):
+    (flag,) = (name.replace("_", "-") for name in setting)
+    with pytest.raises(ConfigError, match=f"--{flag} does not go with --mode random"):
+        CampaignConfig(mode="random", **setting)
 
 
 def test_an_interrupted_beam_goes_on_as_if_nothing_had_happened(model, dataset, tmp_path: Path):

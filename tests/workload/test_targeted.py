@@ -72,7 +72,7 @@ def test_refusals(model, dataset):
     work = ImageWorkload(model, dataset)
     with pytest.raises(ConfigError, match="--target-class 3: the model has 3 classes, 0 to 2"):
         run_campaign(CampaignConfig(target_class=3), work)
-    with pytest.raises(ConfigError, match="--target-class needs a classification, one class"):
+    with pytest.raises(ConfigError, match="a targeted attack needs a classification, one class"):
         run_campaign(
             CampaignConfig(target_class=1), Workload(model, torch.rand(2, 1, 8, 8), lambda *_: None)
         )
