@@ -4,6 +4,7 @@
 
 Every journal is a small real campaign whose manifest plans more trials, filled with lines of the
 real writer. Resuming is measured as reading back; what it then runs is the same for any journal.
+This process imports nothing large, for the peak of a process counts that of the one it came from.
 """
 
 from __future__ import annotations
@@ -19,11 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from torch import manual_seed, nn, rand, randint
-
-from faultsim import CampaignConfig, run_campaign
-from faultsim.data import Dataset, Split
-
 READ = "from faultsim.campaign.directory import read_campaign; c = read_campaign(Path(sys.argv[1]))"
 ACTS = {
     "resume": "import json; from faultsim.campaign.journal import Journal; "
@@ -35,12 +31,21 @@ ACTS = {
     "compare": "from faultsim.campaign.comparison import compare; compare(*[sys.argv[1]] * 2)",
     "import": "import faultsim.campaign.comparison",
 }
+MAKING = {
+    "make": "from benchmarks.journals import make; "
+    "make(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))"
+}
 KINDS = ("images", "many", "figures", "inference")
 MANY = 32  # faults of a trial of many
 
 
 def seed_campaign(directory: Path) -> None:
     """The smallest real one."""
+    from torch import manual_seed, nn, rand, randint
+
+    from faultsim import CampaignConfig, run_campaign
+    from faultsim.data import Dataset, Split
+
     manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
     split = Split(rand(60, 1, 4, 4), randint(3, (60,)))
@@ -106,7 +111,7 @@ def make(kind: str, directory: Path, trials: int) -> None:
 
 def measure(act: str, *arguments: str) -> tuple[float, float]:
     """Seconds of processor time and MB at the peak, of a process that only does that."""
-    code = f"import sys; from pathlib import Path; {ACTS[act]}"
+    code = f"import sys; from pathlib import Path; {(ACTS | MAKING)[act]}"
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -125,7 +130,7 @@ def main() -> None:
     for kind in options.kinds:
         for trials in options.trials:
             with tempfile.TemporaryDirectory() as root:
-                make(kind, Path(root) / "run", trials)
+                measure("make", kind, f"{root}/run", str(trials))
                 for act in options.acts:
                     took, peak = measure(act, f"{root}/run", f"{root}/page")
                     print(f"| {kind} | {trials:,} | {act} | {took:.1f} | {peak:.0f} |", flush=True)

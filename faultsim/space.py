@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from faultsim.errors import FaultError, FormatError, did_you_mean, shown
@@ -32,6 +33,9 @@ from faultsim.ops.sampling import LAST_STREAM, random_words
 from faultsim.table import Table, html_facts
 from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
+
+TOGETHER = 256
+"""Faults that are drawn at a time for several trials."""
 
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
 
@@ -313,7 +317,33 @@ class FaultSpace:
     def _located(
         self, position: Ints, op: Op, operand: Operand | None, key: tuple[int, int, int]
     ) -> FaultSet:
+        (faults,) = self._each_located(position[np.newaxis], op, operand, [key])
+        return faults
+
+    def _each_located(
+        self,
+        positions: Ints,
+        op: Op,
+        operand: Operand | None,
+        keys: Sequence[tuple[int, int, int]],
+    ) -> Iterator[FaultSet]:
+        """A set for each row of (sets, n) positions; ``keys`` are those of random bits."""
         known = compiled(op)
+        if known == "replace" and operand is None:
+            raise FaultError("replace needs an operand: the new word")
+        column = 0 if strikes_bits(known) else column_of(known, operand_from(operand, known))
+        number, index, mask, step = self._words_at(positions)
+        random = _random_bits(positions.shape[1], keys) if takes_random(known) else 0
+        tables = np.empty((len(positions), 8, positions.shape[1]), np.int64)
+        rest = index, mask, number_of(known), column, -1, step, random
+        for row, values in enumerate(rest, start=1):
+            tables[:, row] = values
+        for table, own in zip(tables, number, strict=True):
+            used, table[0] = np.unique(own, return_inverse=True) if len(own) > 1 else (own, 0)
+            yield FaultSet.trusted(tuple(self.sites[i] for i in used.tolist()), table)
+
+    def _words_at(self, position: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """Site number, index, mask and step of each position, in the shape of these."""
         part = np.searchsorted(self._ends, position, side="right")
         number = self._site_of[part]
         offset, per_word = position - self._starts[part], self._widths[number]
@@ -321,19 +351,8 @@ class FaultSpace:
             mask = self._masks[number]
         else:
             mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
-        used, site = np.unique(number, return_inverse=True)
-        sites = [self.sites[i] for i in used]
         index, step = self._elements(part, offset // per_word)
-        rest: dict[str, Any] = {"step": step}
-        if known == "replace" and operand is None:
-            raise FaultError("replace needs an operand: the new word")
-        if not strikes_bits(known):
-            rest["operand"] = column_of(known, operand_from(operand, known))
-        if takes_random(known):
-            seed, trial, stream = key
-            draws = random_words(len(position), seed, trial, LAST_STREAM - stream)
-            rest["random"] = draws.numpy()
-        return FaultSet(sites, site, index, mask, number_of(known), **rest, checked=True)
+        return number, index, mask, step
 
     def _elements(self, part: Ints, word: Ints) -> tuple[Ints, Ints]:
         """Index and step of words, by their numbers within parts; -1 where there are no steps."""
@@ -379,6 +398,35 @@ class FaultSpace:
         drawn = sample_uniform(len(space), n, seed=seed, trial=trial).numpy()
         return space._located(drawn, op, operand, (seed, trial, 0))
 
+    def samples(
+        self,
+        n: int,
+        trials: Sequence[int],
+        *,
+        seed: int,
+        op: Op = "flip",
+        operand: Operand | None = None,
+    ) -> Iterator[FaultSet]:
+        """What :meth:`sample` draws for each of many trials, in a fraction of the time.
+
+        Args:
+            n: Number of bits, or of words.
+            trials: Their numbers.
+            seed: As for :meth:`sample`.
+            op: As for :meth:`sample`.
+            operand: As for :meth:`sample`.
+
+        Raises:
+            FaultError: More faults than the space has bits.
+        """
+        n, space = whole(n, "the number of faults"), self._of(op)
+        most = max(1, TOGETHER // max(1, n))
+        for first in range(0, len(trials), most):
+            some = trials[first : first + most]
+            drawn = [sample_uniform(len(space), n, seed=seed, trial=trial) for trial in some]
+            keys = [(seed, trial, 0) for trial in some]
+            yield from space._each_located(torch.stack(drawn).numpy(), op, operand, keys)
+
     def _sample_strata(
         self, n: int, seed: int, trial: int, op: Op, operand: Operand | None, stratify: str
     ) -> FaultSet:
@@ -421,6 +469,12 @@ class FaultSpace:
         space = self._of(op)
         positions = sample_bit_errors(len(space), rate, seed=seed, trial=trial)
         return space._located(positions.numpy(), op, operand, (seed, trial, 0))
+
+
+def _random_bits(n: int, keys: Sequence[tuple[int, int, int]]) -> Ints:
+    """(keys, n) random bits; a key is seed, trial and stream."""
+    draws = (random_words(n, seed, trial, LAST_STREAM - stream) for seed, trial, stream in keys)
+    return np.stack([draw.numpy() for draw in draws])
 
 
 def _kinds(targets: Sequence[str] | str) -> tuple[Kind, ...]:

@@ -116,6 +116,20 @@ def test_the_same_key_gives_the_same_faults_and_fewer_are_a_prefix():
     assert faults != space.sample(9, seed=3, trial=5)
 
 
+@pytest.mark.parametrize(("op", "operand"), [("flip", None), ("replace", 5), ("random", None)])
+@pytest.mark.parametrize("n", [0, 1, 9, 30])
+def test_draws_for_many_trials_are_those_of_each(monkeypatch, n, op, operand):
+    monkeypatch.setattr("faultsim.space.TOGETHER", 20)
+    space = FaultSpace(Mixed())
+    found = list(space.samples(n, range(2, 7), seed=3, op=op, operand=operand))
+    each = [space.sample(n, seed=3, trial=t, op=op, operand=operand) for t in range(2, 7)]
+    assert found == each
+    assert [faults.sites for faults in found] == [faults.sites for faults in each]
+    assert not any(faults.table.flags.writeable for faults in found)
+    with pytest.raises(FaultError, match="cannot be drawn"):
+        next(space.samples(len(space) + 1, range(2), seed=0))
+
+
 @pytest.mark.parametrize("by", ["layer", "bit"])
 def test_stratified_samples_follow_the_sizes_of_the_strata(by):
     space = FaultSpace(Mixed())

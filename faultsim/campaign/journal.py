@@ -16,9 +16,13 @@ from faultsim.campaign.directory import EARLIER, MANIFEST, SUMMARY, TRIALS
 from faultsim.campaign.lines import Line, trials_in
 from faultsim.campaign.manifest import check_same, grows, read_manifest, with_defaults
 from faultsim.errors import ConfigError, JournalError
-from faultsim.files import parse, read_lines, replacing, write_json
+from faultsim.files import end_of_lines, read_lines, replacing, write_json
 from faultsim.files.writing import lock, remove_drafts
 from faultsim.run.trial import Trial
+
+ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+OWN = msgspec.json.Decoder(Line)
+"""Reads a line that was just written, in which no name can be twice."""
 
 COMPARED = ("config", "model", "data", "fault_model", "operators", "reach")
 
@@ -77,12 +81,12 @@ class Journal:
         Raises:
             JournalError: The disk is full or gone.
         """
-        text = json.dumps(line, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+        text = ENCODER.encode(line).encode()
         rest = memoryview(text + b"\n")
         with self._writing():
             while rest:
                 rest = rest[self._file.write(rest) :]
-        return parse(text, Line)
+        return OWN.decode(text)
 
     def adopt(self, number: int, trial: Trial) -> Line | None:
         """Records as trial ``number`` what is known of it from before there were more trials."""
@@ -169,12 +173,10 @@ class Journal:
 
     def _read(self) -> int:
         """Reads the lines; returns where the last whole one ends."""
-        end, path = 0, self.directory / TRIALS
+        path = self.directory / TRIALS
         with path.open("rb") as file:
-            for line in trials_in(file, path):
-                self.recorded.append(line)
-                end = file.tell()
-        return end
+            self.recorded = list(trials_in(file, path))
+            return end_of_lines(file, len(self.recorded))
 
     def _read_earlier(self) -> None:
         path = self.directory / EARLIER

@@ -130,11 +130,10 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
 
     def figure(self, name: str) -> float | None:
         """A figure or the count of an event; None where it is undefined."""
-        events = self.events or {}
-        if self.metrics is UNSET:
-            found = getattr(self, name, events.get(name))
-        else:
-            found = self.metrics.get(name, events.get(name))
+        own = self.metrics
+        found = getattr(self, name, UNSET) if own is UNSET else own.get(name, UNSET)
+        if found is UNSET:
+            found = self.events.get(name) if self.events else None
         return float(found) if isinstance(found, str) else found
 
     def score(self, objective: str) -> float:
@@ -164,9 +163,9 @@ def _check_figures(record: OutcomeRecord | Line) -> None:
         if record.events is UNSET:
             raise ValueError("metrics without events")
         return
-    for name in FIGURES:
-        if getattr(record, name) is UNSET:
-            raise ValueError(f"missing required field {name}")
+    if UNSET in (record.correct, record.loss, record.acc, record.auc):
+        lacks = next(name for name in FIGURES if getattr(record, name) is UNSET)
+        raise ValueError(f"missing required field {lacks}")
 
 
 def trials_in(file: BinaryIO, place: Path) -> Iterator[Line]:

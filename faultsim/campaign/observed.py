@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
 
 from faultsim.campaign.journal import Journal
 from faultsim.errors import ConfigError, JournalError
-from faultsim.files import Count, Number, Record, Share, read_lines
+from faultsim.files import Count, Number, Record, Share, end_of_lines, read_lines
 from faultsim.run.observations import TrialObserver
 from faultsim.run.observer import Summary
 from faultsim.run.trial import Trial
@@ -81,13 +82,10 @@ class Observations:
         self._file.truncate(self._read(len(journal.recorded)))
 
     def _read(self, trials: int) -> int:
-        end = 0
         with self._path.open("rb") as file:
-            for line in read_lines(file, Observed, self._path, JournalError):
-                if line.trial >= trials:
-                    break
-                self._recorded.append(line)
-                end = file.tell()
+            found = read_lines(file, Observed, self._path, JournalError)
+            self._recorded = [*takewhile(lambda line: line.trial < trials, found)]
+            end = end_of_lines(file, len(self._recorded))
         self._recorded.reverse()
         return end
 

@@ -47,10 +47,10 @@ def recorded(
             number += len(numbered)
         told = []
         while begun and (number - done > ahead or together is None):
-            for line, trial in _lines(begun.popleft(), journal, seed):
+            for line, trial, outcome in _lines(begun.popleft(), journal, seed):
                 done += 1
-                told.append(line.outcome)
-                yield line, trial, told[-1]
+                told.append(outcome)
+                yield line, trial, outcome
         together = None if together is None else _sent(plan, told)
     if number < len(journal.recorded):
         raise JournalError(
@@ -66,20 +66,22 @@ def _sent(plan: Plan, told: Sequence[Outcome]) -> Sequence[Trial] | None:
         return None
 
 
-def _lines(begun: Begun, journal: Journal, seed: int) -> Iterator[tuple[Line, Trial]]:
-    """Each trial with its journal line, as it is written."""
+def _lines(begun: Begun, journal: Journal, seed: int) -> Iterator[tuple[Line, Trial, Outcome]]:
+    """Each trial with its journal line, as it is written, and what came of it."""
     for number, trial in begun.numbered:
         line = next(iter(journal.recorded[number : number + 1]), None)
         if line is None:
             line = journal.adopt(number, trial)
         if line is None:
-            line = journal.append(trial_line(number, seed, trial, next(begun.fresh)))
-        elif not _is_record_of(line, trial):
+            outcome = next(begun.fresh)
+            yield journal.append(trial_line(number, seed, trial, outcome)), trial, outcome
+            continue
+        if not _is_record_of(line, trial):
             raise JournalError(
                 f"trial {number} in {journal.directory} has other faults than this run chose; "
                 "it was recorded on another platform or version: start another campaign"
             )
-        yield line, trial
+        yield line, trial, line.outcome
 
 
 def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[str, Any]:

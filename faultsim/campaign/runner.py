@@ -217,9 +217,15 @@ def _campaign(
             observe(line.trial, trial)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
-            so_far = replace(start, done=len(lines), lost={**experiment.lost, **executor.lost})
-            known = plan.learnt.rate.estimate if plan.learnt else None
-            progress(replace(so_far, trial=trial, outcome=outcome, estimate=known))
+            so_far = replace(
+                start,
+                done=len(lines),
+                lost={**experiment.lost, **executor.lost},
+                trial=trial,
+                outcome=outcome,
+                estimate=plan.learnt.rate.estimate if plan.learnt else None,
+            )
+            progress(so_far)
         executor.finish()
         experiment.check_intact()
         if plan.learnt is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from faultsim.campaign.lines import Line
 from faultsim.errors import ConfigError
@@ -102,10 +103,10 @@ def summarise(
         objective: Of a task that is no classification, the figure that counts; "" for none.
         ranges: Least and greatest possible value of figures that have such.
     """
-    cells: dict[str, list[Line]] = {}
+    cells: dict[bytes, list[Line]] = {}
     for line in lines:
         if not line.searching:
-            cells.setdefault(json.dumps(line.cell), []).append(line)
+            cells.setdefault(msgspec.json.encode(line.cell), []).append(line)
     known = {"acc": SHARE, "": SHARE, **(ranges or {})}
     return [_summary(group, sampled, attack_loss, objective, known) for group in cells.values()]
 

@@ -45,8 +45,7 @@ class EventSet(FaultSet):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = [FaultSet(self.sites, *part.table, checked=True) for part in self._parts()]
-        return EventSet.told, (parts, self.events)
+        return EventSet.told, (self._parts(), self.events)
 
     def _parts(self) -> list[FaultSet]:
         starts = (0, *self.ends)[: len(self.ends)]

@@ -119,15 +119,30 @@ class FaultSet:
         table = np.empty((len(columns), np.size(index)), dtype=np.int64)
         for row, column in zip(table, columns, strict=True):
             row[:] = np.asarray(column, dtype=np.int64).ravel()
-        object.__setattr__(self, "sites", tuple(sites))
-        object.__setattr__(self, "table", table)
-        rows = list(table)
-        for name, row in zip(self._columns, rows, strict=True):
-            object.__setattr__(self, name, row)
+        self._hold(tuple(sites), table)
         if not checked:
             self._check()
-        for array in (table, *rows):
+        for array in (table, *(getattr(self, name) for name in self._columns)):
             array.flags.writeable = False
+
+    def _hold(self, sites: tuple[Site, ...], table: Ints) -> None:
+        object.__setattr__(self, "sites", sites)
+        object.__setattr__(self, "table", table)
+        for name, row in zip(self._columns, table, strict=True):
+            object.__setattr__(self, name, row)
+
+    @classmethod
+    def trusted(cls, sites: tuple[Site, ...], table: Ints) -> FaultSet:
+        """A set that is known to be one, without a copy.
+
+        Args:
+            sites: The sites struck, each once.
+            table: (8, n) int64, contiguous, that nobody writes to any more.
+        """
+        table.flags.writeable = False
+        made = object.__new__(cls)
+        made._hold(sites, table)
+        return made
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a FaultSet is immutable")
@@ -135,8 +150,9 @@ class FaultSet:
     def __reduce__(self) -> tuple[Any, ...]:
         numbers = set(self.op.tolist())
         own = {number: numbered(number) for number in numbers if number >= FIRST_OWN}
-        columns = (self.sites, *self.table)
-        return (partial(_numbered_anew, own), columns) if own else (_CHECKED, columns)
+        if own:
+            return partial(_numbered_anew, own), (self.sites, *self.table)
+        return _unpickled, (self.sites, self.table.tobytes())  # one call, and few bytes
 
     def __copy__(self) -> FaultSet:
         return self
@@ -184,8 +200,7 @@ class FaultSet:
         return len(self.index)
 
     def __iter__(self) -> Iterator[Fault]:
-        for row in zip(*(getattr(self, name).tolist() for name in self._columns), strict=True):
-            site, index, mask, number, operand, sample, step, random = row
+        for site, index, mask, number, operand, sample, step, random in self.table.T.tolist():
             op = numbered(number)
             yield Fault.trusted(
                 self.sites[site],
@@ -245,8 +260,8 @@ class FaultSet:
     @property
     def flips(self) -> int:
         """Number of bits struck; of operators of whole words but ``replace``, of words."""
-        of_bits = self.op <= OPS.index("replace")
-        return int(np.where(of_bits, _popcount(self.mask), 1).sum())
+        struck = np.where(self.op <= OPS.index("replace"), self.mask, 1)  # a word is as one bit
+        return int.from_bytes(struck.tobytes(), "little").bit_count()
 
     def by_site(self) -> Iterator[tuple[Site, FaultSet]]:
         """Each site struck with its faults, in the order of ``sites``."""
@@ -490,7 +505,9 @@ def _listed(sites: Iterable[Site] | HasSites) -> Iterable[Site]:
     return sites if isinstance(sites, Iterable) else sites.sites
 
 
-_CHECKED = partial(FaultSet, checked=True)
+def _unpickled(sites: tuple[Site, ...], table: bytes) -> FaultSet:
+    rows = np.frombuffer(table, np.int64).reshape(len(FaultSet._columns), -1)
+    return FaultSet.trusted(sites, rows)
 
 
 def _numbered_anew(own: dict[int, Op], sites: Sequence[Site], *columns: Ints) -> FaultSet:

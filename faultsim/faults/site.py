@@ -148,4 +148,7 @@ class Site:
         return owner or (self.name if self.kind == "kv-cache" else "(root)")
 
     def __getstate__(self) -> dict[str, Any]:  # cached properties are not part of the value
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS = tuple(field.name for field in fields(Site))

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Hashable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -14,9 +15,13 @@ import msgspec
 from faultsim.errors import FaultSimError
 
 T = TypeVar("T")
+R = TypeVar("R", bound=msgspec.Struct)
 
 LARGEST = 1 << 28
 """Bytes of a document, or of a line of a journal, that are read at all."""
+
+BLOCK = 1 << 16
+"""Bytes of lines that are read together; of more the garbage collector makes a task."""
 
 LONGEST = 400  # characters of a message; what it quotes comes from the file
 UNFIT = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, MemoryError)
@@ -70,16 +75,64 @@ def convert(value: Any, kind: Any, place: str, error: type[FaultSimError]) -> An
 
 
 def read_lines(
-    file: BinaryIO, kind: type[T], place: Path, error: type[FaultSimError]
-) -> Iterator[T]:
-    """The objects of a file of JSON lines; a last line without its end was never finished."""
-    for number, line in enumerate(iter(lambda: file.readline(LARGEST), b""), start=1):
-        if not line.endswith(b"\n"):
+    file: BinaryIO, kind: type[R], place: Path, error: type[FaultSimError]
+) -> Iterator[R]:
+    """The objects of a file of JSON lines; a last line without its end was never finished.
+
+    Args:
+        file: At its start.
+        kind: Of each line. Where it omits defaults, as do the records in it, many lines are read
+            together.
+        place: Of the file.
+        error: Raised, with the number of the line, for one that does not fit.
+    """
+    number = 1
+    while block := file.read(BLOCK):
+        block += file.readline(LARGEST)
+        lines, end, torn = block.rpartition(b"\n")
+        if end:
+            found = _together(lines, kind)
+            yield from _each(lines, kind, number, place, error) if found is None else found
+            number += lines.count(b"\n") + 1
+        if torn:
             return
+
+
+def end_of_lines(file: BinaryIO, number: int) -> int:
+    """Where the first so many lines of a file end."""
+    file.seek(0)
+    return sum(map(len, islice(file, number)))
+
+
+def _each(
+    lines: bytes, kind: type[R], first: int, place: Path, error: type[FaultSimError]
+) -> Iterator[R]:
+    """The objects of lines, one by one, so that one that does not fit is named by its number."""
+    for number, line in enumerate(lines.split(b"\n"), start=first):
         try:
-            yield parse(line[:-1], kind)
+            yield parse(line, kind)
         except UNFIT as cause:
             raise error(f"line {number} of {place} is damaged: {told(cause)}") from None
+
+
+def _together(lines: bytes, kind: type[R]) -> list[R] | None:
+    """The objects of lines, or None where :func:`parse` may not have taken each of them.
+
+    No value has a brace that closes and one that opens on either side of a line's end, so that
+    each line is one object if there are as many. A record that omits defaults has no name that its
+    text has not, so that a name given twice shows as in :func:`parse`.
+    """
+    if not kind.__struct_config__.omit_defaults:
+        return None
+    many = lines.count(b"\n") + 1
+    if lines.count(b"}\n{") < many - 1 or lines[:1] != b"{" or b"\\" in lines:
+        return None
+    try:
+        found: list[R] = _decoder(cast(Hashable, kind)).decode_lines(lines)
+    except UNFIT:
+        return None
+    again = _ENCODER.encode_lines(found)
+    return found if len(found) == many and _quotes(again) == _quotes(lines) else None
 
 
 def parse(text: bytes, kind: type[T]) -> T:
@@ -99,6 +152,9 @@ def parse(text: bytes, kind: type[T]) -> T:
 
 def _quotes(text: bytes) -> int:
     return text.count(b'"')
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 @cache

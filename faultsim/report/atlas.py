@@ -194,8 +194,9 @@ def _groups(run: RecordedCampaign, what: str) -> dict[tuple[object, int], list[L
         for line in labelled:
             groups.setdefault((line.cell[what], line.flips), []).append(line)
     elif run.mode in ("random", "exhaustive"):
-        for flip in single_flips(run):
-            groups.setdefault((getattr(flip, what), 1), []).append(flip.line)
+        for flips in single_flips(run):
+            lines = (run.lines[number] for number in flips.trials)
+            groups.setdefault((getattr(flips, what), 1), []).extend(lines)
     return groups
 
 

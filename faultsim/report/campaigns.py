@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from faultsim.campaign.findings import Summary
 from faultsim.campaign.lines import Line
@@ -16,6 +19,10 @@ from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.site import Site
 from faultsim.formats import bits_of
 from faultsim.run.trial import Outcome
+from faultsim.stats.tail import Floats
+
+Numbers: TypeAlias = "array[int]"
+"""Of trials; there may be a million, so eight bytes each."""
 
 NAMES = ("run", "panel", "series")
 """The columns that say of which campaign a row is and where it is drawn."""
@@ -100,24 +107,31 @@ class RecordedCampaign:
         """What counts, without faults."""
         return self.golden.score(self.objective.key)
 
-    def drop(self, line: Line) -> float:
-        """How much of what counts a trial took; not finite where it left nothing that is."""
-        return self.worth - line.score(self.objective.key)
+    @cached_property
+    def drops(self) -> Floats:
+        """(trials,) how much of what counts each took; not finite where it left nothing that is."""
+        worth, key = self.worth, self.objective.key
+        return np.array([worth - line.score(key) for line in self.lines], np.float64)
 
     @property
     def measure(self) -> str:
-        """What :meth:`harm` is."""
+        """What :attr:`harms` are."""
         return ACCURACY_DROP if self.objective.name is None else HARMED
 
-    def harm(self, line: Line) -> float:
-        """What a trial did, as a share that tasks can be compared by.
+    @cached_property
+    def harms(self) -> Floats:
+        """(trials,) what each did, as a share that tasks can be compared by.
 
         Of a classifier the drop of its accuracy; of another task the share of its samples that are
         corrupted, silently or with a detected error.
         """
         if self.objective.name is None:
-            return self.drop(line)
-        return (line.sdc + line.due) / line.n
+            return self.drops
+        return np.array([(line.sdc + line.due) / line.n for line in self.lines], np.float64)
+
+    def harms_of(self, trials: Numbers) -> Floats:
+        """What some trials did, in the order of their numbers."""
+        return self.harms[np.sort(np.asarray(trials, np.int64))]
 
     @property
     def observed_samples(self) -> Mapping[str, int]:
@@ -170,8 +184,8 @@ class RecordedCampaign:
 
 
 @dataclass(frozen=True)
-class SingleFlip:
-    """A trial in which one bit was struck.
+class SingleFlips:
+    """The trials in which one bit of a tensor was struck.
 
     Attributes:
         layer: That owns the tensor.
@@ -179,8 +193,7 @@ class SingleFlip:
         bit: Its position; 0 is the least significant.
         field: The part of the word it belongs to.
         fields: All parts of the word.
-        harm: As :meth:`RecordedCampaign.harm`.
-        line: The journal's.
+        trials: Their numbers, ascending.
     """
 
     layer: str
@@ -188,26 +201,25 @@ class SingleFlip:
     bit: int
     field: str
     fields: tuple[str, ...]
-    harm: float
-    line: Line
+    trials: Numbers
 
 
-def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlip]:
-    """The trials of a campaign that struck a single bit of a site that its manifest lists."""
+def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlips]:
+    """The trials of a campaign that struck a single bit of a site that its manifest lists.
 
-    @cache  # there are many trials, of few tensors and bits
-    def place(tensor: str, mask: int) -> tuple[str, str, int, str, tuple[str, ...]] | None:
-        site, bits = campaign.site(tensor), bits_of(mask)
-        if site is None or len(bits) != 1:
-            return None
-        layout = site.format
-        return site.layer, site.dtype, bits[0], layout.field(bits[0]), tuple(layout.fields)
-
-    for line in campaign.lines:
+    There are many, of few tensors and bits.
+    """
+    struck: dict[tuple[str, int], Numbers] = {}
+    for number, line in enumerate(campaign.lines):
         if len(line.faults) == 1:
-            struck = place(line.faults[0].tensor, line.faults[0].mask)
-            if struck is not None:
-                yield SingleFlip(*struck, campaign.harm(line), line)
+            (fault,) = line.faults
+            struck.setdefault((fault.tensor, fault.mask), array("q")).append(number)
+    for (tensor, mask), trials in struck.items():
+        site, bits = campaign.site(tensor), bits_of(mask)
+        if site is not None and len(bits) == 1:
+            layout = site.format
+            place = site.layer, site.dtype, bits[0], layout.field(bits[0]), tuple(layout.fields)
+            yield SingleFlips(*place, trials)
 
 
 def most_telling(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from faultsim.report.campaigns import RecordedCampaign
+from faultsim.report.campaigns import Numbers, RecordedCampaign
 from faultsim.report.components import component_of
 
 BY_LAYER = ("layer-wise", "exhaustive", "random", "bit-wise")
@@ -18,41 +18,54 @@ THIRDS = ("early third", "middle third", "late third")
 
 @dataclass(frozen=True)
 class Localised:
-    """What faults in one layer did.
+    """The trials whose faults were all in one layer.
 
     Attributes:
         layer: That was struck.
         component: Of the network, that it belongs to.
         position: Where it stands in the model's order of layers, in thirds.
-        harm: As :meth:`RecordedCampaign.harm`.
+        trials: Their numbers.
     """
 
     layer: str
     component: str
     position: str
-    harm: float
+    trials: Numbers
 
 
-def localised(run: RecordedCampaign) -> Iterator[Localised]:
-    """The trials of one layer each, at the budget of faults that the campaign tried first.
+def localised(run: RecordedCampaign) -> list[Localised]:
+    """The trials of each layer, at the budget of faults that the campaign tried first.
 
     A layer-wise campaign confines faults to a layer, and an event to a tensor. Of others single
     flips are taken: several that happen to meet in one layer would be no fair sample.
     """
+    struck: dict[str, Numbers] = {}
+    for tensor, trials in _by_tensor(run).items():
+        struck.setdefault(run.layer(tensor), array("q")).extend(trials)
+    return [
+        Localised(layer, component_of(layer), _third(run, layer), trials)
+        for layer, trials in struck.items()
+    ]
 
-    @cache  # there are many trials, of few tensors
-    def place(tensor: str) -> tuple[str, str, str]:
-        layer = run.layer(tensor)
-        return layer, component_of(layer), _third(run, layer)
 
-    budget = None
-    for line in run.lines:
-        confined = "layer" in line.cell or line.cell.get("events") == 1
-        if not line.faults or not (confined or len(line.faults) == 1):
-            continue
-        budget = budget or _budget(line.cell)
-        if _budget(line.cell) == budget:
-            yield Localised(*place(line.faults[0].tensor), run.harm(line))
+def _by_tensor(run: RecordedCampaign) -> dict[str, Numbers]:
+    """There are many trials, of few conditions and tensors."""
+    found: dict[str, Numbers] = {}
+    budgets: dict[int, tuple[bool, tuple[str, Any]]] = {}
+    first = None
+    for number, line in enumerate(run.lines):
+        known = budgets.get(id(line.cell))  # lines of one condition share it, and are kept
+        confined, budget = known or budgets.setdefault(id(line.cell), _told(line.cell))
+        if line.faults and (confined or len(line.faults) == 1):
+            first = first or budget
+            if budget == first:
+                found.setdefault(line.faults[0].tensor, array("q")).append(number)
+    return found
+
+
+def _told(cell: Mapping[str, Any]) -> tuple[bool, tuple[str, Any]]:
+    """Whether faults are in one layer by themselves, and how many there are."""
+    return "layer" in cell or cell.get("events") == 1, _budget(cell)
 
 
 def _budget(cell: Mapping[str, Any]) -> tuple[str, Any]:

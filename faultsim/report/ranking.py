@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from faultsim.errors import ConfigError
 from faultsim.report.campaigns import RecordedCampaign
-from faultsim.report.localised import BY_LAYER, Localised, localised
+from faultsim.report.localised import BY_LAYER, localised
 from faultsim.report.table import Row, Table, mean_of
 from faultsim.stats import CONFIDENCE, Estimate
 from faultsim.stats.ranking import confidence_of_each, may_be_first
+from faultsim.stats.tail import Floats
 
 FIRST = "may be worst"
 COLUMNS = ("layer", "harm", "low", "high", "trials", FIRST)
 
 
-def by_layer(run: RecordedCampaign) -> dict[str, list[Localised]]:
-    """The trials that struck one layer, by that layer."""
-    found: dict[str, list[Localised]] = {}
-    for trial in localised(run):
-        found.setdefault(trial.layer, []).append(trial)
-    return found
+def by_layer(run: RecordedCampaign) -> dict[str, Floats]:
+    """The harms of the trials that struck one layer, by that layer."""
+    return {layer.layer: run.harms_of(layer.trials) for layer in localised(run)}
 
 
 def ranked(run: RecordedCampaign) -> Table:
@@ -56,11 +54,10 @@ def _sampled(run: RecordedCampaign) -> list[tuple[str, Estimate, Estimate]]:
     groups = by_layer(run)
     each = confidence_of_each(len(groups))
 
-    def harm(trials: list[Localised], confidence: float) -> Estimate:
-        values = [trial.harm for trial in trials]
+    def harm(values: Floats, confidence: float) -> Estimate:
         return mean_of(values, sampled=run.sampled, most=run.most, confidence=confidence)
 
-    return [(layer, harm(t, CONFIDENCE), harm(t, each)) for layer, t in groups.items()]
+    return [(layer, harm(v, CONFIDENCE), harm(v, each)) for layer, v in groups.items()]
 
 
 def _estimated(run: RecordedCampaign) -> list[tuple[str, Estimate, Estimate]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from faultsim.stats import CONFIDENCE, Estimate, bounded_mean
+from faultsim.stats.tail import Floats
 from faultsim.table import Row, Table
 
 __all__ = ["ESTIMATE", "Row", "Table", "estimate", "mean", "mean_of"]
@@ -25,13 +25,13 @@ def estimate(found: Estimate) -> dict[str, Any]:
     }
 
 
-def mean(values: Sequence[float], *, sampled: bool, most: float) -> dict[str, Any]:
+def mean(values: Floats, *, sampled: bool, most: float) -> dict[str, Any]:
     """:func:`mean_of` as the columns :data:`ESTIMATE`."""
     return estimate(mean_of(values, sampled=sampled, most=most))
 
 
 def mean_of(
-    values: Sequence[float], *, sampled: bool, most: float, confidence: float = CONFIDENCE
+    values: Floats, *, sampled: bool, most: float, confidence: float = CONFIDENCE
 ) -> Estimate:
     """The mean loss of a share over trials, with its interval where they are a sample.
 
@@ -43,4 +43,4 @@ def mean_of(
     """
     if sampled:
         return bounded_mean(values, most - 1, most, confidence)
-    return Estimate(sum(values) / len(values), None, None, len(values), "exhaustive")
+    return Estimate(float(sum(values)) / len(values), None, None, len(values), "exhaustive")

@@ -95,7 +95,7 @@ class Outcome:
     @property
     def of_images(self) -> bool:
         """Whether its figures are those of a classifier, and stand in the journal line itself."""
-        return set(FIGURES) <= set(self.metrics)
+        return self.metrics.keys() >= _FIGURES
 
     @property
     def acc(self) -> float:
@@ -143,7 +143,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers for a journal line, non-finite ones as strings."""
-        counts = {name: plain(getattr(self, name)) for name in COUNTS}
+        counts = {name: getattr(self, name) for name in COUNTS} | {"max_dev": plain(self.max_dev)}
         raised = {"raised": self.raised} if self.raised else {}
         metrics = {name: plain(value) for name, value in self.metrics.items()}
         if not self.of_images:
@@ -169,6 +169,9 @@ class Outcome:
             metrics = {n: line[n] for n in others if n in line or n in FIGURES}
         figures = {name: _number(value) for name, value in metrics.items()}
         return cls(**counts, events=dict(events), metrics=figures, raised=line.get("raised", 0))
+
+
+_FIGURES = frozenset(FIGURES)
 
 
 def plain(value: Number) -> float | int | str | None:

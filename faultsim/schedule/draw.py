@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,14 @@ def draw_flips(context: Context, space: FaultSpace, n: int, trial: int) -> Fault
                 f"fewer than the {n:,} flips asked for"
             )
         tries = min(4 * tries, len(space))
+
+
+def flips_of_each(context: Context, space: FaultSpace, n: int, trials: int) -> Iterator[FaultSet]:
+    """What :func:`draw_flips` draws for each of so many trials; where it can be, many at a time."""
+    config = context.config
+    if context.reach is None and config.direction is None:
+        return space.samples(n, range(trials), seed=config.seed, **effect(config))
+    return (draw_flips(context, space, n, trial) for trial in range(trials))
 
 
 def draw_bit_errors(context: Context, space: FaultSpace, rate: float, trial: int) -> FaultSet:

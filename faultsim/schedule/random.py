@@ -7,7 +7,7 @@ from typing import Any
 
 from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Plan, Trials
-from faultsim.schedule.draw import draw_bit_errors, draw_flips
+from faultsim.schedule.draw import draw_bit_errors, draw_flips, flips_of_each
 from faultsim.schedule.events import sampled_events
 from faultsim.space import FaultSpace
 
@@ -54,6 +54,5 @@ def _generate(
                 yield [Trial(faults, {**labels, "ber": rate})]
             continue
         for flips in context.config.flips:
-            for trial in range(trials):
-                faults = draw_flips(context, space, flips, trial)
+            for faults in flips_of_each(context, space, flips, trials):
                 yield [Trial(faults, {**labels, "flips": flips})]

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from msgspec import field
 
 from faultsim.errors import JournalError
-from faultsim.files import Count, Record, Scalar, Share, decode, json_schema, read_json, read_lines
+from faultsim.files import (
+    Count,
+    Record,
+    Scalar,
+    Share,
+    decode,
+    end_of_lines,
+    json_schema,
+    read_json,
+    read_lines,
+)
 from faultsim.files import reading as reading_module
 
 
@@ -120,6 +130,36 @@ def test_lines_are_numbered_and_an_unfinished_one_is_left_out():
     twice = b'{"name":"a","at":1,"at":1}\n'
     with pytest.raises(JournalError, match="line 1 of j is damaged: 'at' is given twice"):
         list(read_lines(io.BytesIO(twice), Point, Path("j"), JournalError))
+
+
+PIECES = ['{"name":"a","at":1}', '{"name":"a","at":1.5}', '{"name":"a","at":1,"at":1}', "", " "]
+PIECES += ["[]", "{}", '"a"', '{"name":"a\\n","at":1}', '{"name":', '"a","at":1}', ",", "}", "{"]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=3).map("".join), max_size=6), st.data())
+def test_lines_read_together_are_those_read_one_by_one(lines, data):
+    """Whatever is in them, and wherever a block ends."""
+    text = "\n".join(lines).encode()
+
+    def outcome() -> tuple[list[Point], str]:
+        found: list[Point] = []
+        try:
+            # Those before a damaged line are found, too.
+            found.extend(read_lines(io.BytesIO(text), Point, Path("j"), JournalError))
+        except JournalError as error:
+            return found, str(error)
+        return found, ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading_module, "BLOCK", data.draw(st.integers(1, 80)))
+        together = outcome()
+        patch.setattr(reading_module, "_together", lambda lines, kind: None)
+        assert together == outcome()
+
+
+def test_the_end_of_some_lines_is_found():
+    file = io.BytesIO(b"a\n\nbc\nd")
+    assert [end_of_lines(file, number) for number in range(4)] == [0, 2, 3, 6]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path, monkeypatch):

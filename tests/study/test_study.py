@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from faultsim.campaign import workers as campaign_workers
 from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
 from faultsim.study import run_study
@@ -98,6 +100,29 @@ def test_an_interrupted_study_is_resumed_and_equals_a_whole_one(study, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         study(progress=interrupt)
     assert everything(study(resume=True).directory) == whole
+
+
+def test_workers_inside_a_study_give_the_same_bytes(study, tmp_path, monkeypatch):
+    """They import the model and the data by name, so from a file."""
+    plan = '[campaigns.random]\nlimit = 9\nmode = "random"\nflips = [1]\ntrials = 4\n'
+    (tmp_path / "plan.toml").write_text(plan)
+    source = "".join(map(inspect.getsource, (made, rows)))
+    (tmp_path / "of_a_file.py").write_text(f"import torch\nfrom torch import nn\n{source}")
+    monkeypatch.syspath_prepend(tmp_path)
+    usual = {"data": ("of_a_file:rows",), "model": "of_a_file:made", "threads": 1}
+    workers = []
+    real = campaign_workers.LocalWorkers
+
+    def counted(recipe, number):
+        workers.append(number)
+        return real(recipe, number)
+
+    monkeypatch.setattr(campaign_workers, "LocalWorkers", counted)
+    one = study(out=str(tmp_path / "one"), **usual)
+    assert not workers
+    two = study(out=str(tmp_path / "two"), workers=2, **usual)
+    assert workers == [2]
+    assert everything(two.directory) == everything(one.directory)
 
 
 def test_a_study_is_not_overwritten_nor_resumed_from_nothing(study):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -10,8 +12,8 @@ from faultsim.report.campaigns import (
     ACCURACY_DROP,
     HARMED,
     NAMES,
+    Numbers,
     RecordedCampaign,
-    SingleFlip,
     most_telling,
     single_flips,
 )
@@ -60,21 +62,22 @@ def table(sources: Sources) -> Table:
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
-    groups: dict[tuple[str, int, str], list[SingleFlip]] = {}
-    for flip in single_flips(run):
-        groups.setdefault((flip.dtype, flip.bit, flip.field), []).append(flip)
+    groups: dict[tuple[str, int, str], Numbers] = {}
+    for flips in single_flips(run):
+        groups.setdefault((flips.dtype, flips.bit, flips.field), array("q")).extend(flips.trials)
     rows: list[Row] = []
-    for (dtype, bit, field), flips in sorted(groups.items()):
+    for (dtype, bit, field), trials in sorted(groups.items()):
         common = {**run.names, "dtype": dtype, "bit": bit, "field": field}
-        harm = mean([flip.harm for flip in flips], sampled=run.sampled, most=run.most)
+        harm = mean(run.harms_of(trials), sampled=run.sampled, most=run.most)
         rows.append({**common, "measure": run.measure, **harm})
-        rows.append({**common, "measure": "SDC", **estimate(_sdc(flips, run.sampled))})
+        rows.append({**common, "measure": "SDC", **estimate(_sdc(run, trials))})
     return rows
 
 
-def _sdc(flips: list[SingleFlip], sampled: bool) -> Estimate:
-    rate = image_rate([f.line.sdc for f in flips], [f.line.n for f in flips])
-    return rate if sampled else Estimate(rate.value, None, None, rate.n, "exhaustive")
+def _sdc(run: RecordedCampaign, trials: Numbers) -> Estimate:
+    lines = [run.lines[number] for number in trials]
+    rate = image_rate([line.sdc for line in lines], [line.n for line in lines])
+    return rate if run.sampled else Estimate(rate.value, None, None, rate.n, "exhaustive")
 
 
 def draw(table: Table, styles: Styles) -> Figure:

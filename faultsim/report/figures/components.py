@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
+
 from matplotlib.figure import Figure
 
-from faultsim.report.campaigns import NAMES, RecordedCampaign, most_telling
+from faultsim.report.campaigns import NAMES, Numbers, RecordedCampaign, most_telling
 from faultsim.report.figures.forest import LINE, MARGIN, draw_forest
 from faultsim.report.localised import BY_LAYER, THIRDS, localised
 from faultsim.report.measures import harm_label
@@ -28,16 +30,16 @@ def table(sources: Sources) -> Table:
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
-    harms: dict[tuple[str, str], list[float]] = {}
-    for trial in localised(run):
-        for key in (("component", trial.component), ("position", trial.position)):
-            harms.setdefault(key, []).append(trial.harm)
+    trials: dict[tuple[str, str], Numbers] = {}
+    for layer in localised(run):
+        for key in (("component", layer.component), ("position", layer.position)):
+            trials.setdefault(key, array("q")).extend(layer.trials)
     known = {**run.names, "measure": run.measure}
     return [
         known
         | {"grouping": grouping, "part": part}
-        | mean(values, sampled=run.sampled, most=run.most)
-        for (grouping, part), values in harms.items()
+        | mean(run.harms_of(struck), sampled=run.sampled, most=run.most)
+        for (grouping, part), struck in trials.items()
     ]
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faultsim.campaign.lines import Line
 from faultsim.report.campaigns import NAMES, RecordedCampaign
 from faultsim.report.sources import Sources
 from faultsim.report.style import Style, Styles, legend_above, new_figure, own_scale, percent_axis
@@ -48,16 +47,13 @@ def _rows(run: RecordedCampaign) -> Iterator[Row]:
     yield from _curve(run, HARMED, harmed, percent=True)
     objective = run.objective
     if objective.key:
-        yield from _curve(run, objective.title, _lost(run, lines), percent=objective.share)
+        lost = run.drops[[line.trial for line in lines]]
+        finite = np.where(np.isfinite(lost), lost, np.inf)
+        yield from _curve(run, objective.title, finite, percent=objective.share)
     identical = np.array([line.masked == line.n for line in lines])
     for name, trials in ((UNHARMED, harmed == 0), (IDENTICAL, identical)):
         share = _share(run, int(trials.sum()), len(lines))
         yield {**run.names, "measure": name, "percent": None, "at_least": None, **share}
-
-
-def _lost(run: RecordedCampaign, lines: Sequence[Line]) -> np.ndarray:
-    lost = np.array([run.drop(line) for line in lines], dtype=float)
-    return np.where(np.isfinite(lost), lost, np.inf)
 
 
 def _curve(

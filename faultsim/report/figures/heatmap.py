@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 from textwrap import fill
@@ -14,7 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from faultsim.report.campaigns import RecordedCampaign, most_telling, single_flips
+from faultsim.report.campaigns import Numbers, RecordedCampaign, most_telling, single_flips
 from faultsim.report.localised import BY_LAYER
 from faultsim.report.measures import harm_label
 from faultsim.report.sources import Sources
@@ -45,18 +46,18 @@ def table(sources: Sources) -> Table:
 
 
 def _rows(run: RecordedCampaign) -> list[Row]:
-    harms: dict[tuple[str, str], list[float]] = {}
+    trials: dict[tuple[str, str], Numbers] = {}
     fields: set[str] = set()
-    for flip in single_flips(run):
-        harms.setdefault((flip.layer, flip.field), []).append(flip.harm)
-        fields |= {flip.field} if run.config["bits"] != "all" else set(flip.fields)
-    struck = {layer for layer, _ in harms}
+    for flips in single_flips(run):
+        trials.setdefault((flips.layer, flips.field), array("q")).extend(flips.trials)
+        fields |= {flips.field} if run.config["bits"] != "all" else set(flips.fields)
+    struck = {layer for layer, _ in trials}
     known = {"run": run.label, "target": run.config["target"], "measure": run.measure}
     return [
         {**known, "layer": layer, "field": field}
         | (
-            mean(harms[layer, field], sampled=run.sampled, most=run.most)
-            if (layer, field) in harms
+            mean(run.harms_of(trials[layer, field]), sampled=run.sampled, most=run.most)
+            if (layer, field) in trials
             else NEVER
         )
         for layer in run.layers

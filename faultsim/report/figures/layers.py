@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 
 from faultsim.report.campaigns import NAMES, most_telling
 from faultsim.report.figures.forest import LINE, MARGIN, draw_forest
-from faultsim.report.localised import BY_LAYER
+from faultsim.report.localised import BY_LAYER, localised
 from faultsim.report.measures import harm_label
-from faultsim.report.ranking import by_layer
 from faultsim.report.sources import Sources
 from faultsim.report.style import WIDTH, Styles, legend_above, limits, new_figure
 from faultsim.report.table import ESTIMATE, Row, Table, mean
@@ -33,12 +32,12 @@ def table(sources: Sources) -> Table:
             {
                 **run.names,
                 "measure": run.measure,
-                "layer": layer,
-                "component": group[0].component,
-                "position": group[0].position,
-                **mean([trial.harm for trial in group], sampled=run.sampled, most=run.most),
+                "layer": struck.layer,
+                "component": struck.component,
+                "position": struck.position,
+                **mean(run.harms_of(struck.trials), sampled=run.sampled, most=run.most),
             }
-            for layer, group in by_layer(run).items()
+            for struck in localised(run)
         ]
     rows.sort(key=lambda row: -row["value"])
     return Table((*NAMES, "measure", "layer", "component", "position", *ESTIMATE), rows)

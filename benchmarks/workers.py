@@ -1,0 +1,131 @@
+"""How much faster two local workers are than one, and what the second costs in memory.
+
+    python -m benchmarks.workers --rounds 5
+
+Campaigns with one worker and with two, in turns, each in a process of its own, on a model whose
+every trial takes some 50 ms; from the trial after the first few to the last, so without what it
+takes to begin. Clock time needs as many idle cores. Processor time does not: it tells what workers
+have to do besides, and how much faster they can at most be. Memory is what a worker alone holds,
+which it would take if it were added, beside the size of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+TRIALS, WARM = 60, 12
+GIVEN = {"object": "as a live object", "name": "by its name"}
+
+
+def subject() -> Any:
+    """94 MB of weights and 8 images of 4 × 4 at their depth."""
+    import torch
+    from torch import nn
+
+    from faultsim import Workload
+
+    torch.manual_seed(0)
+    layers = [nn.Sequential(nn.Conv2d(512, 512, 3, padding=1), nn.ReLU()) for _ in range(10)]
+    return Workload(nn.Sequential(*layers), torch.rand(8, 512, 4, 4), other)
+
+
+def other(golden: Any, faulty: Any, batch: Any) -> Any:
+    """Whether the largest of the last layer's outputs is another one."""
+    return golden.flatten(1).argmax(1) != faulty.flatten(1).argmax(1)
+
+
+def campaign(workers: int, given: str, trials: int) -> dict[str, float]:
+    """One campaign in this process and below, and what it took."""
+    from benchmarks import workers as own  # not __main__, which workers could not import
+    from faultsim import CampaignConfig, run_campaign
+
+    looks: list[tuple[float, float]] = []
+    private: list[float] = []
+
+    def look(progress: Any) -> None:
+        if progress.done in (WARM, trials):
+            looks.append((time.perf_counter(), processor_seconds()))
+        if progress.done == trials:
+            private.extend(private_mb(each.pid) for each in multiprocessing.active_children())
+
+    with tempfile.TemporaryDirectory() as root:
+        config = CampaignConfig(
+            mode="random", flips=(1,), trials=trials, replay=False, threads=1, workers=workers,
+            workload=None if given == "object" else "benchmarks.workers:subject",
+            out=str(Path(root) / "out"),
+        )  # fmt: skip
+        work = own.subject() if given == "object" else None
+        run_campaign(config, work, progress=look)
+    (began, spent), (ended, all_spent) = looks
+    counted = trials - WARM
+    return {
+        "seconds": (ended - began) / counted,
+        "processor": (all_spent - spent) / counted,
+        "private": max(private, default=0.0),
+    }
+
+
+def processor_seconds() -> float:
+    """Of this process and of its workers, which a fork server started."""
+    tick = os.sysconf("SC_CLK_TCK")
+    spent = time.process_time()
+    for child in multiprocessing.active_children():
+        stat = re.sub(r"\(.*\)", "", Path(f"/proc/{child.pid}/stat").read_text()).split()
+        spent += (int(stat[12]) + int(stat[13])) / tick
+    return spent
+
+
+def private_mb(pid: int | None) -> float:
+    """What no other process has in memory."""
+    lines = re.findall(r"Private_\w+: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text())
+    return sum(map(int, lines)) / 1024
+
+
+def measured(workers: int, given: str, trials: int) -> dict[str, float]:
+    """:func:`campaign` in a process of its own."""
+    words = ["--alone", str(workers), "--given", given, "--trials", str(trials)]
+    command = [sys.executable, "-m", "benchmarks.workers", *words]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--given", nargs="+", default=list(GIVEN), choices=list(GIVEN))
+    parser.add_argument("--alone", type=int, help="workers of one campaign, told in JSON")
+    options = parser.parse_args()
+    if options.alone is not None:
+        print(json.dumps(campaign(options.alone, options.given[0], options.trials)))
+        return
+    print(f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; medians of {options.rounds}.")
+    print("\n| the model is given | a trial, one worker | two are faster by | by processor time | "
+          "private MB of a worker |\n|---|---|---|---|---|")  # fmt: skip
+    for given in options.given:
+        rounds = [
+            [measured(workers, given, options.trials) for workers in (1, 2)]
+            for _ in range(options.rounds)
+        ]
+        clock = statistics.median(one["seconds"] / two["seconds"] for one, two in rounds)
+        spent = statistics.median(2 * one["processor"] / two["processor"] for one, two in rounds)
+        trial = statistics.median(one["processor"] for one, _ in rounds)
+        private = statistics.median(two["private"] for _, two in rounds)
+        print(f"| {GIVEN[given]} | {1000 * trial:.0f} ms | {clock:.2f} × | {spent:.2f} × | "
+              f"{private:.0f} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
