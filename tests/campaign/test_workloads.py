@@ -202,7 +202,9 @@ SEARCH = {"mode": "worst-case"}
     ("work", "settings", "message"),
     [
         (lambda m: Workload(m, TOKENS, changed, search=TOKENS), SEARCH, "has no loss"),
-        (lambda m: Workload(m, TOKENS, tasks.Classification(3)), SEARCH, "no val samples"),
+        (lambda m: Workload(m, TOKENS, tasks.Classification(3)), SEARCH, "no val samples, at which a .*search=batches"),
+        (lambda m: Workload(m, [{"ids": TOKENS[0]["ids"]}], tasks.Classification(3)), {}, "no labels: they are"),
+        (lambda m: Workload(type(m), TOKENS, changed), {}, "not the class Reader"),
         (lambda m: Workload(m, [], changed), {}, "no test samples"),
         (lambda m: Workload(m, TOKENS, lambda g, f, b: 3), {}, "true or false of each of 4"),
         (lambda m: Workload(m, TOKENS, lambda g, f, b: g["x"]), {}, "the task <lambda> fails"),
