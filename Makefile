@@ -8,6 +8,7 @@
 # make package    a source distribution, and its wheel in an empty environment
 # make bench      kernels against the limits of memory, and the cost of a trial
 # make architectures  published models through every mode: docs/architectures.md
+# make atlas      trained models struck in the same ways, as one page: runs/atlas/atlas.html
 # make bench-peers  other fault injectors beside this one, in an environment of their own
 # make audit      known holes in what it stands on, as OSV's database has them
 # make sanitize   the native code under AddressSanitizer and UBSan
@@ -25,7 +26,7 @@ CXX ?= g++
 SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard csrc/*) faultsim/ops/_native.py
 PROBE := build/sanitize
 
-.PHONY: campaign test suite models floor check audit docs package bench architectures bench-peers sanitize clean
+.PHONY: campaign test suite models floor check audit docs package bench architectures atlas bench-peers sanitize clean
 
 campaign: $(VENV)/.installed
 	$(BIN)/faultsim campaign --mode worst-case $(ARGS)
@@ -67,6 +68,10 @@ bench: $(VENV)/.installed-dev
 # Packages that are not there leave their rows out, and the page says which.
 architectures: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.architectures $(ARGS)
+
+# What needs a package or a file that is not there is left out, and said.
+atlas: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.atlas $(ARGS)
 
 # --no-deps, for one of them asks for torchvision, which would replace torch.
 bench-peers:

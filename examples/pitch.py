@@ -46,6 +46,13 @@ def tracker() -> nn.Module:
     return torchcrepe.infer.model
 
 
+def workload(frames: int = 64) -> faultsim.Workload:
+    """The tracker, so many tones, and what counts as hearing another pitch."""
+    half_a_semitone = faultsim.tasks.Regression(absolute=50, unit="cents", read=pitch)
+    batches, search = tones(frames, seed=0), tones(frames, seed=1)
+    return faultsim.Workload(tracker(), batches, half_a_semitone, search=search, name="crepe")
+
+
 def main(
     out: str | Path = "runs/pitch",
     trials: int = 200,
@@ -60,14 +67,7 @@ def main(
         frames: How many tones.
         flips: How many at once.
     """
-    half_a_semitone = faultsim.tasks.Regression(absolute=50, unit="cents", read=pitch)
-    work = faultsim.Workload(
-        tracker(),
-        tones(frames, seed=0),
-        half_a_semitone,
-        search=tones(frames, seed=1),
-        name="crepe",
-    )
+    work = workload(frames)
     for mode in ("random", "worst-case"):
         config = faultsim.CampaignConfig(
             mode=mode, flips=flips, trials=trials, out=f"{out}/{mode}", batch_size=frames

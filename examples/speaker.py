@@ -48,6 +48,16 @@ def voices(speakers: int, utterances: range) -> tuple[torch.Tensor, torch.Tensor
     return torch.stack([voice(*pair) for pair in pairs]), torch.tensor([who for who, _ in pairs])
 
 
+def workload(speakers: int = 8) -> faultsim.Workload:
+    """The recogniser, so many voices, and what counts as hearing another."""
+    encoder = VoiceEncoder("cpu", verbose=False).eval()
+    with torch.no_grad():
+        enrolled = encoder(voices(speakers, range(1))[0])
+    task = faultsim.tasks.Embedding(distance=0.1, gallery=enrolled)
+    batches, search = voices(speakers, range(1, 4)), voices(speakers, range(4, 6))
+    return faultsim.Workload(encoder, batches, task, search=search, name="resemblyzer")
+
+
 def main(
     out: str | Path = "runs/speaker",
     trials: int = 100,
@@ -62,13 +72,7 @@ def main(
         speakers: How many.
         flips: How many at once.
     """
-    encoder = VoiceEncoder("cpu", verbose=False).eval()
-    with torch.no_grad():
-        enrolled = encoder(voices(speakers, range(1))[0])
-    task = faultsim.tasks.Embedding(distance=0.1, gallery=enrolled)
-    work = faultsim.Workload(
-        encoder, voices(speakers, range(1, 4)), task, search=voices(speakers, range(4, 6))
-    )
+    work = workload(speakers)
     for mode in ("random", "worst-case"):
         config = faultsim.CampaignConfig(mode=mode, flips=flips, trials=trials, out=f"{out}/{mode}")
         faultsim.run_campaign(config, work)

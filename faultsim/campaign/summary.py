@@ -21,7 +21,7 @@ SHARE = (0.0, 1.0)
 NEVER_FINITE = Estimate(math.nan, None, None, 0, "never finite")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CellSummary:
     """One condition of a campaign.
 
@@ -61,6 +61,11 @@ class CellSummary:
     events: Mapping[str, Estimate] = field(default_factory=dict)
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{name} {value}" for name, value in self.cell.items())
+        rates = (f"{name.upper()} {self.rates[name]}" for name in ("sdc", "due"))
+        return f"CellSummary({labels}: {self.trials:,} trials, {', '.join(rates)})"
 
     def to_json(self) -> dict[str, Any]:
         known = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import StringIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from faultsim.campaign import CampaignConfig, CampaignResult, CellSummary
 from faultsim.campaign.objective import ACCURACY, Objective
@@ -169,7 +172,7 @@ def show_cells(
     columns: Sequence[str],
     names: Mapping[str, str],
 ) -> None:
-    """A row for each cell. Where there is too little room, intervals break: no column vanishes.
+    """A row for each cell. Where there is too little room, further columns have their own table.
 
     Args:
         console: Where to print.
@@ -179,14 +182,38 @@ def show_cells(
             ``accuracy`` for what counts, ``lowest`` and ``trials``.
         names: Other headings for some of them.
     """
-    table = _table(title, cells, columns, names)
-    fits = _fits(console, table)
-    console.print(table if fits else _table(title, cells, columns, names, whole=False))
+    for part in _side_by_side(console, cells, columns, names):
+        table = _table(title, cells, part, names)
+        fits = _fits(console, table)  # else the screen has no room for a single interval
+        console.print(table if fits else _table(title, cells, part, names, whole=False))
+        title = ""
+
+
+def _side_by_side(
+    console: Console, cells: Sequence[CellSummary], columns: Sequence[str], names: Mapping[str, str]
+) -> list[list[str]]:
+    """The columns in as few groups as there is room for, one after the other."""
+    parts: list[list[str]] = [[columns[0]]]
+    for name in columns[1:]:
+        wider = [*parts[-1], name]
+        if _fits(console, _table("", cells, wider, names)):
+            parts[-1] = wider
+        else:
+            parts.append([name])
+    return parts
 
 
 def _fits(console: Console, table: Table) -> bool:
-    endless = console.options.update(max_width=1000)
-    return console.measure(table, options=endless).minimum <= console.width
+    """Whether the screen shows a table without a break in a heading, a number or an interval."""
+    page = Console(width=console.width, color_system=None, file=StringIO())
+    with page.capture() as capture:
+        page.print(table)
+    shown = capture.get()
+    told = [column for column in table.columns if column.justify == "right"]  # labels may fold
+    texts = [str(text) for column in told for text in (column.header, *column.cells)]
+    words = Counter(word for text in texts for word in Text.from_markup(text).plain.split())
+    cut_off = "┓" not in shown
+    return not cut_off and all(shown.count(word) >= count for word, count in words.items())
 
 
 def _table(

@@ -88,7 +88,7 @@ def splits_of(made: Any, name: str) -> dict[str, Split]:
         raise ConfigError(
             f"{name} must {'return' if ':' in name else 'be'} a Dataset, (images, labels), a torch "
             "Dataset or DataLoader of such pairs, or a mapping of train, val and test to them: "
-            f"{cause(error)}"
+            f"{cause(error)}; all else is a Workload(model, batches, task)"
         ) from None
     empty = Split(test.images[:0], test.labels[:0])
     return {key: splits.get(key, empty) for key in SPLITS}

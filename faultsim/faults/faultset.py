@@ -6,6 +6,7 @@ A set prints, serialises and validates without a model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,10 @@ from faultsim.faults.archive import write as write_archive
 from faultsim.faults.columns import Ints, listed_faults, masks_from, too_wide, whole_columns
 from faultsim.faults.fault import COLUMNS, Fault, is_permanent, row_of
 from faultsim.faults.file import Sites
+from faultsim.faults.from_text import columns_of
 from faultsim.faults.numbers import operand_from
 from faultsim.faults.site import Site
+from faultsim.faults.to_text import dump
 from faultsim.files import read_bytes, replacing
 from faultsim.ops.operators import (
     BIT_OPS,
@@ -307,7 +310,7 @@ class FaultSet:
 
     def to_json(self) -> str:
         """One JSON document; :meth:`from_json` reads it back."""
-        return faultfile.dump(self.sites, self)
+        return dump(self.sites, {name: getattr(self, name) for name in self._columns})
 
     def records(self) -> list[dict[str, Any]]:
         """One JSON-able mapping a fault, defaults left out."""
@@ -328,7 +331,12 @@ class FaultSet:
         Raises:
             FaultError: Not JSON, an unknown tensor, or a record that cannot be a fault.
         """
-        faults = faultfile.load(text, sites, place)
+        whole = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+        known = list(sites)
+        if (found := columns_of(whole, known)) is not None:
+            with suppress(FaultError):  # told below, with its place
+                return cls(found[0], *found[1])
+        faults = faultfile.load(whole, known, place)
         try:
             return cls.of(faults)
         except FaultError as error:

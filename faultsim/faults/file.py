@@ -12,7 +12,6 @@ where samples do, ``ragged`` is true (:class:`faultsim.faults.Site`).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -25,7 +24,7 @@ from faultsim.faults.site import Site
 from faultsim.files import Number, Record, Whole, decode
 from faultsim.formats import mask_of, signed
 from faultsim.kinds import Kind
-from faultsim.ops.operators import OPS, Operand, is_path, needs_operand, path_of, strikes_bits
+from faultsim.ops.operators import OPS, Op, Operand, is_path, needs_operand, path_of, strikes_bits
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
@@ -67,8 +66,18 @@ class SiteRecord(Record):
         return Site(name, self.kind, self.dtype, self.shape, self.per_sample, self.steps, *layout)
 
 
-class FaultRecord(Record):
-    """A fault as people write it."""
+def check_operand(op: str, operand: Any) -> None:
+    """Raises ValueError unless a record may have an operand, or none, with an operator."""
+    if op == "replace" and operand is None:
+        raise ValueError("operand and op replace go together")
+    if operand is not None and strikes_bits(op):
+        raise ValueError("operand and op replace go together")
+    if operand is not None and op in ("zero", "random"):
+        raise ValueError(f"{op} takes no operand")
+
+
+class PlainRecord(Record, gc=False):
+    """A fault as people write it, each value for itself."""
 
     tensor: str
     index: Whole | list[Whole]
@@ -79,6 +88,10 @@ class FaultRecord(Record):
     sample: Whole | None = None
     step: Whole | None = None
     random: int | None = None
+
+
+class FaultRecord(PlainRecord):
+    """A fault as people write it."""
 
     def __post_init__(self) -> None:
         """Refuses a record that says too little or too much; the reader says where it stands."""
@@ -91,14 +104,7 @@ class FaultRecord(Record):
             raise ValueError("bit and mask are both given")
         if self.bit is None and self.mask is None and strikes_bits(self.op):
             raise ValueError("neither bit nor mask is given")
-        if self.op == "replace" and self.operand is None:
-            raise ValueError("operand and op replace go together")
-        if self.operand is not None and (strikes_bits(self.op) or self.op in ("zero", "random")):
-            raise ValueError(
-                "operand and op replace go together"
-                if strikes_bits(self.op)
-                else f"{self.op} takes no operand"
-            )
+        check_operand(self.op, self.operand)
 
 
 class FaultFile(Record):
@@ -108,17 +114,18 @@ class FaultFile(Record):
     sites: dict[str, SiteRecord] = field(default_factory=dict)
 
 
+class PlainFile(Record):
+    """The same, of which no record is checked yet."""
+
+    faults: list[PlainRecord]
+    sites: dict[str, SiteRecord] = field(default_factory=dict)
+
+
 Document = FaultFile | list[FaultRecord]
 """What a fault file holds."""
 
 
-def dump(sites: Iterable[Site], faults: Iterable[Fault]) -> str:
-    """The document of the given faults with their site table."""
-    table = {site.name: site_json(site) for site in sites}
-    return json.dumps({"sites": table, "faults": [record(fault) for fault in faults]}, indent=1)
-
-
-def load(text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file") -> list[Fault]:
+def load(text: bytes, sites: Iterable[Site] = (), place: str = "fault file") -> list[Fault]:
     """The faults of a document; ``sites`` are those its records may name besides its own.
 
     Args:
@@ -130,8 +137,7 @@ def load(text: str | bytes, sites: Iterable[Site] = (), place: str = "fault file
         FaultError: Not JSON, an unknown tensor, a site that the model has otherwise, or a record
             that cannot be a fault; it names place and record.
     """
-    whole = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-    document: FaultFile | list[FaultRecord] = decode(whole, Document, place, FaultError)  # type: ignore[arg-type]
+    document: FaultFile | list[FaultRecord] = decode(text, Document, place, FaultError)  # type: ignore[arg-type]
     table = Sites(sites)
     if isinstance(document, FaultFile):
         table.add(document.sites, place)
@@ -197,13 +203,18 @@ def record(fault: Fault) -> dict[str, Any]:
     """One fault as a JSON-able mapping, defaults left out."""
     item: dict[str, Any] = {"tensor": fault.tensor, "index": fault.index, "mask": fault.mask}
     item["op"] = path_of(fault.op)
-    if needs_operand(fault.op) or fault.op == "replace" or fault.operand:
-        item["operand"] = _number(fault.operand)
+    if names_operand(fault.op, fault.operand):
+        item["operand"] = json_number(fault.operand)
     optional = {"sample": fault.sample, "step": fault.step, "random": fault.random or None}
     return item | {key: value for key, value in optional.items() if value is not None}
 
 
-def _number(operand: Operand) -> Operand | str:
+def names_operand(op: Op, operand: Operand) -> bool:
+    """Whether a record says the operand."""
+    return needs_operand(op) or op == "replace" or bool(operand)
+
+
+def json_number(operand: Operand) -> Operand | str:
     """JSON has no words for numbers that are not finite."""
     return operand if math.isfinite(operand) else str(operand)
 

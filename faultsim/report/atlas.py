@@ -9,27 +9,25 @@ from pathlib import Path
 from markupsafe import Markup
 
 import faultsim
-from faultsim.campaign.comparison import changes_of
 from faultsim.campaign.lines import Line
 from faultsim.errors import ConfigError
 from faultsim.report.campaigns import RecordedCampaign, single_flips
 from faultsim.report.figures import bits, heatmap, layers
-from faultsim.report.figures.shares import condition
 from faultsim.report.labels import model_and_data
 from faultsim.report.page import asset, environment
+from faultsim.report.paying import which_pays
 from faultsim.report.ranking import warning
 from faultsim.report.render import draw_figures, inline_svg
 from faultsim.report.sources import Sources, read_sources
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
+from faultsim.report.words import plural
 from faultsim.report.write import write_page
 from faultsim.stats import Estimate, image_rate
 
 SHOWN = (layers, bits, heatmap)
-"""The figures of each model."""
+"""The figures of each model, the longest last."""
 
 PLACE = ("target", "op")
-ALIKE = ("mode", "model", "workload", "target", "op", "bits", "perturb", "granularity")
-"""Settings that a protected campaign shares with the bare one."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +58,25 @@ def write_atlas(directories: Sequence[str | Path], out: str | Path = "atlas.html
         ConfigError: There is no campaign, or the page cannot be written.
         JournalError: A record is damaged.
     """
-    runs = read_sources(directories).campaigns
+    sources = read_sources(directories)
+    runs = sources.campaigns
     if not runs:
         raise ConfigError("an atlas is made of campaigns, and there is none in these directories")
     subjects: dict[str, list[RecordedCampaign]] = {}
     for run in runs:
         subjects.setdefault(model_and_data(run), []).append(run)
     chapters = [_chapter(*item, n) for n, item in enumerate(subjects.items(), start=1)]
+    paid = which_pays(runs, sources.protections)
     text = (
         environment()
         .get_template("atlas.html")
         .render(
+            title="Atlas of reliability",
+            subtitle=_subtitle(chapters, runs),
+            contents=_contents(chapters, paid),
             chapters=chapters,
             overview=overview(subjects),
-            protections=protections(runs),
-            trials=sum(len(run.lines) for run in runs),
-            campaigns=len(runs),
+            paid=paid,
             style=Markup(asset("report.css")),
             script=Markup(asset("report.js")),
             version=faultsim.__version__,
@@ -83,6 +84,19 @@ def write_atlas(directories: Sequence[str | Path], out: str | Path = "atlas.html
     )
     write_page(Path(out), text)
     return Path(out)
+
+
+def _subtitle(chapters: Sequence[Chapter], runs: Sequence[RecordedCampaign]) -> str:
+    counts = {"model": len(chapters), "campaign": len(runs)}
+    counts["trial"] = sum(len(run.lines) for run in runs)
+    return ", ".join(f"{n:,} {plural(name, n)}" for name, n in counts.items())
+
+
+def _contents(chapters: Sequence[Chapter], paid: Table) -> list[tuple[str, str]]:
+    """Anchors and headings, in the order of the page."""
+    protected = [("protections", "Which protection pays")] if paid.rows else []
+    chapter = [(chapter.anchor, chapter.name) for chapter in chapters]
+    return [("overview", "At a glance"), *protected, *chapter]
 
 
 def overview(subjects: dict[str, list[RecordedCampaign]]) -> Table:
@@ -143,7 +157,8 @@ def _worst(runs: Sequence[RecordedCampaign]) -> tuple[str | None, str | None]:
 
 
 def _chapter(name: str, runs: list[RecordedCampaign], number: int) -> Chapter:
-    drawn = [one for one in draw_figures(Sources(runs, [])) if one.module in SHOWN]
+    made = {one.module: one for one in draw_figures(Sources(runs, []))}
+    drawn = [made[module] for module in SHOWN if module in made]
     prefix = f"model-{number}"
     figures = [
         (
@@ -198,55 +213,3 @@ def _groups(run: RecordedCampaign, what: str) -> dict[tuple[object, int], list[L
             lines = (run.lines[number] for number in flips.trials)
             groups.setdefault((getattr(flips, what), 1), []).extend(lines)
     return groups
-
-
-def protections(runs: Sequence[RecordedCampaign]) -> Table:
-    """Each campaign with a protection beside the one without, where both are recorded."""
-    rows = [row for run in runs if run.config.get("protect") for row in _paid(run, runs)]
-    columns = ("model and data", "protection", "condition", "rate", "bare", "protected", "change")
-    return Table((*columns, "low", "high", "pays"), rows)
-
-
-def _paid(run: RecordedCampaign, runs: Sequence[RecordedCampaign]) -> Iterator[Row]:
-    """Each drew its faults from all that it holds, what a protection adds included: no pairs."""
-    for bare in (one for one in runs if _is_bare(one, run)):
-        was, now = _conditions(bare), _conditions(run)
-        for key in (key for key in was if key in now):
-            cell = now[key][0].cell
-            changes = changes_of(cell, was[key], now[key], paired=False, sampled=run.sampled)
-            for change in (one for one in changes if one.rate in ("sdc", "failure")):
-                yield {
-                    "model and data": model_and_data(run),
-                    "protection": run.config["protect"],
-                    "condition": condition(run, cell),
-                    "rate": change.rate,
-                    "bare": str(change.first),
-                    "protected": str(change.second),
-                    "change": change.difference.value,
-                    "low": change.difference.low,
-                    "high": change.difference.high,
-                    "pays": _verdict(change.difference),
-                }
-        return
-
-
-def _is_bare(one: RecordedCampaign, run: RecordedCampaign) -> bool:
-    """Whether a campaign is the other without its protection."""
-    same = all(one.config.get(name) == run.config.get(name) for name in ALIKE)
-    data = one.manifest["data"]["digest"] == run.manifest["data"]["digest"]
-    return same and data and not one.config.get("protect") and run.mode != "estimate"
-
-
-def _conditions(run: RecordedCampaign) -> dict[str, list[Line]]:
-    found: dict[str, list[Line]] = {}
-    for line in run.lines:
-        if not line.searching:
-            found.setdefault(str(line.cell), []).append(line)
-    return found
-
-
-def _verdict(found: Estimate) -> str:
-    low, high = (found.value, found.value) if found.low is None else (found.low, found.high or 0.0)
-    if high < 0:
-        return "yes"
-    return "does harm" if low > 0 else "not shown"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ from faultsim.campaign.observed import Observed
 from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.site import Site
 from faultsim.formats import bits_of
+from faultsim.report.recorded import Recorded
 from faultsim.run.trial import Outcome
 from faultsim.stats.tail import Floats
 
@@ -34,25 +34,20 @@ HOW = ("target", "op", "direction", "perturb", "attack_model", "fault_model", "g
 
 
 @dataclass(frozen=True)
-class RecordedCampaign:
+class RecordedCampaign(Recorded):
     """A campaign directory that was read.
 
     Attributes:
-        directory: Where it lies.
-        manifest: Configuration, digests, versions, sites and golden run.
+        manifest: Sites and golden run, too.
         lines: Of the journal, in order.
         summary: None of a campaign that has not ended.
-        label: What tells it from the others of its report.
         panel: Its data and model, where figures have a panel for each; empty where they do not.
         series: What tells it from the others of its panel.
         observed: Where the errors of its trials travelled, if that was recorded.
     """
 
-    directory: Path
-    manifest: Mapping[str, Any]
     lines: Sequence[Line]
     summary: Summary | None
-    label: str = ""
     panel: str = ""
     series: str = ""
     observed: Sequence[Observed] = ()
@@ -61,11 +56,6 @@ class RecordedCampaign:
     def names(self) -> dict[str, str]:
         """The columns :data:`NAMES`."""
         return {"run": self.label, "panel": self.panel, "series": self.series}
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        config: Mapping[str, Any] = self.manifest["config"]
-        return config
 
     @property
     def mode(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from faultsim.campaign.findings import EstimateRecord
+from faultsim.report.recorded import Recorded, manifest_of
 from faultsim.stats import Estimate
 from faultsim.study.record import RECORD, CleanRecord, RowRecord, read_record
 
@@ -34,27 +35,16 @@ class PerturbedRow:
 
 
 @dataclass(frozen=True)
-class RecordedPerturbation:
+class RecordedPerturbation(Recorded):
     """A perturbation record that was read.
 
     Attributes:
-        directory: Where it lies.
-        manifest: Configuration, digests of model and data, versions.
         clean: Without perturbation.
         rows: One a setting.
-        label: What tells it from the others of its report.
     """
 
-    directory: Path
-    manifest: Mapping[str, Any]
     clean: PerturbedRow
     rows: list[PerturbedRow]
-    label: str = ""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        config: Mapping[str, Any] = self.manifest["config"]
-        return config
 
 
 def read_perturbation(directory: Path) -> RecordedPerturbation:
@@ -64,11 +54,9 @@ def read_perturbation(directory: Path) -> RecordedPerturbation:
         JournalError: It is damaged.
     """
     record = read_record(directory / RECORD)
-    whole = msgspec.to_builtins(record)
-    manifest = {key: whole[key] for key in ("config", "model", "data", "live", "versions")}
     rows = [PerturbedRow(r.setting, r.kind, r.parameters, _measures(r)) for r in record.rows]
     clean = PerturbedRow(record.clean.setting, "clean", {}, _measures(record.clean))
-    return RecordedPerturbation(directory, manifest, clean, rows)
+    return RecordedPerturbation(directory, manifest_of(record), clean, rows)
 
 
 def _measures(record: CleanRecord | RowRecord) -> dict[str, Estimate]:

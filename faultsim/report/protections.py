@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from faultsim.campaign.comparison import Change
 from faultsim.campaign.protecting import recommendation
 from faultsim.campaign.protections_record import RECORD, Paid, read_protections
+from faultsim.report.recorded import Recorded, manifest_of
 from faultsim.report.table import Row, Table
 
 BUDGET = 0.05
@@ -21,27 +19,16 @@ RATES = ("sdc", "due", "failure")
 
 
 @dataclass(frozen=True)
-class RecordedProtections:
+class RecordedProtections(Recorded):
     """A comparison of protections that was read.
 
     Attributes:
-        directory: Where it lies.
-        manifest: Configuration, digests of model and data, versions.
         trials: Of each protection.
         paid: What each did, and its cost.
-        label: What tells it from the others of its report.
     """
 
-    directory: Path
-    manifest: Mapping[str, Any]
     trials: int
     paid: Sequence[Paid]
-    label: str = ""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        config: Mapping[str, Any] = self.manifest["config"]
-        return config
 
 
 def is_comparison(directory: Path) -> bool:
@@ -55,9 +42,7 @@ def read_comparison(directory: Path) -> RecordedProtections:
         JournalError: It is damaged.
     """
     record = read_protections(directory)
-    whole = msgspec.to_builtins(record)
-    manifest = {key: whole[key] for key in ("config", "model", "data", "live", "versions")}
-    manifest["protections"] = [paid.name for paid in record.paid]
+    manifest = manifest_of(record) | {"protections": [paid.name for paid in record.paid]}
     return RecordedProtections(directory, manifest, record.trials, record.found)
 
 
@@ -82,7 +67,7 @@ def _rows(paid: Paid) -> Iterator[Row]:
         if change.rate in RATES:
             yield {
                 "protection": paid.name,
-                "condition": condition(change),
+                "condition": condition_of(change),
                 "rate": change.rate.upper() if len(change.rate) == 3 else "SDC or DUE",
                 "bare": change.first.value,
                 "protected": change.second.value,
@@ -100,6 +85,6 @@ def _rows(paid: Paid) -> Iterator[Row]:
             }
 
 
-def condition(change: Change) -> str:
+def condition_of(change: Change) -> str:
     """The labels of its cell in words."""
     return ", ".join(f"{name} {value}" for name, value in change.cell.items())

@@ -47,8 +47,9 @@ def text(value: Any) -> str:
 
 
 def breakable(value: Any) -> str:
-    """A value as a cell shows it, which may break between the parts of a name, not within one."""
-    return re.sub(r"\.(?=[A-Za-z_]|\d+[.\[])", ".<wbr>", escape(text(value)))
+    """A value as a cell shows it: it may break between the parts of a name, not in an interval."""
+    parted = re.sub(r"\.(?=[A-Za-z_]|\d+[.\[])", ".<wbr>", escape(text(value)))
+    return re.sub(r"(?<= )\[[^]]*\]", r'<span class="whole">\g<0></span>', parted)
 
 
 def sortable(value: Any) -> bool:

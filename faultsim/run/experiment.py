@@ -30,6 +30,11 @@ from faultsim.run.trial import Outcome, Trial
 from faultsim.workload import Batch, Workload
 from faultsim.workload.workload import REPORTED, SEARCHED
 
+SEARCHES = (
+    ", at which a search looks: give Workload(…, search=batches), or data={'val': …, 'test': …}; "
+    "a mode that draws its faults, as random, needs none"
+)
+
 
 class Experiment:
     """Runs trials of one workload.
@@ -104,7 +109,8 @@ class Experiment:
         if split not in runners:
             batches: Sequence[Batch] = self.batches(split)
             if not batches:
-                raise ConfigError(f"{self.workload.name} has no {split} {self.workload.unit}")
+                missing = f"{self.workload.name} has no {split} {self.workload.unit}"
+                raise ConfigError(missing + SEARCHES * (split == SEARCHED))
             if runners is self._attacked and self.attack is not None:
                 clean = self.clean(split)  # first, for its errors
                 batches = self.attack.once(self.workload, clean.batches, self.device)

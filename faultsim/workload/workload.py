@@ -65,7 +65,12 @@ class Workload:
             ConfigError: No module, no task.
         """
         if not isinstance(model, nn.Module):
-            raise ConfigError(f"the model must be an nn.Module, not a {type(model).__name__}")
+            found = (
+                f"the class {model.__name__}"
+                if isinstance(model, type)
+                else f"a {type(model).__name__}"
+            )
+            raise ConfigError(f"the model must be an nn.Module, not {found}")
         self.model, self.task, self.name = model, task_of(task), name or type(model).__name__
         self._forward = forward
         self._sources = {REPORTED: batches, SEARCHED: search}

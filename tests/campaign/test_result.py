@@ -76,6 +76,8 @@ def test_a_result_that_was_read_is_the_one_that_ended(tmp_path, settings):
     assert [(dict(c), str(e)) for c, e in read.parts] == [(dict(c), str(e)) for c, e in ended.parts]
     assert repr(read) == repr(ended)
     assert len(repr(read)) < 300
+    for cell in read.cells:
+        assert repr(cell).endswith(f"SDC {cell.rates['sdc']}, DUE {cell.rates['due']})")
 
 
 def test_an_unfinished_one_says_so(tmp_path):

@@ -27,6 +27,7 @@ TOKENS = [
     {"ids": torch.randint(0, 20, (n, t), generator=G), "labels": torch.arange(n) % 3}
     for n, t in ((4, 5), (4, 7), (2, 5))
 ]
+UNLABELLED = [{"ids": TOKENS[0]["ids"]}]
 
 
 class Reader(nn.Module):
@@ -202,7 +203,9 @@ SEARCH = {"mode": "worst-case"}
     ("work", "settings", "message"),
     [
         (lambda m: Workload(m, TOKENS, changed, search=TOKENS), SEARCH, "has no loss"),
-        (lambda m: Workload(m, TOKENS, tasks.Classification(3)), SEARCH, "no val samples"),
+        (lambda m: Workload(m, TOKENS, tasks.Classification(3)), SEARCH, "no val samples, at"),
+        (lambda m: Workload(m, UNLABELLED, tasks.Classification(3)), {}, "no labels: they"),
+        (lambda m: Workload(type(m), TOKENS, changed), {}, "not the class Reader"),
         (lambda m: Workload(m, [], changed), {}, "no test samples"),
         (lambda m: Workload(m, TOKENS, lambda g, f, b: 3), {}, "true or false of each of 4"),
         (lambda m: Workload(m, TOKENS, lambda g, f, b: g["x"]), {}, "the task <lambda> fails"),

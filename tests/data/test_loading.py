@@ -165,6 +165,7 @@ def test_what_is_no_data_is_told_in_one_line(made):
     with pytest.raises(ConfigError, match=r"^data must be a Dataset, \(images, labels\)") as error:
         dataset_of(made, "data")
     assert "\n" not in str(error.value)
+    assert "Workload(model, batches, task)" in str(error.value)
 
 
 def test_labels_of_a_regression_are_told():

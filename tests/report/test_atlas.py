@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from faultsim import CampaignConfig, Workload, run_campaign, tasks
+from faultsim.campaign.protecting import compare_protections
 from faultsim.cli.main import main
 from faultsim.errors import ConfigError
-from faultsim.report.atlas import overview, protections, write_atlas
+from faultsim.report.atlas import overview, write_atlas
+from faultsim.report.paying import OWN, SAME, which_pays
 from faultsim.report.sources import read_sources
 
 
@@ -18,10 +22,15 @@ class Deep(nn.Sequential):
         super().__init__(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
 
 
-def campaign(place, **settings) -> None:
+def subject() -> Workload:
     torch.manual_seed(0)
-    work = Workload(Deep().eval(), (torch.randn(8, 4), torch.arange(8) % 3), tasks.Classification())
-    run_campaign(CampaignConfig(**{"trials": 20, "flips": (1,)} | settings, out=str(place)), work)
+    batches = (torch.randn(8, 4), torch.arange(8) % 3)
+    return Workload(Deep().eval(), batches, tasks.Classification())
+
+
+def campaign(place, **settings) -> None:
+    told = {"trials": 20, "flips": (1,)} | settings
+    run_campaign(CampaignConfig(**told, out=str(place)), subject())
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +68,30 @@ def test_the_rate_of_one_fault_is_that_of_whole_targets(recorded):
 def test_a_protection_is_judged_by_the_interval_of_the_change(tmp_path):
     for name, protect in (("bare", None), ("secded", "secded")):
         campaign(tmp_path / name, mode="random", trials=60, protect=protect)
-    table = protections(read_sources([tmp_path]).campaigns)
+    table = which_pays(read_sources([tmp_path]).campaigns)
     assert {row["protection"] for row in table.rows} == {"secded"}
+    assert {row["faults"] for row in table.rows} == {OWN}
     for row in table.rows:
-        assert row["pays"] == ("yes" if row["high"] < 0 else "not shown")
+        low, high = map(float, re.findall(r"\[(.*) to (.*)\]", row["change in points"])[0])
+        assert low <= high
+        assert row["pays"] == ("yes" if high < 0 else "not shown")
     assert table.rows
+
+
+def test_a_comparison_on_the_same_faults_is_paired(tmp_path, recorded):
+    config = CampaignConfig(
+        mode="random", bits="exponent", flips=(2,), trials=40, out=str(tmp_path / "compared")
+    )
+    (paid,) = compare_protections(config, ["secded"], subject())
+    sources = read_sources([recorded, tmp_path])
+    rows = which_pays(sources.campaigns, sources.protections).rows
+    told = {change.rate: change for change in paid.changes}
+    for row, change in zip(rows, (told["failure"], told["sdc"]), strict=True):
+        assert (row["faults"], row["bare"]) == (SAME, str(change.first))
+        assert row["change in points"].startswith(f"{100 * change.difference.value:+.2f}")
+    text = write_atlas([recorded, tmp_path], tmp_path / "atlas.html").read_text()
+    assert "Which protection pays" in text
+    assert 'href="#protections"' in text
 
 
 def test_an_atlas_needs_a_campaign(tmp_path):

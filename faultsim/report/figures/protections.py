@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faultsim.report.protections import RATES, RecordedProtections, condition
+from faultsim.report.protections import RATES, RecordedProtections, condition_of
 from faultsim.report.sources import Sources
 from faultsim.report.style import (
     INK,
@@ -45,7 +45,7 @@ def _rows(run: RecordedProtections) -> Iterator[Row]:
             if change.rate in RATES:
                 yield {
                     "run": run.label,
-                    "condition": condition(change),
+                    "condition": condition_of(change),
                     "protection": paid.name,
                     "rate": change.rate,
                     "bare": change.first.value,

@@ -64,6 +64,11 @@ class Classification(Task):
 
     def check(self, output: Any, batch: Batch) -> None:
         logits, labels = self._given(output), batch.targets
+        if labels is None:
+            raise ConfigError(
+                f"{self._name}: no labels: they are the second of a pair (inputs, labels), or "
+                "'labels' of a mapping"
+            )
         if not isinstance(labels, torch.Tensor) or not self._whole(labels):
             raise ConfigError(f"{self._name}: labels must be whole numbers in a tensor")
         if not isinstance(logits, torch.Tensor) or logits.shape[:1] != (batch.size,):

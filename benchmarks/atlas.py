@@ -1,0 +1,85 @@
+"""The atlas: trained models that packages bring, struck in the same ways, on one page.
+
+    make atlas                      # minutes a model; what is recorded is not run again
+    make atlas ARGS='--trials 40'   # a look
+
+The medical models want the files of MedMNIST, in ~/.medmnist or the folder that
+FAULTSIM_MEDMNIST_ROOT names; the pitch tracker torchcrepe, the speaker recogniser Resemblyzer. What
+is missing is left out, and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from faultsim import CampaignConfig, run_campaign
+from faultsim.campaign.protecting import compare_protections
+from faultsim.campaign.subject import make_workload
+from faultsim.errors import FaultSimError
+from faultsim.report.atlas import write_atlas
+
+SAMPLES = 100
+MEDICAL = ("breastmnist", "pneumoniamnist", "retinamnist")
+SUBJECTS: Mapping[str, Mapping[str, Any]] = {
+    "digits": {"data": "digits", "limit": SAMPLES},
+    **{name: {"data": name, "limit": SAMPLES} for name in MEDICAL},
+    "crepe": {"workload": "examples.pitch:workload"},
+    "resemblyzer": {"workload": "examples.speaker:workload"},
+}
+"""Settings that name each model, and what it is judged on."""
+
+PROTECTIONS = ("secded", "ranger")
+FEW = 10
+"""One trial in so many for each layer and each bit, of which there are many."""
+
+
+def campaigns(trials: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and settings of what is done to each model."""
+    few = max(2, trials // FEW)
+    yield "weights", {"mode": "random", "trials": trials}
+    yield "activations", {"mode": "random", "trials": trials, "target": "activations"}
+    yield "layers", {"mode": "layer-wise", "trials": few, "bits": "exponent"}
+    yield "bits", {"mode": "bit-wise", "trials": few}
+    yield "worst", {"mode": "worst-case", "trials": few}
+
+
+def strike(subject: Mapping[str, Any], trials: int, out: Path) -> None:
+    """The campaigns of a model, and its protections on the same faults; what is there stays."""
+    common = {**subject, "flips": (1,)}
+    for part, settings in campaigns(trials):
+        place = out / part
+        print(place, flush=True)
+        going = (place / "manifest.json").exists()
+        run_campaign(CampaignConfig(**common, **settings, out=str(place), resume=going))
+    place = out / "protections"
+    if not (place / "protections.json").exists():
+        print(place, flush=True)
+        settings = {"mode": "random", "bits": "exponent", "trials": trials, "out": str(place)}
+        compare_protections(CampaignConfig(**common, **settings), PROTECTIONS)
+
+
+def main() -> None:
+    told = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    told.add_argument("--trials", type=int, default=400, help="random faults of each model")
+    told.add_argument("--out", type=Path, default=Path("runs/atlas"), help="records and page")
+    told.add_argument("--only", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    given = told.parse_args()
+    root = os.environ.get("FAULTSIM_MEDMNIST_ROOT")
+    for name in given.only:
+        rooted = {"data_root": root} if name in MEDICAL else {}
+        subject = {**SUBJECTS[name], **rooted}
+        try:
+            make_workload(CampaignConfig(**subject))
+        except FaultSimError as missing:
+            print(f"{name} is left out: {missing}")
+            continue
+        strike(subject, given.trials, given.out / name)
+    print(write_atlas([given.out], given.out / "atlas.html"))
+
+
+if __name__ == "__main__":
+    main()
