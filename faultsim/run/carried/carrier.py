@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from faultsim.faults import FaultSet
 from faultsim.run.carried.costs import Costs
+from faultsim.run.carried.depth import Run, Samples
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
 from faultsim.run.carried.reading import Reading
+from faultsim.run.carried.rows import samples_of
+from faultsim.run.carried.sharing import mixture
 from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
@@ -21,7 +25,8 @@ from faultsim.targets.weights import Holder, hold
 from faultsim.workload import Batch, Workload
 from faultsim.workload.outputs import identical, shapes
 
-Run = Callable[[Any, int], Any]
+Start = Callable[[int, Samples], Run]
+"""Gets ready to run the batch prepared, from a cut on, with such a sample in each row."""
 
 
 class Carried(NamedTuple):
@@ -29,7 +34,7 @@ class Carried(NamedTuple):
 
     Attributes:
         output: Of the batch.
-        spent: By sample, processor time that its faults took.
+        spent: By row, processor time that its faults took.
         cut: Where it began.
     """
 
@@ -61,6 +66,7 @@ class Carrier:
         self._tails: dict[Any, Tail] = {}
         self._tried: set[int] = set()
         self._signature: Any = None
+        self._golden: Any = None
         self._plan: Plan | None = None
         try:
             self._plan = probe(workload.model, inputs, workload.run)
@@ -76,19 +82,28 @@ class Carrier:
             batch: It.
             golden: Its golden output, on the CPU.
         """
-        self._signature = (batch.size, shapes(inputs))
+        self._signature, self._golden = (batch.size, shapes(inputs)), golden
         if self._plan is None or self._signature in self._readings:
             return
-        costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
-        try:
-            with untouched(self._workload.model), costs:
-                output = self._workload.run(inputs)
-            output = on_cpu(output)
-        except Diverged:
-            self._readings[self._signature] = {}
-            return
-        same = identical(golden, output)
-        self._readings[self._signature] = costs.readings if same else {}
+        self._readings[self._signature] = {}
+        for samples in (mixture(batch.size), None):
+            costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
+            with suppress(Diverged, *(() if samples is None else (Exception,))):
+                given = inputs if samples is None else samples_of(inputs, batch.size, samples)
+                with untouched(self._workload.model), costs:
+                    output = self._workload.run(given)
+                if self._is_golden(output, samples):
+                    self._readings[self._signature] = costs.readings
+                    mixes = samples is not None
+                    self._tails[self._signature, WHOLE] = Tail(self._plan.funcs, 0, 0, mixes)
+                    return
+
+    def _is_golden(self, output: Any, samples: Samples) -> bool:
+        """Whether the output of a golden pass is as known, the samples in rows as given."""
+        wanted = self._golden
+        if samples is not None:
+            wanted = samples_of(wanted, len(samples), samples)
+        return identical(wanted, on_cpu(output))
 
     def carries(self, faults: FaultSet) -> bool:
         """Whether faults can be carried in batches of the size prepared."""
@@ -116,45 +131,55 @@ class Carrier:
             self._holders[site] = hold(self._workload.model, [site])[0]
         return self._holders[site]
 
+    def mixes(self, start: Start, cut: int) -> bool:
+        """Whether passes of the batch prepared may have a sample in any row, and in several."""
+        return self._tail(start, cut).mixes
+
     def run(
-        self, inputs: Any, size: int, faults: Mapping[int, FaultSet], run: Run, cut: int
+        self, size: int, faults: Mapping[int, FaultSet], start: Start, cut: int, samples: Samples
     ) -> Carried:
-        """One pass.
+        """One pass of the batch prepared.
 
         Args:
-            inputs: Of a batch prepared.
             size: Its samples.
-            faults: By sample, what it carries.
-            run: Inputs and a cut to output.
+            faults: By row, what it carries.
+            start: Begins it.
             cut: From where on, if faults can be carried so; else all of the model runs.
+            samples: In each row.
 
         Raises:
             Diverged: The pass did other than was planned.
         """
         assert self._plan is not None
-        start = time.process_time()
+        began = time.process_time()
         patches = struck_words(self._holder, faults)
-        each = (time.process_time() - start) / len(faults)
+        each = (time.process_time() - began) / len(faults)
         numbers = {number for address in patches for number in self._plan.readers[address]}
         wanted = {number: self._readings[self._signature][number] for number in numbers}
-        tail = self._tail(inputs, run, cut)
+        tail = self._tail(start, cut)
         if min(wanted, default=tail.first) < tail.first:
-            tail, cut = self._tail(inputs, run, WHOLE), WHOLE
+            tail, cut = self._tail(start, WHOLE), WHOLE
+        if samples is not None and not tail.mixes:
+            raise Diverged
         readings = {number - tail.before: reading for number, reading in wanted.items()}
         carried = CarriedPass(tail.funcs, readings, patches, size, self._ledger)
-        output = carried.run(lambda given: run(given, cut), inputs)
-        spent = {sample: each + carried.spent.get(sample, 0.0) for sample in faults}
+        output = carried.run(start(cut, samples))
+        spent = {row: each + carried.spent.get(row, 0.0) for row in faults}
         return Carried(output, spent, cut)
 
-    def _tail(self, inputs: Any, run: Run, cut: int) -> Tail:
+    def _tail(self, start: Start, cut: int) -> Tail:
         """The operators from a cut on; the first to ask runs a golden pass."""
-        assert self._plan is not None
-        key, funcs = (self._signature, cut), self._plan.funcs
-        if cut == WHOLE:
-            return Tail(funcs, 0, 0)
+        key = self._signature, cut
         if key not in self._tails:
-            try:
-                self._tails[key] = watched(lambda given: run(given, cut), inputs, funcs)
-            except Exception:  # it is met again from the start, if it is the model's
-                self._tails[key] = Tail((), 0, len(funcs))
+            self._tails[key] = self._watched(start, cut)
         return self._tails[key]
+
+    def _watched(self, start: Start, cut: int) -> Tail:
+        assert self._plan is not None
+        funcs, size = self._plan.funcs, self._signature[0]
+        for samples in (mixture(size), None):
+            with suppress(Exception):  # it is met again from the start, if it is the model's
+                tail, output = watched(start(cut, samples), funcs)
+                if self._is_golden(output, samples):
+                    return tail._replace(mixes=samples is not None)
+        return Tail((), 0, len(funcs))

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from faultsim import trees
 from faultsim.run.carried.again import of_batch, of_some
@@ -17,6 +16,7 @@ from faultsim.run.carried.operators import Call
 from faultsim.run.carried.pass_ import Diverged
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import part_of
+from faultsim.run.dispatch import Dispatch
 from faultsim.targets.layouts import differs
 
 FEW = (1, 2, 8)
@@ -24,7 +24,7 @@ FEW = (1, 2, 8)
 more that of any number."""
 
 
-class Costs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Costs(Dispatch):
     """Watches one golden pass of a batch; outcomes do not depend on what it measures.
 
     Attributes:

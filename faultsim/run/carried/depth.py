@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from faultsim.faults import FaultSet
 from faultsim.run.carried.pass_ import Diverged
+from faultsim.run.carried.rows import samples_of
 from faultsim.run.golden import Golden
 from faultsim.run.replay import Prefix
 from faultsim.run.replay.calls import WHOLE
-from faultsim.run.replay.values import Unkept
+from faultsim.run.replay.values import Kept, Unkept
 from faultsim.workload import Workload
+
+Run = Callable[[], Any]
+
+Samples = Sequence[int] | None
+"""(size,) the sample in each row of a pass; None for each in its own."""
 
 
 class Depth:
@@ -47,18 +55,33 @@ class Depth:
             self._left[cut] = 1 - self._prefix.calls.saved(cut)
         return self._left[cut]
 
-    def run(self, number: int, inputs: Any, cut: int) -> Any:
-        """The output of a batch, from a cut on.
+    def run_from(self, number: int, inputs: Any, cut: int, samples: Samples) -> Run:
+        """Gets ready to run a batch from a cut on; who runs it gets its output.
 
-        Raises:
-            Diverged: It reads what the golden run did not.
+        It raises Diverged where it reads what the golden run did not.
+
+        Args:
+            number: Of the batch.
+            inputs: Its, on the device.
+            cut: From where on.
+            samples: (size,) the sample in each row; None for each in its own.
         """
+        size, given = self._golden.batches[number].size, inputs
+        if samples is not None:
+            given = samples_of(inputs, size, samples)
         if cut == WHOLE:
-            return self._workload.run(inputs)
-        assert self._prefix is not None
-        kept = self._prefix.kept(number, inputs)
+            return partial(self._workload.run, given)
+        prefix = self._prefix
+        assert prefix is not None
+        kept = prefix.kept(number, inputs)
         assert kept is not None
-        try:
-            return self._prefix.forward(inputs, kept, cut)
-        except Unkept:
-            raise Diverged from None
+        if samples is not None:
+            kept = prefix.copy(kept, cut, lambda tree: samples_of(tree, size, samples))
+        return partial(_run_from, prefix, given, kept, cut)
+
+
+def _run_from(prefix: Prefix, inputs: Any, kept: Kept, cut: int) -> Any:
+    try:
+        return prefix.forward(inputs, kept, cut)
+    except Unkept:
+        raise Diverged from None

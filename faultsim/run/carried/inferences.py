@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from faultsim.run.carried.carrier import Carrier
 from faultsim.run.carried.depth import Depth
 from faultsim.run.carried.gains import Gains
 from faultsim.run.carried.rows import has_rows, one_of, one_sample
-from faultsim.run.carried.sharing import Trial, passes
+from faultsim.run.carried.sharing import Trial, passes, placed, samples_in
 from faultsim.run.golden import Golden, on_cpu
 from faultsim.run.judge import Raised
 from faultsim.run.replay.calls import WHOLE
@@ -51,7 +51,7 @@ class Inference(NamedTuple):
     alone: bool
 
 
-_Pass = Callable[[int, Any, Sequence[Trial]], Any]
+_Pass = Callable[[int, Any, Mapping[int, Trial]], Any]
 
 
 class Inferences:
@@ -60,8 +60,9 @@ class Inferences:
     Faults in weights are carried by samples (:mod:`faultsim.run.carried`); those that strike during
     a pass strike their sample alone anyway. What cannot be carried, or was measured to be slower
     so, has a pass of the batch for itself. Faults are sorted, so that a pass begins behind the last
-    cut before any of its own. Nothing that is returned depends on which of these it was, or on the
-    other pairs.
+    cut before any of its own. A sample that carries several has several rows of one pass, where
+    each was seen to get its bits in any row. Nothing that is returned depends on which of these it
+    was, or on the other pairs.
 
     Attributes:
         refused: Why no weight's fault can be carried, "" if some can.
@@ -166,7 +167,7 @@ class Inferences:
     ) -> Iterator[tuple[Trial, Inference]]:
         """Of trials in weights those that can be carried; in the order that is given."""
         while left:
-            some, carried = self._next(left, self._golden.batches[batch].size)
+            some, carried = self._next(batch, inputs, left)
             if carried:
                 yield from self._together(self._carried, batch, inputs, some)
             else:
@@ -209,28 +210,39 @@ class Inferences:
         self._gains.tried(time.process_time() - start)
         return carries
 
-    def _next(self, trials: Sequence[Trial], size: int) -> tuple[Sequence[Trial], bool]:
+    def _next(
+        self, batch: int, inputs: Any, trials: Sequence[Trial]
+    ) -> tuple[Sequence[Trial], bool]:
         """Some trials, and whether a pass shall carry them all, or have each in the model."""
         gains = self._gains
         if self._measured:
             slower = [trial for trial in trials if not gains.pays(trial.cut, trial.sites)]
             if flipped := trials[: gains.lacking] or slower:
                 return flipped, False
-        together = passes(trials, size)[0]
+        together = self._filling(batch, inputs, trials)
         each = [(trial.cut, trial.sites) for trial in together]
         return together, not self._measured or gains.pass_pays(self._first(together), each)
+
+    def _filling(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Sequence[Trial]:
+        """Those that share the next pass: the first that there is room for, if samples can move."""
+        assert self._carrier is not None
+        size = self._golden.batches[batch].size
+        some = trials[: size - 1]
+        if self._carrier.mixes(partial(self._depth.run_from, batch, inputs), self._first(some)):
+            return some
+        return passes(trials, size)[0]
 
     def _together(
         self, run: _Pass, batch: int, inputs: Any, trials: Sequence[Trial]
     ) -> Iterator[tuple[Trial, Inference]]:
         """One pass; in halves, and at last one by one, where it cannot be trusted."""
-        output: Any = None
+        output, rows = None, placed(trials, self._golden.batches[batch].size)
         with suppress(Exception):
             self.passes += 1
-            output = run(batch, inputs, trials)
-        if output is not None and self._trusted(batch, output, {t.sample for t in trials}):
-            for trial in trials:
-                yield trial, self._inference(batch, trial, output, alone=False)
+            output = run(batch, inputs, rows)
+        if output is not None and self._trusted(batch, output, rows):
+            for row, trial in rows.items():
+                yield trial, self._inference(batch, trial, output, row, alone=False)
             return
         self.distrusted += 1
         if len(trials) == 1:
@@ -240,15 +252,15 @@ class Inferences:
         for part in (trials[:half], trials[half:]):
             yield from self._together(run, batch, inputs, part)
 
-    def _carried(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
+    def _carried(self, batch: int, inputs: Any, rows: Mapping[int, Trial]) -> Any:
         """The output of a pass that carries faults in weights."""
         assert self._carrier is not None
         start, size = time.process_time(), self._golden.batches[batch].size
-        faults = {trial.sample: trial.faults for trial in trials}
-        run = partial(self._depth.run, batch)
-        found = self._carrier.run(inputs, size, faults, run, self._first(trials))
+        faults, first = {row: t.faults for row, t in rows.items()}, self._first([*rows.values()])
+        begin = partial(self._depth.run_from, batch, inputs)
+        found = self._carrier.run(size, faults, begin, first, samples_in(rows, size))
         output = on_cpu(found.output)
-        sites = {trial.sample: trial.sites for trial in trials}
+        sites = {row: trial.sites for row, trial in rows.items()}
         self._gains.carried(found.cut, time.process_time() - start, found.spent, sites)
         return output
 
@@ -256,12 +268,12 @@ class Inferences:
         """Where a pass that carries some faults begins."""
         return min(trial.cut for trial in trials) if self._deep else WHOLE
 
-    def _struck(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
+    def _struck(self, batch: int, inputs: Any, rows: Mapping[int, Trial]) -> Any:
         """The output of a pass in which faults strike a sample each."""
-        merged = FaultSet.join([_struck_in(trial) for trial in trials])
+        merged = FaultSet.join([_struck_in(trial) for trial in rows.values()])
         return self._armed(batch, inputs, merged)
 
-    def _trusted(self, batch: int, output: Any, struck: set[int]) -> bool:
+    def _trusted(self, batch: int, output: Any, struck: Container[int]) -> bool:
         """Whether every sample without a fault is as it was."""
         size, golden = self._golden.batches[batch].size, self._golden.outputs[batch]
         if not has_rows(output, size):
@@ -284,7 +296,7 @@ class Inferences:
             output = Raised()
         if trial.sites[0].kind == "weights":
             self._gains.flipped(trial.cut, time.process_time() - start)
-        return self._inference(batch, trial, output, alone=True)
+        return self._inference(batch, trial, output, trial.sample, alone=True)
 
     def _armed(self, batch: int, inputs: Any, faults: FaultSet) -> Any:
         """The output of the batch with the faults in the model."""
@@ -294,7 +306,9 @@ class Inferences:
             injector.advance(self._golden.batches[batch].size)
         return output
 
-    def _inference(self, batch: int, trial: Trial, output: Any, *, alone: bool) -> Inference:
+    def _inference(
+        self, batch: int, trial: Trial, output: Any, row: int, *, alone: bool
+    ) -> Inference:
         whole, sample = self._golden.batches[batch], trial.sample
         golden = one_sample(self._golden.outputs[batch], whole.size, sample)
         if not isinstance(output, Raised):
@@ -302,7 +316,7 @@ class Inferences:
                 raise InjectionError(
                     "the output lost its rows under a fault, so none is a sample's"
                 )
-            output = one_sample(output, whole.size, sample)
+            output = one_sample(output, whole.size, row)
         return Inference(one_of(whole, sample), golden, output, alone)
 
 

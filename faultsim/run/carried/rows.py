@@ -68,6 +68,26 @@ def one_sample(tree: Any, size: int, sample: int) -> Any:
     return trees.map_tensors(tree, row)
 
 
+def samples_of(tree: Any, size: int, samples: Sequence[int]) -> Any:
+    """A batch's tree for as many of its samples, some perhaps several times; as a copy.
+
+    Args:
+        tree: As for :func:`one_sample`, and like it read by rows.
+        size: Samples of the batch.
+        samples: (size,) which, row by row.
+    """
+    if isinstance(tree, list) and len(tree) == size:
+        return [tree[n] for n in samples]
+
+    def picked(_: str, leaf: torch.Tensor) -> torch.Tensor:
+        copy = trees.copy_of(leaf)
+        if _rows(leaf, size) and leaf.stride(0):  # else all rows are one
+            copy.copy_(leaf.index_select(0, torch.tensor(samples, device=leaf.device)))
+        return copy
+
+    return trees.map_tensors(tree, picked)
+
+
 def one_of(batch: Batch, sample: int) -> Batch:
     """A batch of one of its samples."""
     inputs, targets = (one_sample(t, batch.size, sample) for t in (batch.inputs, batch.targets))

@@ -46,6 +46,13 @@ class Deciding(nn.Linear):
         return torch.zeros_like(x) if x.isnan().any() else x
 
 
+class Placed(nn.Linear):
+    """What it makes of a sample depends on its row."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(super().forward(x)) + torch.linspace(0, 1, len(x), dtype=x.dtype)[:, None]
+
+
 class Last(nn.LSTM):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x)[0][:, -1]
@@ -81,6 +88,7 @@ NETS = {
     "deep": (Deep, torch.randn(11, 4, 12, 12)),
     "coupled": (lambda: Coupled(8, 4), torch.randn(11, 8)),
     "deciding": (lambda: Deciding(8, 4), torch.randn(11, 8)),
+    "placed": (lambda: Placed(8, 4), torch.randn(11, 8)),
 }
 
 
@@ -159,6 +167,23 @@ def test_a_pass_begins_behind_what_its_faults_cannot_reach(monkeypatch):
     assert len(called) < 2 * len(model.blocks)
     assert called.count(model.blocks[0]) == 1
     assert all(identical(a.output, b.output) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("fewest", [1, 5])
+def test_a_sample_has_several_rows_of_a_pass_where_each_gets_its_bits(fewest):
+    torch.manual_seed(0)
+    model, x = (Deep(), torch.randn(11, 4, 12, 12)) if fewest == 1 else NETS["placed"]
+    model = model.eval() if fewest == 1 else model().eval()
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    runs = runs_of(work, work.read("test", 11), replay=True)
+    space = FaultSpace(model, bits="exponent")
+    pairs = [(space.sample(1, seed=0, trial=n), n % 2) for n in range(10)]
+    for (faults, sample), inference in zip(pairs, runs.run(pairs), strict=True):
+        with torch.no_grad(), inject(model, faults):
+            real = model(x)
+        assert identical(real[sample : sample + 1], inference.output)
+        assert not inference.alone
+    assert runs.passes == fewest
 
 
 def test_nothing_is_probed_for_a_few_faults(monkeypatch):
