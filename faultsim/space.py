@@ -321,7 +321,8 @@ class FaultSpace:
             mask = self._masks[number]
         else:
             mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
-        used, site = np.unique(number, return_inverse=True)
+        # Of one fault a trial, as most campaigns draw, sorting would take half of the time.
+        used, site = (number, 0) if len(number) == 1 else np.unique(number, return_inverse=True)
         sites = [self.sites[i] for i in used]
         index, step = self._elements(part, offset // per_word)
         rest: dict[str, Any] = {"step": step}
@@ -341,7 +342,7 @@ class FaultSpace:
         steps = self._steps[number]
         index, step = np.divmod(word, np.maximum(steps, 1))
         step[steps == 0] = -1
-        for row in np.unique(part[at >= 0]):
+        for row in np.unique(part[at >= 0]) if (at >= 0).any() else ():
             own = part == row
             site, step[own] = self.sites[self._site_of[row]], self._step_of[row]
             index[own] = site.indices(word[own], int(self._step_of[row]))

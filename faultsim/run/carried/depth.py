@@ -29,10 +29,11 @@ class Depth:
         engine = golden.engine
         self._prefix = engine if isinstance(engine, Prefix) and engine.cuts else None
         self._left: dict[int, float] = {WHOLE: 1.0}
+        self._cuttable: dict[int, bool] = {}
 
     def prepare(self, faults: FaultSet) -> None:
         """Finds out once what it takes to know where faults act; nothing may be armed."""
-        if self._prefix is not None:
+        if self._prefix is not None and any(site.kind != "weights" for site in faults.sites):
             inputs = self._prefix.inputs(0, self._golden.batches[0].inputs)
             self._prefix.prepare(faults, inputs)
 
@@ -44,9 +45,11 @@ class Depth:
             inputs: Its, on the device.
             faults: Weights' or others'.
         """
-        if self._prefix is None or self._prefix.kept(number, inputs) is None:
+        if self._prefix is None:
             return WHOLE
-        return self._prefix.cut(faults)
+        if number not in self._cuttable:
+            self._cuttable[number] = self._prefix.kept(number, inputs) is not None
+        return self._prefix.cut(faults) if self._cuttable[number] else WHOLE
 
     def left(self, cut: int) -> float:
         """The share of a pass that a run from a cut on leaves to do."""
