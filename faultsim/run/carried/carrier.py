@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from faultsim.faults import FaultSet
 from faultsim.run.carried.costs import Costs
-from faultsim.run.carried.depth import Run, Samples
+from faultsim.run.carried.depth import Run
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import samples_of
-from faultsim.run.carried.sharing import mixture
+from faultsim.run.carried.sharing import ways
 from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
@@ -25,7 +25,7 @@ from faultsim.targets.weights import Holder, hold
 from faultsim.workload import Batch, Workload
 from faultsim.workload.outputs import identical, shapes
 
-Start = Callable[[int, Samples], Run]
+Start = Callable[[int, Sequence[int]], Run]
 """Gets ready to run the batch prepared, from a cut on, with such a sample in each row."""
 
 
@@ -86,24 +86,21 @@ class Carrier:
         if self._plan is None or self._signature in self._readings:
             return
         self._readings[self._signature] = {}
-        for samples in (mixture(batch.size), None):
+        for mixes, samples in ways(batch.size, batch.size):
             costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
-            with suppress(Diverged, *(() if samples is None else (Exception,))):
-                given = inputs if samples is None else samples_of(inputs, batch.size, samples)
+            with suppress(Diverged, *((Exception,) if mixes else ())):
+                given = samples_of(inputs, batch.size, samples) if mixes else inputs
                 with untouched(self._workload.model), costs:
                     output = self._workload.run(given)
                 if self._is_golden(output, samples):
                     self._readings[self._signature] = costs.readings
-                    mixes = samples is not None
-                    self._tails[self._signature, WHOLE] = Tail(self._plan.funcs, 0, 0, mixes)
+                    tail = Tail(self._plan.funcs, 0, 0, mixes)
+                    self._tails[self._signature, WHOLE, batch.size] = tail
                     return
 
-    def _is_golden(self, output: Any, samples: Samples) -> bool:
+    def _is_golden(self, output: Any, samples: Sequence[int]) -> bool:
         """Whether the output of a golden pass is as known, the samples in rows as given."""
-        wanted = self._golden
-        if samples is not None:
-            wanted = samples_of(wanted, len(samples), samples)
-        return identical(wanted, on_cpu(output))
+        return identical(samples_of(self._golden, self._signature[0], samples), on_cpu(output))
 
     def carries(self, faults: FaultSet) -> bool:
         """Whether faults can be carried in batches of the size prepared."""
@@ -131,17 +128,16 @@ class Carrier:
             self._holders[site] = hold(self._workload.model, [site])[0]
         return self._holders[site]
 
-    def mixes(self, start: Start, cut: int) -> bool:
-        """Whether passes of the batch prepared may have a sample in any row, and in several."""
-        return self._tail(start, cut).mixes
+    def mixes(self, start: Start, cut: int, count: int) -> bool:
+        """Whether a pass of so many rows may have any samples of the batch prepared in any row."""
+        return self._tail(start, cut, count).mixes
 
     def run(
-        self, size: int, faults: Mapping[int, FaultSet], start: Start, cut: int, samples: Samples
+        self, faults: Mapping[int, FaultSet], start: Start, cut: int, samples: Sequence[int]
     ) -> Carried:
         """One pass of the batch prepared.
 
         Args:
-            size: Its samples.
             faults: By row, what it carries.
             start: Begins it.
             cut: From where on, if faults can be carried so; else all of the model runs.
@@ -155,31 +151,32 @@ class Carrier:
         patches = struck_words(self._holder, faults)
         each = (time.process_time() - began) / len(faults)
         numbers = {number for address in patches for number in self._plan.readers[address]}
-        wanted = {number: self._readings[self._signature][number] for number in numbers}
-        tail = self._tail(start, cut)
-        if min(wanted, default=tail.first) < tail.first:
-            tail, cut = self._tail(start, WHOLE), WHOLE
-        if samples is not None and not tail.mixes:
+        size, count = self._signature[0], len(samples)
+        tail = self._tail(start, cut, count)
+        if min(numbers, default=tail.first) < tail.first:
+            tail, cut = self._tail(start, WHOLE, count), WHOLE
+        if not tail.mixes and list(samples) != list(range(size)):
             raise Diverged
-        readings = {number - tail.before: reading for number, reading in wanted.items()}
-        carried = CarriedPass(tail.funcs, readings, patches, size, self._ledger)
+        wanted = {number: self._readings[self._signature][number] for number in numbers}
+        readings = {number - tail.before: r.short(size, count) for number, r in wanted.items()}
+        carried = CarriedPass(tail.funcs, readings, patches, count, self._ledger)
         output = carried.run(start(cut, samples))
         spent = {row: each + carried.spent.get(row, 0.0) for row in faults}
         return Carried(output, spent, cut)
 
-    def _tail(self, start: Start, cut: int) -> Tail:
+    def _tail(self, start: Start, cut: int, count: int) -> Tail:
         """The operators from a cut on; the first to ask runs a golden pass."""
-        key = self._signature, cut
+        key = self._signature, cut, count
         if key not in self._tails:
-            self._tails[key] = self._watched(start, cut)
+            self._tails[key] = self._watched(start, cut, count)
         return self._tails[key]
 
-    def _watched(self, start: Start, cut: int) -> Tail:
+    def _watched(self, start: Start, cut: int, count: int) -> Tail:
         assert self._plan is not None
-        funcs, size = self._plan.funcs, self._signature[0]
-        for samples in (mixture(size), None):
+        funcs = self._plan.funcs
+        for mixes, samples in ways(self._signature[0], count):
             with suppress(Exception):  # it is met again from the start, if it is the model's
                 tail, output = watched(start(cut, samples), funcs)
                 if self._is_golden(output, samples):
-                    return tail._replace(mixes=samples is not None)
+                    return tail._replace(mixes=mixes)
         return Tail((), 0, len(funcs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from faultsim.faults import FaultSet
 from faultsim.run.carried.pass_ import Diverged
@@ -17,8 +17,17 @@ from faultsim.workload import Workload
 
 Run = Callable[[], Any]
 
-Samples = Sequence[int] | None
-"""(size,) the sample in each row of a pass; None for each in its own."""
+
+class Extent(NamedTuple):
+    """How much of a pass is run.
+
+    Attributes:
+        cut: From where on.
+        rows: The share of the batch's.
+    """
+
+    cut: int
+    rows: float = 1.0
 
 
 class Depth:
@@ -51,14 +60,14 @@ class Depth:
             self._cuttable[number] = self._prefix.kept(number, inputs) is not None
         return self._prefix.cut(faults) if self._cuttable[number] else WHOLE
 
-    def left(self, cut: int) -> float:
-        """The share of a pass that a run from a cut on leaves to do."""
-        if cut not in self._left:
+    def left(self, extent: Extent) -> float:
+        """The share of a pass of the whole batch that there is to do."""
+        if extent.cut not in self._left:
             assert self._prefix is not None
-            self._left[cut] = 1 - self._prefix.calls.saved(cut)
-        return self._left[cut]
+            self._left[extent.cut] = 1 - self._prefix.calls.saved(extent.cut)
+        return self._left[extent.cut] * extent.rows
 
-    def run_from(self, number: int, inputs: Any, cut: int, samples: Samples) -> Run:
+    def run_from(self, number: int, inputs: Any, cut: int, samples: Sequence[int]) -> Run:
         """Gets ready to run a batch from a cut on; who runs it gets its output.
 
         It raises Diverged where it reads what the golden run did not.
@@ -67,10 +76,11 @@ class Depth:
             number: Of the batch.
             inputs: Its, on the device.
             cut: From where on.
-            samples: (size,) the sample in each row; None for each in its own.
+            samples: In each row.
         """
         size, given = self._golden.batches[number].size, inputs
-        if samples is not None:
+        moved = list(samples) != list(range(size))
+        if moved:
             given = samples_of(inputs, size, samples)
         if cut == WHOLE:
             return partial(self._workload.run, given)
@@ -78,8 +88,9 @@ class Depth:
         assert prefix is not None
         kept = prefix.kept(number, inputs)
         assert kept is not None
-        if samples is not None:
+        if moved:
             kept = prefix.copy(kept, cut, lambda tree: samples_of(tree, size, samples))
+            kept = kept.shortened(size, len(samples))
         return partial(_run_from, prefix, given, kept, cut)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from faultsim.faults import FaultSet, Site
+
+LEAST = 8
+"""Rows of a pass; what fewer would save is little."""
 
 
 class Trial(NamedTuple):
@@ -48,28 +51,50 @@ def passes(trials: Sequence[Trial], size: int) -> list[list[Trial]]:
     return [list(each.values()) for each in rounds]
 
 
-def placed(trials: Sequence[Trial], size: int) -> dict[int, Trial]:
-    """By row of a pass, the trial that it carries: that of its own sample, if there is one.
+class Rows(NamedTuple):
+    """What the rows of a pass hold.
 
-    Where a sample carries several, the others take rows of samples that carry none.
+    Attributes:
+        trials: By row; some have none.
+        samples: Of the batch, in each row.
+    """
+
+    trials: dict[int, Trial]
+    samples: Sequence[int]
+
+    @property
+    def free(self) -> list[int]:
+        """Rows without a trial."""
+        return [row for row in range(len(self.samples)) if row not in self.trials]
+
+
+def placed(trials: Sequence[Trial], size: int, count: int) -> Rows:
+    """Gives each trial a row: of a pass of the whole batch that of its sample, if it is free.
 
     Args:
-        trials: Fewer than ``size``.
-        size: Rows of the pass.
+        trials: Fewer than ``count``.
+        size: Samples of the batch.
+        count: Rows of the pass.
     """
     rows: dict[int, Trial] = {}
-    more = [trial for trial in trials if rows.setdefault(trial.sample, trial) is not trial]
-    free = (row for row in range(size) if row not in rows)
-    return rows | dict(zip(free, more, strict=False))
+    mine = trials if count == size else ()
+    taken = {id(trial) for trial in mine if rows.setdefault(trial.sample, trial) is trial}
+    free = (row for row in range(count) if row not in rows)
+    rows |= dict(zip(free, (t for t in trials if id(t) not in taken), strict=False))
+    return Rows(rows, [rows[row].sample if row in rows else row for row in range(count)])
 
 
-def samples_in(rows: Mapping[int, Trial], size: int) -> list[int] | None:
-    """The sample in each row of a pass; None where each is in its own."""
-    if all(trial.sample == row for row, trial in rows.items()):
-        return None
-    return [rows[row].sample if row in rows else row for row in range(size)]
+def counts(size: int) -> list[int]:
+    """Rows that a pass of a batch may have."""
+    return [size, *(size // n for n in (2, 4, 8) if size // n >= LEAST)]
 
 
-def mixture(size: int) -> list[int]:
-    """Half of the samples, in places of others, each twice: shows whether samples can be moved."""
-    return [(row // 2 + 1) % size for row in range(size)]
+def ways(size: int, count: int) -> Iterator[tuple[bool, Sequence[int]]]:
+    """Golden passes that show whether samples can be moved, and the samples in their rows.
+
+    First some samples, in rows of others, each twice; where that does not give their bits, all of
+    the batch as it is.
+    """
+    yield True, [(row // 2 + 1) % size for row in range(count)]
+    if count == size:
+        yield False, range(size)

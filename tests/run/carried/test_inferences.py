@@ -12,12 +12,13 @@ from faultsim.run.carried import gains, inferences
 from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.inferences import Inferences
 from faultsim.run.carried.operators import Call
+from faultsim.run.carried.pass_ import CarriedPass
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import one_sample
 from faultsim.run.engine import WholePass
 from faultsim.run.golden import golden_run
 from faultsim.run.replay import Prefix
-from faultsim.targets.layouts import Layout
+from faultsim.targets.layouts import LARGE, Layout
 from faultsim.workload import Workload
 from faultsim.workload.outputs import identical
 
@@ -184,6 +185,29 @@ def test_a_sample_has_several_rows_of_a_pass_where_each_gets_its_bits(fewest):
         assert identical(real[sample : sample + 1], inference.output)
         assert not inference.alone
     assert runs.passes == fewest
+
+
+@pytest.mark.parametrize("name", ["convolutions", "deep", "lstm", "placed"])
+def test_a_few_faults_share_a_pass_of_fewer_rows_where_each_gets_its_bits(name, monkeypatch):
+    torch.manual_seed(0)
+    make, x = NETS[name]
+    model, x = make().eval(), torch.randn(64, *x.shape[1:])
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    engine = Prefix(model, x, 64, run=work.run, size=64)
+    runs = Inferences(work, golden_run(work, work.read("test", 64), engine), measured=False)
+    space = FaultSpace(model, bits="exponent")
+    pairs = [(space.sample(1, seed=0, trial=n), (7 * n) % 64) for n in range(40)]
+    rows, run = [], CarriedPass.__init__
+    monkeypatch.setattr(
+        CarriedPass, "__init__", lambda *given: rows.append(given[4]) or run(*given)
+    )
+    found = [each for n in range(0, 40, 5) for each in runs.run(pairs[n : n + 5])]
+    for (faults, sample), inference in zip(pairs, found, strict=True):
+        with torch.no_grad(), inject(model, faults):
+            real = model(x)
+        assert identical(real[sample : sample + 1], inference.output)
+    fewest = min(row for row in rows if row != LARGE)  # those are the weights that are tried
+    assert (fewest == 64) == (name == "placed")
 
 
 def test_nothing_is_probed_for_a_few_faults(monkeypatch):
