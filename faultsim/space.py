@@ -360,7 +360,7 @@ class FaultSpace:
         steps = self._steps[number]
         index, step = np.divmod(word, np.maximum(steps, 1))
         step[steps == 0] = -1
-        for row in np.unique(part[at >= 0]):
+        for row in np.unique(part[at >= 0]) if (at >= 0).any() else ():
             own = part == row
             site, step[own] = self.sites[self._site_of[row]], self._step_of[row]
             index[own] = site.indices(word[own], int(self._step_of[row]))

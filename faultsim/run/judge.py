@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from faultsim.errors import ConfigError, FaultSimError
@@ -86,23 +88,31 @@ def _judgement(
 ) -> Outcome:
     batches = zip(golden.batches, golden.outputs, outputs, strict=True)
     judged = [_judged(task, batch, was, now) for batch, was, now in batches]
-    due, same = (torch.cat(parts) for parts in ([j.due for j in judged], [j.same for j in judged]))
     flags = _joined(judged) or _unflagged(task, golden, judged)
-    sdc = next(iter(flags.values())) & ~due
-    events = {name: int((flag & ~due).sum()) for name, flag in flags.items() if name != SDC}
+    # NumPy, for of one sample, as trials of an estimate have it, torch's operators take too long.
+    same = np.concatenate([each.same.numpy() for each in judged])
+    due = np.concatenate([each.due.numpy() for each in judged])
+    told = {name: flag.numpy() & ~due for name, flag in flags.items()}
+    sdc = next(iter(told.values()))
+    quiet = ~(due | sdc)
+    events = {name: _count(flag) for name, flag in told.items() if name != SDC}
     metrics = _scores(task, golden, outputs, searching) if scored else {}
     _check_names(task, flags, metrics)
     return Outcome(
         n=len(due),
-        due=int(due.sum()),
-        sdc=int(sdc.sum()),
-        benign=int((~due & ~sdc & ~same).sum()),
-        masked=int((~due & ~sdc & same).sum()),
+        due=_count(due),
+        sdc=_count(sdc),
+        benign=_count(quiet & ~same),
+        masked=_count(quiet & same),
         max_dev=max(each.deviation for each in judged),
         events=events,
         metrics=metrics,
         raised=sum(each.raised for each in judged),
     )
+
+
+def _count(flags: npt.NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(flags))
 
 
 def _check_names(task: Task, events: Collection[str], metrics: Collection[str]) -> None:
@@ -116,8 +126,8 @@ def _check_names(task: Task, events: Collection[str], metrics: Collection[str]) 
 
 
 def _judged(task: Task, batch: Batch, golden: Any, output: Any) -> _Judged:
-    nothing = torch.zeros(batch.size, dtype=torch.bool)
     if isinstance(output, Raised):
+        nothing = torch.zeros(batch.size, dtype=torch.bool)
         return _Judged(nothing, ~nothing, {}, 0.0, batch.size)
     try:
         was, now = (task.samples(each, batch.size) for each in (golden, output))
@@ -154,12 +164,11 @@ def _unflagged(task: Task, golden: Golden, judged: Sequence[_Judged]) -> Flags:
 
 def _joined(judged: Sequence[_Judged]) -> Flags:
     """Flags of all batches; none of those whose pass raised, nothing if all did."""
+    if len(judged) == 1:
+        return judged[0].flags
     names = next((each.flags for each in judged if each.flags), {})
-    nothing = [torch.zeros_like(each.due) for each in judged]
-    return {
-        name: torch.cat([j.flags.get(name, no) for j, no in zip(judged, nothing, strict=True)])
-        for name in names
-    }
+    flags = [each.flags or dict.fromkeys(names, torch.zeros_like(each.due)) for each in judged]
+    return {name: torch.cat([each[name] for each in flags]) for name in names}
 
 
 def _scores(

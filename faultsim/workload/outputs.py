@@ -133,8 +133,7 @@ def _deviation(one: torch.Tensor, other: torch.Tensor) -> float:
         one, other = one.dequantize(), other.dequantize()
     wide = torch.complex128 if one.is_complex() else torch.float64
     gap = (other.to(wide) - one.to(wide)).abs()
-    finite = gap[gap.isfinite()]
-    return float(finite.max()) if len(finite) else 0.0
+    return float(gap.nan_to_num_(0.0, 0.0).max()) if gap.numel() else 0.0
 
 
 def same_bits(one: Any, other: Any) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from faultsim.faults import FaultSet
 from faultsim.run.carried.costs import Costs
+from faultsim.run.carried.depth import Run
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
 from faultsim.run.carried.reading import Reading
+from faultsim.run.carried.rows import samples_of
+from faultsim.run.carried.sharing import ways
 from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
@@ -21,7 +25,8 @@ from faultsim.targets.weights import Holder, hold
 from faultsim.workload import Batch, Workload
 from faultsim.workload.outputs import identical, shapes
 
-Run = Callable[[Any, int], Any]
+Start = Callable[[int, Sequence[int]], Run]
+"""Gets ready to run the batch prepared, from a cut on, with such a sample in each row."""
 
 
 class Carried(NamedTuple):
@@ -29,7 +34,7 @@ class Carried(NamedTuple):
 
     Attributes:
         output: Of the batch.
-        spent: By sample, processor time that its faults took.
+        spent: By row, processor time that its faults took.
         cut: Where it began.
     """
 
@@ -61,6 +66,7 @@ class Carrier:
         self._tails: dict[Any, Tail] = {}
         self._tried: set[int] = set()
         self._signature: Any = None
+        self._golden: Any = None
         self._plan: Plan | None = None
         try:
             self._plan = probe(workload.model, inputs, workload.run)
@@ -76,19 +82,25 @@ class Carrier:
             batch: It.
             golden: Its golden output, on the CPU.
         """
-        self._signature = (batch.size, shapes(inputs))
+        self._signature, self._golden = (batch.size, shapes(inputs)), golden
         if self._plan is None or self._signature in self._readings:
             return
-        costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
-        try:
-            with untouched(self._workload.model), costs:
-                output = self._workload.run(inputs)
-            output = on_cpu(output)
-        except Diverged:
-            self._readings[self._signature] = {}
-            return
-        same = identical(golden, output)
-        self._readings[self._signature] = costs.readings if same else {}
+        self._readings[self._signature] = {}
+        for mixes, samples in ways(batch.size, batch.size):
+            costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
+            with suppress(Diverged, *((Exception,) if mixes else ())):
+                given = samples_of(inputs, batch.size, samples) if mixes else inputs
+                with untouched(self._workload.model), costs:
+                    output = self._workload.run(given)
+                if self._is_golden(output, samples):
+                    self._readings[self._signature] = costs.readings
+                    tail = Tail(self._plan.funcs, 0, 0, mixes)
+                    self._tails[self._signature, WHOLE, batch.size] = tail
+                    return
+
+    def _is_golden(self, output: Any, samples: Sequence[int]) -> bool:
+        """Whether the output of a golden pass is as known, the samples in rows as given."""
+        return identical(samples_of(self._golden, self._signature[0], samples), on_cpu(output))
 
     def carries(self, faults: FaultSet) -> bool:
         """Whether faults can be carried in batches of the size prepared."""
@@ -116,45 +128,55 @@ class Carrier:
             self._holders[site] = hold(self._workload.model, [site])[0]
         return self._holders[site]
 
+    def mixes(self, start: Start, cut: int, count: int) -> bool:
+        """Whether a pass of so many rows may have any samples of the batch prepared in any row."""
+        return self._tail(start, cut, count).mixes
+
     def run(
-        self, inputs: Any, size: int, faults: Mapping[int, FaultSet], run: Run, cut: int
+        self, faults: Mapping[int, FaultSet], start: Start, cut: int, samples: Sequence[int]
     ) -> Carried:
-        """One pass.
+        """One pass of the batch prepared.
 
         Args:
-            inputs: Of a batch prepared.
-            size: Its samples.
-            faults: By sample, what it carries.
-            run: Inputs and a cut to output.
+            faults: By row, what it carries.
+            start: Begins it.
             cut: From where on, if faults can be carried so; else all of the model runs.
+            samples: In each row.
 
         Raises:
             Diverged: The pass did other than was planned.
         """
         assert self._plan is not None
-        start = time.process_time()
+        began = time.process_time()
         patches = struck_words(self._holder, faults)
-        each = (time.process_time() - start) / len(faults)
+        each = (time.process_time() - began) / len(faults)
         numbers = {number for address in patches for number in self._plan.readers[address]}
+        size, count = self._signature[0], len(samples)
+        tail = self._tail(start, cut, count)
+        if min(numbers, default=tail.first) < tail.first:
+            tail, cut = self._tail(start, WHOLE, count), WHOLE
+        if not tail.mixes and list(samples) != list(range(size)):
+            raise Diverged
         wanted = {number: self._readings[self._signature][number] for number in numbers}
-        tail = self._tail(inputs, run, cut)
-        if min(wanted, default=tail.first) < tail.first:
-            tail, cut = self._tail(inputs, run, WHOLE), WHOLE
-        readings = {number - tail.before: reading for number, reading in wanted.items()}
-        carried = CarriedPass(tail.funcs, readings, patches, size, self._ledger)
-        output = carried.run(lambda given: run(given, cut), inputs)
-        spent = {sample: each + carried.spent.get(sample, 0.0) for sample in faults}
+        readings = {number - tail.before: r.short(size, count) for number, r in wanted.items()}
+        carried = CarriedPass(tail.funcs, readings, patches, count, self._ledger)
+        output = carried.run(start(cut, samples))
+        spent = {row: each + carried.spent.get(row, 0.0) for row in faults}
         return Carried(output, spent, cut)
 
-    def _tail(self, inputs: Any, run: Run, cut: int) -> Tail:
+    def _tail(self, start: Start, cut: int, count: int) -> Tail:
         """The operators from a cut on; the first to ask runs a golden pass."""
-        assert self._plan is not None
-        key, funcs = (self._signature, cut), self._plan.funcs
-        if cut == WHOLE:
-            return Tail(funcs, 0, 0)
+        key = self._signature, cut, count
         if key not in self._tails:
-            try:
-                self._tails[key] = watched(lambda given: run(given, cut), inputs, funcs)
-            except Exception:  # it is met again from the start, if it is the model's
-                self._tails[key] = Tail((), 0, len(funcs))
+            self._tails[key] = self._watched(start, cut, count)
         return self._tails[key]
+
+    def _watched(self, start: Start, cut: int, count: int) -> Tail:
+        assert self._plan is not None
+        funcs = self._plan.funcs
+        for mixes, samples in ways(self._signature[0], count):
+            with suppress(Exception):  # it is met again from the start, if it is the model's
+                tail, output = watched(start(cut, samples), funcs)
+                if self._is_golden(output, samples):
+                    return tail._replace(mixes=mixes)
+        return Tail((), 0, len(funcs))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from faultsim.faults import Site
 from faultsim.run.replay.gains import ENOUGH
@@ -21,28 +22,31 @@ LAST = 9
 """Times that are remembered."""
 
 Sites = Sequence[Site]
+Where = Hashable
+"""How much of a pass is run: from where on, for how many samples."""
 
 
 class Gains:
     """Processor time of passes."""
 
-    def __init__(self, left: Callable[[int], float]) -> None:
+    def __init__(self, left: Callable[[Any], float]) -> None:
         """Nothing is measured yet.
 
         Args:
             left: Of a cut, the share of a pass that a run from it on leaves to do.
         """
+        self._left = left
         self._flipped, self._bare = _ByCut(left), _ByCut(left)
         self._own: dict[Site, deque[float]] = defaultdict(_times)
         self._orders = {True: _times(), False: _times()}
         self._tried = _times()
 
-    def flipped(self, cut: int, seconds: float) -> None:
+    def flipped(self, cut: Where, seconds: float) -> None:
         """Notes what a pass with a fault in the model took."""
         self._flipped.add(cut, seconds)
 
     def carried(
-        self, cut: int, seconds: float, own: Mapping[int, float], faults: Mapping[int, Sites]
+        self, cut: Where, seconds: float, own: Mapping[int, float], faults: Mapping[int, Sites]
     ) -> None:
         """Notes what a carried pass took.
 
@@ -61,7 +65,7 @@ class Gains:
         """Notes what it took to see whether faults in a weight can be carried."""
         self._tried.append(seconds)
 
-    def tries(self, cut: int) -> bool:
+    def tries(self, cut: Where) -> bool:
         """Whether a weight is tried when it is first struck: if that takes no longer than a flip.
 
         Else it is tried when it is struck again, for most weights of a large model never are.
@@ -69,17 +73,22 @@ class Gains:
         flip = self._flipped.at(cut)
         return flip is None or not self._tried or median(self._tried) <= flip
 
+    def bare(self, cut: Where) -> float:
+        """What a pass would take without a fault; its share of one before any is known."""
+        found = self._bare.at(cut)
+        return self._left(cut) if found is None else found
+
     @property
     def lacking(self) -> int:
         """How many real flips there should be before it is decided upon them."""
         return max(0, FEW - self._flipped.times)
 
-    def pays(self, cut: int, sites: Sites) -> bool:
+    def pays(self, cut: Where, sites: Sites) -> bool:
         """Whether one fault more in a pass is faster than a flip; so where it is not known yet."""
         flip = self._flipped.at(cut)
         return flip is None or self._spent(sites) <= ENOUGH * flip
 
-    def pass_pays(self, cut: int, faults: Iterable[tuple[int, Sites]]) -> bool:
+    def pass_pays(self, cut: Where, faults: Iterable[tuple[Where, Sites]]) -> bool:
         """Whether a pass is faster than a flip for each of its faults.
 
         Args:
@@ -117,18 +126,18 @@ class Gains:
 class _ByCut:
     """What passes from each cut took; of one not seen, by the share of a pass that it leaves."""
 
-    def __init__(self, left: Callable[[int], float]) -> None:
+    def __init__(self, left: Callable[[Any], float]) -> None:
         self._left, self.times = left, 0
-        self._seen: dict[int, deque[float]] = defaultdict(_times)
+        self._seen: dict[Where, deque[float]] = defaultdict(_times)
         self._whole = _times()
 
-    def add(self, cut: int, seconds: float) -> None:
+    def add(self, cut: Where, seconds: float) -> None:
         self.times += 1
         self._seen[cut].append(seconds)
         if left := self._left(cut):
             self._whole.append(seconds / left)
 
-    def at(self, cut: int) -> float | None:
+    def at(self, cut: Where) -> float | None:
         """None until there were a few."""
         if len(seen := self._seen.get(cut, ())) >= FEW:
             return median(seen)

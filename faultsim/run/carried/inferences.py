@@ -16,10 +16,10 @@ from faultsim.faults import FaultSet, Site
 from faultsim.injector import Injector
 from faultsim.kinds import When
 from faultsim.run.carried.carrier import Carrier
-from faultsim.run.carried.depth import Depth
+from faultsim.run.carried.depth import Depth, Extent
 from faultsim.run.carried.gains import Gains
-from faultsim.run.carried.rows import has_rows, one_of, one_sample
-from faultsim.run.carried.sharing import Trial, passes
+from faultsim.run.carried.rows import has_rows, one_of, one_sample, samples_of
+from faultsim.run.carried.sharing import Rows, Trial, counts, passes, placed
 from faultsim.run.golden import Golden, on_cpu
 from faultsim.run.judge import Raised
 from faultsim.run.replay.calls import WHOLE
@@ -51,7 +51,7 @@ class Inference(NamedTuple):
     alone: bool
 
 
-_Pass = Callable[[int, Any, Sequence[Trial]], Any]
+_Pass = Callable[[int, Any, Rows], Any]
 
 
 class Inferences:
@@ -60,8 +60,9 @@ class Inferences:
     Faults in weights are carried by samples (:mod:`faultsim.run.carried`); those that strike during
     a pass strike their sample alone anyway. What cannot be carried, or was measured to be slower
     so, has a pass of the batch for itself. Faults are sorted, so that a pass begins behind the last
-    cut before any of its own. Nothing that is returned depends on which of these it was, or on the
-    other pairs.
+    cut before any of its own. A sample that carries several has several rows of one pass, where
+    each was seen to get its bits in any row. Nothing that is returned depends on which of these it
+    was, or on the other pairs.
 
     Attributes:
         refused: Why no weight's fault can be carried, "" if some can.
@@ -155,7 +156,8 @@ class Inferences:
         for trial in alone:
             yield trial, self._alone(batch, inputs, trial)
         for together in passes(transient, self._golden.batches[batch].size):
-            yield from self._together(self._struck, batch, inputs, together)
+            size = self._golden.batches[batch].size
+            yield from self._together(self._struck, batch, inputs, together, size)
         start, self._deep = time.process_time(), not self._measured or self._gains.sorts
         yield from self._weights(batch, inputs, weights if self._deep else _as_given(weights))
         if len(weights) >= self._golden.batches[batch].size:
@@ -165,14 +167,21 @@ class Inferences:
         self, batch: int, inputs: Any, left: Sequence[Trial]
     ) -> Iterator[tuple[Trial, Inference]]:
         """Of trials in weights those that can be carried; in the order that is given."""
+        known = self._gains.lacking if self._measured else 0
+        yield from ((trial, self._alone(batch, inputs, trial)) for trial in left[:known])
+        left = left[known:]
+        if self._measured:
+            gains = self._gains
+            slower = [t for t in left if not gains.pays(Extent(t.cut), t.sites)]
+            yield from ((trial, self._alone(batch, inputs, trial)) for trial in slower)
+            left = _without(left, slower)
         while left:
-            some, carried = self._next(left, self._golden.batches[batch].size)
-            if carried:
-                yield from self._together(self._carried, batch, inputs, some)
+            some, count = self._filling(batch, inputs, left)
+            if self._pays(batch, some, count):
+                yield from self._together(self._carried, batch, inputs, some, count)
             else:
                 yield from ((trial, self._alone(batch, inputs, trial)) for trial in some)
-            done = {trial.number for trial in some}
-            left = [trial for trial in left if trial.number not in done]
+            left = _without(left, some)
 
     def _sorted(
         self, batch: int, inputs: Any, trials: Sequence[Trial]
@@ -197,7 +206,7 @@ class Inferences:
         """Whether faults in weights can be carried; a weight is looked at when that may pay."""
         new = not self._met.issuperset(trial.sites)
         self._met.update(trial.sites)
-        waits = self._asked < START or (new and not self._gains.tries(trial.cut))
+        waits = self._asked < START or (new and not self._gains.tries(Extent(trial.cut)))
         if self._measured and waits:
             return False
         if self._carrier is None:
@@ -209,28 +218,44 @@ class Inferences:
         self._gains.tried(time.process_time() - start)
         return carries
 
-    def _next(self, trials: Sequence[Trial], size: int) -> tuple[Sequence[Trial], bool]:
-        """Some trials, and whether a pass shall carry them all, or have each in the model."""
-        gains = self._gains
-        if self._measured:
-            slower = [trial for trial in trials if not gains.pays(trial.cut, trial.sites)]
-            if flipped := trials[: gains.lacking] or slower:
-                return flipped, False
-        together = passes(trials, size)[0]
-        each = [(trial.cut, trial.sites) for trial in together]
-        return together, not self._measured or gains.pass_pays(self._first(together), each)
+    def _pays(self, batch: int, trials: Sequence[Trial], count: int) -> bool:
+        """Whether a pass shall carry them all, rather than have each in the model."""
+        extent = Extent(self._first(trials), count / self._golden.batches[batch].size)
+        each = [(Extent(trial.cut), trial.sites) for trial in trials]
+        return not self._measured or self._gains.pass_pays(extent, each)
+
+    def _filling(
+        self, batch: int, inputs: Any, trials: Sequence[Trial]
+    ) -> tuple[Sequence[Trial], int]:
+        """Those that share the next pass, and its rows: where samples can move, the first trials.
+
+        And then as many as is cheapest for each.
+        """
+        assert self._carrier is not None
+        size, cut = self._golden.batches[batch].size, self._first(trials)
+        begin = partial(self._depth.run_from, batch, inputs)
+
+        def each(count: int) -> float:
+            return self._gains.bare(Extent(cut, count / size)) / min(count - 1, len(trials))
+
+        for count in sorted(counts(size), key=each):
+            if self._carrier.mixes(begin, cut, count):
+                return trials[: count - 1], count
+        return passes(trials, size)[0], size
 
     def _together(
-        self, run: _Pass, batch: int, inputs: Any, trials: Sequence[Trial]
+        self, run: _Pass, batch: int, inputs: Any, trials: Sequence[Trial], count: int
     ) -> Iterator[tuple[Trial, Inference]]:
         """One pass; in halves, and at last one by one, where it cannot be trusted."""
-        output: Any = None
+        size = self._golden.batches[batch].size
+        output, rows = None, placed(trials, size, count)
         with suppress(Exception):
             self.passes += 1
-            output = run(batch, inputs, trials)
-        if output is not None and self._trusted(batch, output, {t.sample for t in trials}):
-            for trial in trials:
-                yield trial, self._inference(batch, trial, output, alone=False)
+            output = run(batch, inputs, rows)
+        if output is not None and self._trusted(batch, output, rows):
+            for row, trial in rows.trials.items():
+                mine = one_sample(output, count, row)
+                yield trial, self._inference(batch, trial, mine, alone=False)
             return
         self.distrusted += 1
         if len(trials) == 1:
@@ -238,38 +263,38 @@ class Inferences:
             return
         half = len(trials) // 2
         for part in (trials[:half], trials[half:]):
-            yield from self._together(run, batch, inputs, part)
+            yield from self._together(run, batch, inputs, part, size)
 
-    def _carried(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
+    def _carried(self, batch: int, inputs: Any, rows: Rows) -> Any:
         """The output of a pass that carries faults in weights."""
         assert self._carrier is not None
-        start, size = time.process_time(), self._golden.batches[batch].size
-        faults = {trial.sample: trial.faults for trial in trials}
-        run = partial(self._depth.run, batch)
-        found = self._carrier.run(inputs, size, faults, run, self._first(trials))
+        start, first = time.process_time(), self._first([*rows.trials.values()])
+        faults = {row: trial.faults for row, trial in rows.trials.items()}
+        begin = partial(self._depth.run_from, batch, inputs)
+        found = self._carrier.run(faults, begin, first, rows.samples)
         output = on_cpu(found.output)
-        sites = {trial.sample: trial.sites for trial in trials}
-        self._gains.carried(found.cut, time.process_time() - start, found.spent, sites)
+        sites = {row: trial.sites for row, trial in rows.trials.items()}
+        extent = Extent(found.cut, len(rows.samples) / self._golden.batches[batch].size)
+        self._gains.carried(extent, time.process_time() - start, found.spent, sites)
         return output
 
     def _first(self, trials: Sequence[Trial]) -> int:
         """Where a pass that carries some faults begins."""
         return min(trial.cut for trial in trials) if self._deep else WHOLE
 
-    def _struck(self, batch: int, inputs: Any, trials: Sequence[Trial]) -> Any:
+    def _struck(self, batch: int, inputs: Any, rows: Rows) -> Any:
         """The output of a pass in which faults strike a sample each."""
-        merged = FaultSet.join([_struck_in(trial) for trial in trials])
+        merged = FaultSet.join([_struck_in(trial) for trial in rows.trials.values()])
         return self._armed(batch, inputs, merged)
 
-    def _trusted(self, batch: int, output: Any, struck: set[int]) -> bool:
-        """Whether every sample without a fault is as it was."""
-        size, golden = self._golden.batches[batch].size, self._golden.outputs[batch]
-        if not has_rows(output, size):
+    def _trusted(self, batch: int, output: Any, rows: Rows) -> bool:
+        """Whether every row without a fault is as its sample was."""
+        size, count = self._golden.batches[batch].size, len(rows.samples)
+        if not has_rows(output, count):
             return False
-        free = [n for n in range(size) if n not in struck]
-        return all(
-            identical(one_sample(golden, size, n), one_sample(output, size, n)) for n in free
-        )
+        free, samples = rows.free, [rows.samples[row] for row in rows.free]
+        golden = samples_of(self._golden.outputs[batch], size, samples)
+        return identical(golden, samples_of(output, count, free))
 
     def _alone(self, batch: int, inputs: Any, trial: Trial) -> Inference:
         faults = trial.faults
@@ -283,7 +308,14 @@ class Inferences:
         except Exception:  # a fault that makes the forward pass raise is a detected error
             output = Raised()
         if trial.sites[0].kind == "weights":
-            self._gains.flipped(trial.cut, time.process_time() - start)
+            self._gains.flipped(Extent(trial.cut), time.process_time() - start)
+        size = self._golden.batches[batch].size
+        if not isinstance(output, Raised):
+            if not has_rows(output, size) and size > 1:
+                raise InjectionError(
+                    "the output lost its rows under a fault, so none is a sample's"
+                )
+            output = one_sample(output, size, trial.sample)
         return self._inference(batch, trial, output, alone=True)
 
     def _armed(self, batch: int, inputs: Any, faults: FaultSet) -> Any:
@@ -295,14 +327,9 @@ class Inferences:
         return output
 
     def _inference(self, batch: int, trial: Trial, output: Any, *, alone: bool) -> Inference:
+        """What became of a trial, by the output of its sample."""
         whole, sample = self._golden.batches[batch], trial.sample
         golden = one_sample(self._golden.outputs[batch], whole.size, sample)
-        if not isinstance(output, Raised):
-            if not has_rows(output, whole.size) and whole.size > 1:
-                raise InjectionError(
-                    "the output lost its rows under a fault, so none is a sample's"
-                )
-            output = one_sample(output, whole.size, sample)
         return Inference(one_of(whole, sample), golden, output, alone)
 
 
@@ -313,6 +340,11 @@ def _struck_in(trial: Trial) -> FaultSet:
     sample = np.where(own[faults.site], trial.sample, -1)
     of_set = (faults.site, faults.index, faults.mask, faults.op, faults.operand)
     return FaultSet(faults.sites, *of_set, sample, faults.step, faults.random)
+
+
+def _without(trials: Sequence[Trial], done: Sequence[Trial]) -> list[Trial]:
+    numbers = {trial.number for trial in done}
+    return [trial for trial in trials if trial.number not in numbers]
 
 
 def _as_given(trials: Sequence[Trial]) -> list[Trial]:

@@ -7,11 +7,11 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from faultsim import trees
 from faultsim.run.carried.storage import memory_of, storage_of
+from faultsim.run.dispatch import Dispatch
 
 Shape = tuple[int, ...]
 
@@ -102,7 +102,7 @@ def nothing(name: str, tensor: torch.Tensor) -> None:
     """Sees nothing."""
 
 
-class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Operators(Dispatch):
     """Lists the operators of a pass. Values of weights are numbered first, in the order given.
 
     As hooks of a golden pass: :meth:`register` begins to watch, :meth:`remove` ends.

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from faultsim import trees
 from faultsim.run.carried.again import correct, of_batch
@@ -17,13 +16,14 @@ from faultsim.run.carried.hits import Hits, hits_of
 from faultsim.run.carried.operators import Call
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.storage import Memory, Struck, Undo, joined, memory_of, settle, struck
+from faultsim.run.dispatch import Dispatch
 
 
 class Diverged(Exception):
     """A pass did not run the operators that it was expected to run."""
 
 
-class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class CarriedPass(Dispatch):
     """Corrects, sample by sample, the operators that read struck words.
 
     Attributes:
@@ -54,12 +54,11 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._number = 0
         self.spent: dict[int, float] = defaultdict(float)
 
-    def run(self, run: Callable[[Any], Any], inputs: Any) -> Any:
+    def run(self, run: Callable[[], Any]) -> Any:
         """The output of the pass.
 
         Args:
-            run: Inputs to output, of the model.
-            inputs: Of the batch.
+            run: Does it.
 
         Raises:
             Diverged: It ran other operators, or was cut short.
@@ -67,7 +66,7 @@ class CarriedPass(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             try:
                 with self:
-                    output = run(inputs)
+                    output = run()
             finally:
                 settle(self._ledger)
         except BaseException:

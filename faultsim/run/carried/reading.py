@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from faultsim.targets.layouts import Layout
 
@@ -25,3 +25,15 @@ class Reading:
     derives: bool = False
     apart: bool = True
     seconds: Mapping[int, float] = field(default_factory=dict)
+
+    def short(self, size: int, count: int) -> Reading:
+        """The same in a pass of fewer rows, that was seen to give the bits of the batch.
+
+        Args:
+            size: Samples of the batch.
+            count: Rows of the pass.
+        """
+        if count == size or size not in self.seconds:
+            return self
+        seconds = {n: spent for n, spent in self.seconds.items() if n < count}
+        return replace(self, seconds=seconds | {count: self.seconds[size] * count / size})

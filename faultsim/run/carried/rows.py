@@ -68,6 +68,28 @@ def one_sample(tree: Any, size: int, sample: int) -> Any:
     return trees.map_tensors(tree, row)
 
 
+def samples_of(tree: Any, size: int, samples: Sequence[int]) -> Any:
+    """A batch's tree for some of its samples, perhaps several times; as a copy, dense as it is.
+
+    Args:
+        tree: As for :func:`one_sample`, and like it read by rows.
+        size: Samples of the batch.
+        samples: Which, row by row; at most ``size``.
+    """
+    if isinstance(tree, list) and len(tree) == size:
+        return [tree[n] for n in samples]
+
+    def picked(_: str, leaf: torch.Tensor) -> torch.Tensor:
+        if not _rows(leaf, size):
+            return trees.copy_of(leaf)
+        copy = trees.copy_of(leaf[: len(samples)])
+        if leaf.stride(0):  # else all rows are one
+            copy.copy_(leaf.index_select(0, torch.tensor(samples, device=leaf.device)))
+        return copy
+
+    return trees.map_tensors(tree, picked)
+
+
 def one_of(batch: Batch, sample: int) -> Batch:
     """A batch of one of its samples."""
     inputs, targets = (one_sample(t, batch.size, sample) for t in (batch.inputs, batch.targets))

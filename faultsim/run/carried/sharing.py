@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from faultsim.faults import FaultSet, Site
+
+LEAST = 8
+"""Rows of a pass; what fewer would save is little."""
 
 
 class Trial(NamedTuple):
@@ -46,3 +49,52 @@ def passes(trials: Sequence[Trial], size: int) -> list[list[Trial]]:
         while open_ < len(rounds) and len(rounds[open_]) >= size - 1:
             open_ += 1
     return [list(each.values()) for each in rounds]
+
+
+class Rows(NamedTuple):
+    """What the rows of a pass hold.
+
+    Attributes:
+        trials: By row; some have none.
+        samples: Of the batch, in each row.
+    """
+
+    trials: dict[int, Trial]
+    samples: Sequence[int]
+
+    @property
+    def free(self) -> list[int]:
+        """Rows without a trial."""
+        return [row for row in range(len(self.samples)) if row not in self.trials]
+
+
+def placed(trials: Sequence[Trial], size: int, count: int) -> Rows:
+    """Gives each trial a row: of a pass of the whole batch that of its sample, if it is free.
+
+    Args:
+        trials: Fewer than ``count``.
+        size: Samples of the batch.
+        count: Rows of the pass.
+    """
+    rows: dict[int, Trial] = {}
+    mine = trials if count == size else ()
+    taken = {id(trial) for trial in mine if rows.setdefault(trial.sample, trial) is trial}
+    free = (row for row in range(count) if row not in rows)
+    rows |= dict(zip(free, (t for t in trials if id(t) not in taken), strict=False))
+    return Rows(rows, [rows[row].sample if row in rows else row for row in range(count)])
+
+
+def counts(size: int) -> list[int]:
+    """Rows that a pass of a batch may have."""
+    return [size, *(size // n for n in (2, 4, 8) if size // n >= LEAST)]
+
+
+def ways(size: int, count: int) -> Iterator[tuple[bool, Sequence[int]]]:
+    """Golden passes that show whether samples can be moved, and the samples in their rows.
+
+    First some samples, in rows of others, each twice; where that does not give their bits, all of
+    the batch as it is.
+    """
+    yield True, [(row // 2 + 1) % size for row in range(count)]
+    if count == size:
+        yield False, range(size)

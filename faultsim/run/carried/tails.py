@@ -18,30 +18,31 @@ class Tail(NamedTuple):
         funcs: In the order they run.
         before: How much smaller an operator's number is than in the whole pass.
         first: The number in the whole pass from which on they are the same.
+        mixes: Whether a sample gives the same bits in any row, and in several.
     """
 
     funcs: Sequence[Any]
     before: int
     first: int
+    mixes: bool = False
 
 
-def watched(run: Callable[[Any], Any], inputs: Any, funcs: Sequence[Any]) -> Tail:
-    """Runs a golden pass from a cut on.
+def watched(run: Callable[[], Any], funcs: Sequence[Any]) -> tuple[Tail, Any]:
+    """Runs a golden pass from a cut on; returns its output besides.
 
     Args:
-        run: Inputs to output, from the cut on.
-        inputs: Of a batch.
+        run: Does it.
         funcs: The operators of the whole pass.
     """
     hooks = Operators(())
     hooks.register()
     try:
-        run(inputs)
+        output = run()
     finally:
         hooks.remove()
     found = [operator.func for operator in hooks.found]
     same = _common(reversed(funcs), reversed(found))
-    return Tail(found, len(funcs) - len(found), len(funcs) - same)
+    return Tail(found, len(funcs) - len(found), len(funcs) - same), output
 
 
 def _common(one: Iterable[Any], other: Iterable[Any]) -> int:

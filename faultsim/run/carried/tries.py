@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Tries:
         patches = {patch.memory.address: patch}
         carried = CarriedPass(plan.funcs, readings, patches, LARGE, self._ledger)
         try:
-            output = on_cpu(carried.run(self._workload.run, plan.few))
+            output = on_cpu(carried.run(partial(self._workload.run, plan.few)))
         except Exception:
             return "a pass that carried a fault in it failed"
         real = {sample: self._real(part) for sample, part in faults.items()}

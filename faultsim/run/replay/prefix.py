@@ -253,10 +253,16 @@ class Prefix:
         """The last cut up to a tick."""
         return max(cut for cut in (WHOLE, *self.cuts) if cut <= reach)
 
-    def copy(self, kept: Kept, cut: int) -> Kept:
-        """A copy of what a run from ``cut`` on is handed."""
+    def copy(self, kept: Kept, cut: int, copy: Callable[[Any], Any] = copied) -> Kept:
+        """A copy of what a run from ``cut`` on is handed.
+
+        Args:
+            kept: Of a batch.
+            cut: One of :attr:`cuts`.
+            copy: Of one value.
+        """
         needed = [at for at, call in enumerate(self.calls.calls) if call.needed(cut)]
-        outputs = {at: kept.copy(at) for at in needed if at in kept.outputs}
+        outputs = {at: copy(kept.outputs[at]) for at in needed if at in kept.outputs}
         return Kept(kept.shapes, None, outputs, kept.absent, kept.output)
 
     def run(self, number: int, inputs: Any, faults: FaultSet) -> Any:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from faultsim import trees
+from faultsim.run.dispatch import Dispatch
 from faultsim.run.replay.calls import NEVER, Call, Calls
 from faultsim.run.replay.forwards import Forward, other_forwards
 from faultsim.run.replay.state import changed, state_of
@@ -154,7 +154,7 @@ class _Write:
     call: _Opened
 
 
-class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tracer(Dispatch):
     """Sees modules through their ``forward``, operators through torch's dispatcher.
 
     What a module is given counts as read by it: it may read memory past the dispatcher.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -115,6 +115,19 @@ class Kept:
         if position not in self.outputs:
             raise Unkept
         return argument.copy_(self.outputs[position])
+
+    def shortened(self, size: int, count: int) -> Kept:
+        """With stand-ins of fewer rows, where their leading dimension is the batch's ``size``."""
+
+        def short(_: str, leaf: torch.Tensor) -> torch.Tensor:
+            if not leaf.ndim or leaf.shape[0] != size:
+                return leaf
+            word = torch.empty((), dtype=leaf.dtype, device=leaf.device)
+            return Absent.like(word.expand(count, *leaf.shape[1:]))
+
+        if count == size:
+            return self
+        return replace(self, absent=trees.map_tensors(self.absent, short))
 
     def take(self, other: Kept) -> None:
         """Overwrites every value by that of another batch of the same size, in place."""

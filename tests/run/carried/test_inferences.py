@@ -12,12 +12,13 @@ from faultsim.run.carried import gains, inferences
 from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.inferences import Inferences
 from faultsim.run.carried.operators import Call
+from faultsim.run.carried.pass_ import CarriedPass
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import one_sample
 from faultsim.run.engine import WholePass
 from faultsim.run.golden import golden_run
 from faultsim.run.replay import Prefix
-from faultsim.targets.layouts import Layout
+from faultsim.targets.layouts import LARGE, Layout
 from faultsim.workload import Workload
 from faultsim.workload.outputs import identical
 
@@ -44,6 +45,13 @@ class Deciding(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = super().forward(x)
         return torch.zeros_like(x) if x.isnan().any() else x
+
+
+class Placed(nn.Linear):
+    """What it makes of a sample depends on its row."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(super().forward(x)) + torch.linspace(0, 1, len(x), dtype=x.dtype)[:, None]
 
 
 class Last(nn.LSTM):
@@ -81,6 +89,7 @@ NETS = {
     "deep": (Deep, torch.randn(11, 4, 12, 12)),
     "coupled": (lambda: Coupled(8, 4), torch.randn(11, 8)),
     "deciding": (lambda: Deciding(8, 4), torch.randn(11, 8)),
+    "placed": (lambda: Placed(8, 4), torch.randn(11, 8)),
 }
 
 
@@ -159,6 +168,46 @@ def test_a_pass_begins_behind_what_its_faults_cannot_reach(monkeypatch):
     assert len(called) < 2 * len(model.blocks)
     assert called.count(model.blocks[0]) == 1
     assert all(identical(a.output, b.output) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("fewest", [1, 5])
+def test_a_sample_has_several_rows_of_a_pass_where_each_gets_its_bits(fewest):
+    torch.manual_seed(0)
+    model, x = (Deep(), torch.randn(11, 4, 12, 12)) if fewest == 1 else NETS["placed"]
+    model = model.eval() if fewest == 1 else model().eval()
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    runs = runs_of(work, work.read("test", 11), replay=True)
+    space = FaultSpace(model, bits="exponent")
+    pairs = [(space.sample(1, seed=0, trial=n), n % 2) for n in range(10)]
+    for (faults, sample), inference in zip(pairs, runs.run(pairs), strict=True):
+        with torch.no_grad(), inject(model, faults):
+            real = model(x)
+        assert identical(real[sample : sample + 1], inference.output)
+        assert not inference.alone
+    assert runs.passes == fewest
+
+
+@pytest.mark.parametrize("name", ["convolutions", "deep", "lstm", "placed"])
+def test_a_few_faults_share_a_pass_of_fewer_rows_where_each_gets_its_bits(name, monkeypatch):
+    torch.manual_seed(0)
+    make, x = NETS[name]
+    model, x = make().eval(), torch.randn(64, *x.shape[1:])
+    work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
+    engine = Prefix(model, x, 64, run=work.run, size=64)
+    runs = Inferences(work, golden_run(work, work.read("test", 64), engine), measured=False)
+    space = FaultSpace(model, bits="exponent")
+    pairs = [(space.sample(1, seed=0, trial=n), (7 * n) % 64) for n in range(40)]
+    rows, run = [], CarriedPass.__init__
+    monkeypatch.setattr(
+        CarriedPass, "__init__", lambda *given: rows.append(given[4]) or run(*given)
+    )
+    found = [each for n in range(0, 40, 5) for each in runs.run(pairs[n : n + 5])]
+    for (faults, sample), inference in zip(pairs, found, strict=True):
+        with torch.no_grad(), inject(model, faults):
+            real = model(x)
+        assert identical(real[sample : sample + 1], inference.output)
+    fewest = min(row for row in rows if row != LARGE)  # those are the weights that are tried
+    assert (fewest == 64) == (name == "placed")
 
 
 def test_nothing_is_probed_for_a_few_faults(monkeypatch):
