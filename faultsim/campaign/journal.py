@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from faultsim.campaign.directory import EARLIER, MANIFEST, SUMMARY, TRIALS
-from faultsim.campaign.lines import Line, trials_in
+from faultsim.campaign.lines import Alike, Line, trials_in
 from faultsim.campaign.manifest import check_same, grows, read_manifest, with_defaults
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import end_of_lines, read_lines, replacing, write_json
@@ -56,6 +56,7 @@ class Journal:
         self.directory = directory
         self.recorded: list[Line] = []
         self._earlier: dict[bytes, Line] = {}
+        self._alike = Alike()
         self._check_use(resume)
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ class Journal:
         with self._writing():
             while rest:
                 rest = rest[self._file.write(rest) :]
-        return OWN.decode(text)
+        return self._alike.shared(OWN.decode(text))
 
     def adopt(self, number: int, trial: Trial) -> Line | None:
         """Records as trial ``number`` what is known of it from before there were more trials."""

@@ -174,20 +174,31 @@ def trials_in(file: BinaryIO, place: Path) -> Iterator[Line]:
     Raises:
         JournalError: One is damaged; it names file and line.
     """
-    cells: dict[bytes, Cell] = {}
-    events: dict[bytes, dict[str, int]] = {}
+    alike = Alike()
     for number, line in enumerate(read_lines(file, Line, place, JournalError)):
-        # There are many lines, of few conditions, tensors and counts of events.
-        line.cell = _shared(cells, line.cell)
-        if line.events is not UNSET:
-            line.events = _shared(events, line.events)
-        for fault in line.faults:
-            fault.tensor, fault.op = sys.intern(fault.tensor), sys.intern(fault.op)
         if line.trial != number:
             raise JournalError(
                 f"line {number + 1} of {place} is damaged: it is trial {line.trial}, not {number}"
             )
-        yield line
+        yield alike.shared(line)
+
+
+class Alike:
+    """What lines share: there are many, of few conditions, tensors and counts of events."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._cells: dict[bytes, Cell] = {}
+        self._events: dict[bytes, dict[str, int]] = {}
+
+    def shared(self, line: Line) -> Line:
+        """The line, with what earlier ones have too in place of its own."""
+        line.cell = _shared(self._cells, line.cell)
+        if line.events is not UNSET:
+            line.events = _shared(self._events, line.events)
+        for fault in line.faults:
+            fault.tensor, fault.op = sys.intern(fault.tensor), sys.intern(fault.op)
+        return line
 
 
 def _shared(known: dict[bytes, T], table: T) -> T:

@@ -149,8 +149,7 @@ class Outcome:
         if not self.of_images:
             return {**counts, **raised, "events": dict(self.events), "metrics": metrics}
         known = {**counts, **metrics, **self.events}
-        always = (*COUNTS, *FIGURES)
-        shown = [name for name in LINE if name in always or known.get(name) is not None]
+        shown = [name for name in LINE if name in _ALWAYS or known.get(name) is not None]
         others = {name: n for name, n in self.events.items() if name not in DIRECTIONS}
         return (
             {name: known[name] for name in shown} | raised | ({"events": others} if others else {})
@@ -172,6 +171,7 @@ class Outcome:
 
 
 _FIGURES = frozenset(FIGURES)
+_ALWAYS = frozenset((*COUNTS, *FIGURES))
 
 
 def plain(value: Number) -> float | int | str | None:
