@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from faultsim.report.atlas import write_atlas
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -25,6 +27,13 @@ button.click();
 document.body.dataset.descending = values();
 </script></body>"""
 
+MEASURE = """<script>
+const cut = (box) => box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
+const hidden = [...document.querySelectorAll("main > section > .scroll")].filter(cut);
+document.body.dataset.cut = hidden.map((box) => box.ariaLabel).join("; ");
+document.body.dataset.wide = document.documentElement.scrollWidth > innerWidth;
+</script></body>"""
+
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on the PATH")
 
 
@@ -36,8 +45,9 @@ def shown(whole, tmp_path) -> tuple[str, str]:
     return browse(page, tmp_path / "profile")
 
 
-def browse(page: Path, profile: Path) -> tuple[str, str]:
-    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", page.as_uri()]
+def browse(page: Path, profile: Path, width: int = 1280) -> tuple[str, str]:
+    size = (f"--window-size={width},1000", f"--user-data-dir={profile}")
+    command = [str(BROWSER), *FLAGS, *size, page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.stdout, done.stderr
 
@@ -55,3 +65,12 @@ def test_it_renders_its_figures_without_errors_and_sorts(shown):
     assert numbers == sorted(numbers)
     assert list(map(float, descending)) == numbers[::-1]
     assert re.findall(r'<th [^>]*aria-sort="(\w+)"', document) == ["descending"]
+
+
+@pytest.mark.parametrize("width", [500, 900])
+def test_no_table_of_an_atlas_is_cut_off(layer_wise, worst_case, tmp_path, width):
+    page = write_atlas([layer_wise, worst_case], tmp_path / "atlas.html")
+    page.write_text(page.read_text().replace("</body>", MEASURE))
+    document, _ = browse(page, tmp_path / "profile", width)
+    assert 'data-cut=""' in document
+    assert 'data-wide="false"' in document
