@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from faultsim.errors import ConfigError
+from faultsim.protections.inside import is_weight
 from faultsim.protections.layers import Around, innermost, layers_of, put_around
 from faultsim.protections.protection import Rehearsal
 
@@ -35,14 +37,19 @@ class Abft:
         """See :class:`~faultsim.protections.Protection`."""
         layers = layers_of(model, self._pattern, is_product, self.name)
         products = [layer for layer in layers.values() if is_product(innermost(layer))]
+        if not products:
+            raise ConfigError(
+                f"{self.name} knows no checksum of {self._pattern}: only of nn.Linear, nn.Conv1d "
+                "and nn.Conv2d of plain weights"
+            )
         put_around(model, {id(layer): Checked(layer, self._recompute) for layer in products})
 
 
 def is_product(module: nn.Module) -> bool:
     """Whether it is a layer that a checksum is known of."""
-    if isinstance(module, (nn.Conv1d, nn.Conv2d)):
-        return module.padding_mode == "zeros"
-    return isinstance(module, nn.Linear)
+    if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)) or not is_weight(module.weight):
+        return False
+    return isinstance(module, nn.Linear) or module.padding_mode == "zeros"
 
 
 class Checked(Around):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,14 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from faultsim.protections.memory import why_not_dense
-
-Check = Callable[[torch.Tensor], nn.Module]
-"""A tensor to the module that reads it from then on: of the same tensor it makes what is used."""
-
-
-INTEGERS = (torch.int8, torch.uint8)
-"""Of quantised weights that a model holds as they are; wider ones are indices and counters."""
+from faultsim.errors import ConfigError
+from faultsim.protections.inside import Check, is_weight, reading
+from faultsim.targets.tensors import packed_weights
+from faultsim.targets.words import inner_tensors
 
 
 def read_through(
@@ -39,15 +35,21 @@ def read_through(
 
     Returns:
         Names of the weights that are read so.
+
+    Raises:
+        ConfigError: One of the name is inside an object of torch.ao, which opens only into copies.
     """
+    _check_open(model, pattern)
     made: dict[int, nn.Module] = {}
     found = []
     for name, owner, leaf, tensor in list(_weights(model)):
-        if dtypes is not None and tensor.dtype not in dtypes:
+        if dtypes is not None and (tensor.dtype not in dtypes or inner_tensors(tensor)):
             continue
-        if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*"):
+        if _named(name, pattern):
             # what is stored may be a code word: the next one after it sees what it is read as
-            check = made.get(id(tensor)) or make(getattr(owner, leaf))
+            check = made.get(id(tensor)) or reading(getattr(owner, leaf), make)
+            if check is None:
+                continue
             made[id(tensor)] = check
             parametrize.register_parametrization(owner, leaf, check)
             _read_anew(owner)
@@ -56,7 +58,7 @@ def read_through(
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, torch.Tensor]]:
-    """Parameters and buffers, floating or of bytes, that lie in memory as they are, and owners.
+    """Parameters and buffers, floating or of bytes, that lie in memory, and owners.
 
     One that is read through a module already is read through the next one after it.
     """
@@ -70,12 +72,23 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, torch.Tens
             lists: Any = owner.parametrizations
             held |= {leaf: each.original for leaf, each in lists.items()}
         for leaf, tensor in held.items():
-            if tensor is not None and _is_weight(tensor) and not why_not_dense(tensor):
+            if tensor is not None and (is_weight(tensor) or inner_tensors(tensor)):
                 yield f"{path}.{leaf}" if path else leaf, owner, leaf, tensor
 
 
-def _is_weight(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.dtype in INTEGERS
+def _named(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _check_open(model: nn.Module, pattern: str) -> None:
+    for path, packed in packed_weights(model):
+        for part in packed.weights():
+            name = f"{path}.{part}" if path else part
+            if _named(name, pattern):
+                raise ConfigError(
+                    f"no protection can stand before {name}: torch.ao keeps it packed, and opens "
+                    "it only into copies; name others (secded:PATTERN), or quantise with torchao"
+                )
 
 
 def _read_anew(owner: nn.Module) -> None:
