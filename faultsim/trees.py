@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+_PLAIN = (str, int, float, type(None))
+"""Most of what is asked; to see that they are no mapping would take much longer."""
 _LINE = 64  # bytes; torch aligns memory so, and the results of some kernels depend on alignment
 
 
@@ -35,6 +37,8 @@ def map_tensors(
 
 def items(tree: Any) -> dict[Any, Any]:
     """What a container holds, by key or position; nothing for anything else."""
+    if isinstance(tree, _PLAIN):
+        return {}
     if isinstance(tree, Mapping):
         return dict(tree)
     if isinstance(tree, (tuple, list)):
