@@ -50,10 +50,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*.cu tests/native/*.cpp
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-docs
+docs: $(VENV)/.installed-dev
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/site $(ARGS)
 
-package: $(VENV)/.installed-release
+package: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_packaging.py $(ARGS)
 
 # It asks OSV's database and fails where that cannot be reached; of PyPI's it would say that nothing
@@ -102,14 +102,6 @@ $(VENV)/.installed-dev: $(SOURCES) | $(BIN)/python
 
 $(VENV)/.installed-models: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[dev,models]'
-	@touch $@
-
-$(VENV)/.installed-docs: $(VENV)/.installed-dev
-	$(INSTALL) --editable '.[dev,docs]'
-	@touch $@
-
-$(VENV)/.installed-release: $(VENV)/.installed-dev
-	$(INSTALL) --editable '.[dev,release]'
 	@touch $@
 
 $(BIN)/python:
