@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from faultsim.errors import FaultError, FormatError, did_you_mean, shown
@@ -29,7 +28,7 @@ from faultsim.ops.operators import (
     strikes_bits,
     takes_random,
 )
-from faultsim.ops.sampling import LAST_STREAM, random_words
+from faultsim.ops.sampling import LAST_STREAM, random_words, sample_uniform_each
 from faultsim.table import Table, html_facts
 from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
@@ -423,9 +422,9 @@ class FaultSpace:
         most = max(1, TOGETHER // max(1, n))
         for first in range(0, len(trials), most):
             some = trials[first : first + most]
-            drawn = [sample_uniform(len(space), n, seed=seed, trial=trial) for trial in some]
+            drawn = sample_uniform_each(len(space), n, some, seed=seed)
             keys = [(seed, trial, 0) for trial in some]
-            yield from space._each_located(torch.stack(drawn).numpy(), op, operand, keys)
+            yield from space._each_located(drawn.numpy(), op, operand, keys)
 
     def _sample_strata(
         self, n: int, seed: int, trial: int, op: Op, operand: Operand | None, stratify: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -84,9 +83,11 @@ class Journal:
         """
         text = ENCODER.encode(line).encode()
         rest = memoryview(text + b"\n")
-        with self._writing():
+        try:
             while rest:
                 rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise self._unwritten(error) from None
         return self._alike.shared(OWN.decode(text))
 
     def adopt(self, number: int, trial: Trial) -> Line | None:
@@ -105,18 +106,16 @@ class Journal:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes ``summary.json``, whole or not at all, when the disk has all that it tells of."""
-        with self._writing():
+        try:
             os.fsync(self._file)
+        except OSError as error:
+            raise self._unwritten(error) from None
         write_json(self.directory / SUMMARY, summary)
         (self.directory / EARLIER).unlink(missing_ok=True)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Raises JournalError where the disk is full or gone."""
-        try:
-            yield
-        except OSError as error:
-            raise JournalError(f"cannot write {self.directory}: {error.strerror}") from None
+    def _unwritten(self, error: OSError) -> JournalError:
+        """The disk is full or gone."""
+        return JournalError(f"cannot write {self.directory}: {error.strerror}")
 
     def close(self) -> None:
         self._file.close()

@@ -93,6 +93,12 @@ class Progress:
     estimate: Estimate | None = None
     resumed: int = 0
 
+    def after(self, **now: Any) -> Progress:
+        """The same, but for what is new after a trial; there are many, so quickly made."""
+        made = object.__new__(Progress)
+        vars(made).update(vars(self), **now)
+        return made
+
 
 def run_campaign(
     config: CampaignConfig | None = None,
@@ -217,8 +223,7 @@ def _campaign(
             observe(line.trial, trial)
             if trial.reports and "curve" in trial.cell:
                 worst[str(trial.cell["curve"])] = trial.faults
-            so_far = replace(
-                start,
+            so_far = start.after(
                 done=len(lines),
                 lost={**experiment.lost, **executor.lost},
                 trial=trial,

@@ -5,6 +5,7 @@ Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import torch
@@ -37,11 +38,31 @@ def sample_uniform(
     Raises:
         FaultError: More draws than candidates, or a key out of range.
     """
-    _check_key(seed, trial, stream)
+    return sample_uniform_each(population, n, [trial], seed=seed, stream=stream)[0]
+
+
+def sample_uniform_each(
+    population: int, n: int, trials: Sequence[int], *, seed: int, stream: int = 0
+) -> torch.Tensor:
+    """What :func:`sample_uniform` draws for each of several trials.
+
+    Args:
+        population: As for :func:`sample_uniform`, as are the others and the errors.
+        n: Number of draws in each trial.
+        trials: Their numbers.
+        seed: 64-bit key of the stream.
+        stream: Below 2^31.
+
+    Returns:
+        (trials, n) int64.
+    """
     if not _is_whole(n) or not 0 <= n <= population:
         raise FaultError(f"{shown(n)} faults cannot be drawn from {population:,} bits")
-    out = torch.empty(n, dtype=torch.int64, device="cpu")
-    native().sample_uniform(population, n, seed, trial, stream, out.data_ptr())
+    out = torch.empty((len(trials), n), dtype=torch.int64, device="cpu")
+    draw, start = native().sample_uniform, out.data_ptr()
+    for row, trial in enumerate(trials):
+        _check_key(seed, trial, stream)
+        draw(population, n, seed, trial, stream, start + row * n * out.itemsize)
     return out
 
 
