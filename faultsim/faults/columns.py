@@ -64,6 +64,12 @@ def too_wide(mask: Ints, widths: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray((widths < 64) & (beyond != 0) & ~extended, dtype=np.bool_)
 
 
+def popcount(mask: Ints) -> Ints:
+    """How many bits of each mask are set."""
+    bits = np.unpackbits(np.ascontiguousarray(mask).view(np.uint8)).reshape(-1, 64)
+    return np.asarray(bits.sum(axis=1, dtype=np.int64))
+
+
 def masks_from(mask: Any, bit: Any, sites: Sequence[Site], site: Ints) -> Ints:
     """The masks of a column of masks or of bits; of neither, all bits of each word.
 

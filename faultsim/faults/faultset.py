@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from faultsim.errors import FaultError, shown
+from faultsim.errors import FaultError
 from faultsim.faults import file as faultfile
 from faultsim.faults.archive import SUFFIX
 from faultsim.faults.archive import read as read_archive
 from faultsim.faults.archive import write as write_archive
-from faultsim.faults.columns import Ints, listed_faults, masks_from, too_wide, whole_columns
-from faultsim.faults.fault import COLUMNS, Fault, is_permanent, row_of
+from faultsim.faults.checking import check, check_clashes
+from faultsim.faults.columns import Ints, listed_faults, masks_from, whole_columns
+from faultsim.faults.fault import COLUMNS, Fault, row_of
 from faultsim.faults.file import Sites
 from faultsim.faults.from_text import columns_of
 from faultsim.faults.numbers import operand_from
@@ -29,18 +30,15 @@ from faultsim.faults.site import Site
 from faultsim.faults.to_text import dump
 from faultsim.files import read_bytes, replacing
 from faultsim.ops.operators import (
-    BIT_OPS,
     FIRST_OWN,
     OPS,
     Op,
     Operand,
     column_of,
-    is_number,
     number_of,
     numbered,
     operand_of,
     operator_of,
-    takes_word,
 )
 from faultsim.table import html_facts, html_table
 
@@ -124,7 +122,7 @@ class FaultSet:
             row[:] = np.asarray(column, dtype=np.int64).ravel()
         self._hold(tuple(sites), table)
         if not checked:
-            self._check()
+            check(self)
         for array in (table, *(getattr(self, name) for name in self._columns)):
             array.flags.writeable = False
 
@@ -196,7 +194,7 @@ class FaultSet:
             for fault in listed
         ]
         made = cls(list(numbers), *np.array(rows, np.int64).reshape(-1, 8).T, checked=True)
-        made._check_clashes()
+        check_clashes(made)
         return made
 
     def __len__(self) -> int:
@@ -420,87 +418,6 @@ class FaultSet:
         masks = masks_from(mask, bit, own, np.asarray(site, np.int64))
         return cls(own, site, index, masks, *rest)
 
-    def _check(self) -> None:
-        """Narrows masks to their words, and refuses what no word has."""
-        for site in self.sites:
-            if not isinstance(site, Site):
-                raise FaultError(f"the sites of a fault set are Sites, not {shown(site)}")
-        if len(self) and (self.site.min() < 0 or self.site.max() >= len(self.sites)):
-            raise FaultError(f"a fault's site is out of range 0 to {len(self.sites) - 1}")
-        if not all(map(is_number, set(self.op.tolist()))):
-            raise FaultError(f"a fault's op is out of range 0 to {len(OPS) - 1}")
-        for row in np.flatnonzero(self._impossible()):
-            site, index, mask, number, operand, sample, step, _ = self.table[:, row].tolist()
-            times = (None if sample == -1 else sample, None if step == -1 else step)
-            op = numbered(number)
-            Fault(self.sites[site], index, mask, op, operand_of(op, operand), *times)  # says why
-            raise FaultError(f"fault {row} cannot be")
-        widths = np.array([site.format.bits for site in self.sites] or [64])[self.site]
-        self.mask[:] &= np.where(widths < 64, (np.int64(1) << np.minimum(widths, 62)) - 1, -1)
-        self._check_clashes()
-
-    def _impossible(self) -> npt.NDArray[np.bool_]:
-        """Whether each row is a fault that :class:`Fault` would refuse."""
-        sites = self.sites
-        if not len(self):
-            return np.zeros(0, bool)
-        sizes = np.array([site.numel for site in sites])[self.site]
-        steps = np.array([site.steps for site in sites])[self.site]
-        widths = np.array([site.format.bits for site in sites])[self.site]
-        whole = np.array([s.kind == "weights" or not s.per_sample for s in sites])[self.site]
-        timed = np.array([site.needs_step for site in sites])[self.site]
-        replaced = np.isin(self.op, [n for n in set(self.op.tolist()) if takes_word(numbered(n))])
-        shifted = self.op == OPS.index("byte-shift")
-        permanent = np.isin(self.op, [OPS.index(op) for op in OPS if is_permanent(op)])
-        return np.asarray(
-            (self.index < 0)
-            | (self.index >= sizes)
-            | (self.mask == 0)
-            | too_wide(self.mask, widths)
-            | (replaced & too_wide(self.operand, widths))
-            | (shifted & (abs(self.operand) > 7))
-            | (self.sample < -1)
-            | (whole & (self.sample >= 0))
-            | (timed & (self.step < 0) & ~permanent)
-            | (self.step < -1)
-            | (self.step >= np.maximum(steps, 0))
-            | self._absent(),
-            dtype=np.bool_,
-        )
-
-    def _absent(self) -> npt.NDArray[np.bool_]:
-        """Which faults strike an element that their step does not have."""
-        absent = np.zeros(len(self), bool)
-        for number, site in enumerate(self.sites):
-            if site.shapes:
-                inside = (self.index >= 0) & (self.index < site.numel) & (self.step < site.steps)
-                rows = np.flatnonzero((self.site == number) & (self.step >= 0) & inside)
-                absent[rows] = ~site.has(self.index[rows], self.step[rows])
-        return absent
-
-    def _check_clashes(self) -> None:
-        if len(self) < 2:
-            return
-        # One sample's fault clashes with an every-sample fault, so samples part words only
-        # where every fault names its sample.
-        sample = self.sample if (self.sample >= 0).all() else np.zeros_like(self.sample)
-        keys = (self.site, self.index, self.step, sample)
-        order = np.lexsort(keys)
-        new = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
-        starts = np.flatnonzero(np.r_[True, new])
-        mask, counts = self.mask[order], np.diff(np.r_[starts, len(self)])
-        replaced = (self.op[order] >= len(BIT_OPS)).astype(np.int64)
-        crowded = (np.add.reduceat(replaced, starts) > 0) & (counts > 1)
-        union = np.bitwise_or.reduceat(mask, starts)
-        clash = (np.add.reduceat(_popcount(mask), starts) != _popcount(union)) | crowded
-        if clash.any():
-            row = order[starts[np.argmax(clash)]]
-            name = self.sites[self.site[row]].name
-            raise FaultError(
-                f"faults clash on {name} element {self.index[row]}: masks on one word must be "
-                "disjoint, and an operator of whole words stands alone"
-            )
-
 
 def _suffixed(path: str | Path) -> Path:
     path = Path(path)
@@ -525,11 +442,6 @@ def _numbered_anew(own: dict[int, Op], sites: Sequence[Site], *columns: Ints) ->
     for number, operator in own.items():
         op[rows["op"] == number] = number_of(operator)
     return FaultSet(sites, **(rows | {"op": op}), checked=True)
-
-
-def _popcount(mask: Ints) -> Ints:
-    bits = np.unpackbits(np.ascontiguousarray(mask).view(np.uint8)).reshape(-1, 64)
-    return np.asarray(bits.sum(axis=1, dtype=np.int64))
 
 
 def _with_values(fault: Fault, word: int) -> Fault:
