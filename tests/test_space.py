@@ -119,7 +119,7 @@ def test_the_same_key_gives_the_same_faults_and_fewer_are_a_prefix():
 @pytest.mark.parametrize(("op", "operand"), [("flip", None), ("replace", 5), ("random", None)])
 @pytest.mark.parametrize("n", [0, 1, 9, 30])
 def test_draws_for_many_trials_are_those_of_each(monkeypatch, n, op, operand):
-    monkeypatch.setattr("faultsim.space.TOGETHER", 20)
+    monkeypatch.setattr("faultsim.space.space.TOGETHER", 20)
     space = FaultSpace(Mixed())
     found = list(space.samples(n, range(2, 7), seed=3, op=op, operand=operand))
     each = [space.sample(n, seed=3, trial=t, op=op, operand=operand) for t in range(2, 7)]

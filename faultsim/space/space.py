@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -14,21 +13,19 @@ from torch import nn
 
 from faultsim.errors import FaultError, FormatError, did_you_mean, shown
 from faultsim.faults import FaultSet, Site
-from faultsim.faults.columns import whole_column
-from faultsim.faults.numbers import operand_from, whole
-from faultsim.formats import BitSpec, mask_of
+from faultsim.faults.columns import Ints, whole_column
+from faultsim.faults.numbers import whole
+from faultsim.formats import BitSpec
 from faultsim.kinds import KINDS, Kind
 from faultsim.ops import sample_bit_errors, sample_uniform
 from faultsim.ops.operators import (
     Op,
     Operand,
-    column_of,
-    compiled,
-    number_of,
     strikes_bits,
-    takes_random,
 )
-from faultsim.ops.sampling import LAST_STREAM, random_words, sample_uniform_each
+from faultsim.ops.sampling import sample_uniform_each
+from faultsim.space.locating import Key, located
+from faultsim.space.numbering import Numbering
 from faultsim.table import Table, html_facts
 from faultsim.targets.finding import WITHOUT, find_sites
 from faultsim.targets.patterns import Patterns, matching, said_of
@@ -37,8 +34,6 @@ TOGETHER = 256
 """Faults that are drawn at a time for several trials."""
 
 FIELDS = ("sign", "exponent", "mantissa", "magnitude")
-
-Ints = npt.NDArray[np.int64]
 
 
 class FaultSpace:
@@ -139,23 +134,7 @@ class FaultSpace:
         if not sites:
             raise FaultError("the fault space is empty: no tensor has the bits asked for")
         self.sites, self.bits = tuple(sites), tuple(bits)
-        self._steps: Ints = np.array([site.steps for site in sites], dtype=np.int64)
-        units = [len(chosen) if self.unit == "bit" else 1 for chosen in bits]
-        self._widths: Ints = np.array(units, dtype=np.int64)
-        parts = [(n, *part) for n, site in enumerate(sites) for part in _parts(site)]
-        columns = np.array(parts, dtype=np.int64).T
-        self._site_of, self._step_of, words = columns
-        sizes = words * self._widths[self._site_of]
-        self._ends: Ints = np.cumsum(sizes, dtype=np.int64)
-        self._starts: Ints = self._ends - sizes
-
-    @cached_property
-    def _numbers(self) -> npt.NDArray[np.uint8]:
-        """(sites, 64) the selected bits of each, for every draw to look up."""
-        table = np.zeros((len(self.bits), 64), dtype=np.uint8)
-        for row, bits in enumerate(self.bits):
-            table[row, : len(bits)] = bits
-        return table
+        self._numbering = Numbering(self.sites, self.bits, self.unit)
 
     @cached_property
     def words(self) -> FaultSpace:
@@ -165,14 +144,9 @@ class FaultSpace:
         """
         return self._part(self.sites, self.bits, "word")
 
-    @cached_property
-    def _masks(self) -> Ints:
-        """(sites,) the selected bits of each as a mask."""
-        return np.array(list(map(mask_of, self.bits)), dtype=np.int64)
-
     def __len__(self) -> int:
         """Number of bits, or of words."""
-        return int(self._ends[-1])
+        return len(self._numbering)
 
     def __repr__(self) -> str:
         return f"FaultSpace({len(self.sites)} tensors, {len(self):,} {self.unit}s)"
@@ -186,7 +160,6 @@ class FaultSpace:
         It prints, shows in a notebook, and has ``rows``, ``csv()`` and ``frame()``. The note says
         what is struck as a whole, and what cannot be struck.
         """
-        sizes = np.bincount(self._site_of, self._ends - self._starts).astype(np.int64).tolist()
         rows = [
             {
                 "tensor": site.name,
@@ -197,7 +170,7 @@ class FaultSpace:
                 f"{self.unit}s": size,
                 "share": f"{size / len(self):.2%}",
             }
-            for site, size in zip(self.sites, sizes, strict=True)
+            for site, size in zip(self.sites, self._numbering.sizes, strict=True)
         ]
         dull = [] if any(row["steps"] for row in rows) else ["steps"]
         notes = [f"struck as a whole: {name}, for {why}" for name, why in self.whole.items()]
@@ -313,57 +286,15 @@ class FaultSpace:
         """The space whose units an operator strikes."""
         return self if self.unit == "word" or strikes_bits(op) else self.words
 
-    def _located(
-        self, position: Ints, op: Op, operand: Operand | None, key: tuple[int, int, int]
-    ) -> FaultSet:
+    def _located(self, position: Ints, op: Op, operand: Operand | None, key: Key) -> FaultSet:
         (faults,) = self._each_located(position[np.newaxis], op, operand, [key])
         return faults
 
     def _each_located(
-        self,
-        positions: Ints,
-        op: Op,
-        operand: Operand | None,
-        keys: Sequence[tuple[int, int, int]],
+        self, positions: Ints, op: Op, operand: Operand | None, keys: Sequence[Key]
     ) -> Iterator[FaultSet]:
-        """A set for each row of (sets, n) positions; ``keys`` are those of random bits."""
-        known = compiled(op)
-        if known == "replace" and operand is None:
-            raise FaultError("replace needs an operand: the new word")
-        column = 0 if strikes_bits(known) else column_of(known, operand_from(operand, known))
-        number, index, mask, step = self._words_at(positions)
-        random = _random_bits(positions.shape[1], keys) if takes_random(known) else 0
-        tables = np.empty((len(positions), 8, positions.shape[1]), np.int64)
-        rest = index, mask, number_of(known), column, -1, step, random
-        for row, values in enumerate(rest, start=1):
-            tables[:, row] = values
-        for table, own in zip(tables, number, strict=True):
-            used, table[0] = np.unique(own, return_inverse=True) if len(own) > 1 else (own, 0)
-            yield FaultSet.trusted(tuple(self.sites[i] for i in used.tolist()), table)
-
-    def _words_at(self, position: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """Site number, index, mask and step of each position, in the shape of these."""
-        part = np.searchsorted(self._ends, position, side="right")
-        number = self._site_of[part]
-        offset, per_word = position - self._starts[part], self._widths[number]
-        if self.unit == "word":
-            mask = self._masks[number]
-        else:
-            mask = np.int64(1) << self._numbers[number, offset % per_word].astype(np.int64)
-        index, step = self._elements(part, offset // per_word)
-        return number, index, mask, step
-
-    def _elements(self, part: Ints, word: Ints) -> tuple[Ints, Ints]:
-        """Index and step of words, by their numbers within parts; -1 where there are no steps."""
-        number, at = self._site_of[part], self._step_of[part]
-        steps = self._steps[number]
-        index, step = np.divmod(word, np.maximum(steps, 1))
-        step[steps == 0] = -1
-        for row in np.unique(part[at >= 0]) if (at >= 0).any() else ():
-            own = part == row
-            site, step[own] = self.sites[self._site_of[row]], self._step_of[row]
-            index[own] = site.indices(word[own], int(self._step_of[row]))
-        return index, step
+        """A set for each row of (sets, n) positions."""
+        return located(self.sites, self._numbering, positions, op, operand, keys)
 
     def sample(
         self,
@@ -470,12 +401,6 @@ class FaultSpace:
         return space._located(positions.numpy(), op, operand, (seed, trial, 0))
 
 
-def _random_bits(n: int, keys: Sequence[tuple[int, int, int]]) -> Ints:
-    """(keys, n) random bits; a key is seed, trial and stream."""
-    draws = (random_words(n, seed, trial, LAST_STREAM - stream) for seed, trial, stream in keys)
-    return np.stack([draw.numpy() for draw in draws])
-
-
 def _kinds(targets: Sequence[str] | str) -> tuple[Kind, ...]:
     if not isinstance(targets, Iterable):
         raise FaultError(f"unknown target {shown(targets)}: use one of {', '.join(KINDS)}")
@@ -485,13 +410,6 @@ def _kinds(targets: Sequence[str] | str) -> tuple[Kind, ...]:
             known = f"{', '.join(KINDS)}{did_you_mean(kind, KINDS)}"
             raise FaultError(f"unknown target {shown(kind)}: use one of {known}")
     return cast("tuple[Kind, ...]", kinds)
-
-
-def _parts(site: Site) -> list[tuple[int, int]]:
-    """Step and words of the parts in which a site's words are numbered; step -1 is all steps."""
-    if not site.shapes:
-        return [(-1, site.words)]
-    return [(step, prod(shape)) for step, shape in enumerate(site.shapes)]
 
 
 def _allocate(n: int, sizes: list[int]) -> list[int]:
