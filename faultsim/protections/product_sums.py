@@ -278,8 +278,9 @@ def _attention(
     if dropout_p:
         return None
     both = torch.stack([value.sum(-1), value.abs().sum(-1)], -1)
+    grouped = {"enable_gqa": True} if enable_gqa else {}  # torch 2.4 knows no such argument
     again = functional.scaled_dot_product_attention(
-        query, key, both, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
+        query, key, both, attn_mask, 0.0, is_causal, scale=scale, **grouped
     ).to(_width(out))
     size, eps = query.shape[-1], torch.finfo(value.dtype).eps
     longest = _length(key).amax(-1)
