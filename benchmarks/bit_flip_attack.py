@@ -1,21 +1,22 @@
-"""The worst-case search on int8 weights beside the classical bit-flip attack.
+"""The worst-case search on int8 and int4 weights beside the classical bit-flip attack.
 
-    python -m benchmarks.bit_flip_attack
+    python -m benchmarks.bit_flip_attack [8] [4]
 
 The progressive bit search of Rakin et al. (Bit-Flip Attack, ICCV 2019), written anew from the
 paper: in every layer the bit is flipped whose gradient promises the most loss, the loss is taken,
 and the layer where it grew most keeps its flip; until the network guesses. The search chooses each
 flip by accuracy, as by default, by loss (``--choose-by loss``), and by loss with four sequences
-(``--beam 4``). Five networks, trained here on the digits, quantised to int8 (Krishnamoorthi, arXiv
-1806.08342: symmetric, a scale for each layer). All attacks see the same validation samples; the
-test samples, which none sees, count the flips until the accuracy is down. Writes
-``benchmarks/results/bit_flip_attack.json``.
+(``--beam 4``). Five networks, trained here on the digits, and quantised. All attacks see the same
+validation samples; the test samples, which none sees, count the flips until the accuracy is down.
+Writes ``benchmarks/results/bit_flip_attack.json``; widths that are not named keep their rows.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
 
+from benchmarks.quantised import Int4Linear, Int8Linear, Words
 from faultsim import Workload
 from faultsim.campaign.subject import make_experiment, make_space
 from faultsim.config import CampaignConfig
@@ -36,29 +38,11 @@ from faultsim.workload.tasks import Classification
 RESULTS = Path(__file__).parent / "results" / "bit_flip_attack.json"
 SEEDS, FLIPS = range(5), 48
 GOALS = (0.5, 0.2, 0.11)
-WEIGHTS = ("0.weight", "2.weight", "4.weight")
 BY_LOSS, BEAM = "worst-case, by loss", "worst-case, by loss, beam 4"
-TOP_BIT = 7
-"""Of int8: its sign, worth -128."""
+KINDS: dict[int, type[Words]] = {8: Int8Linear, 4: Int4Linear}
 
 
-class Int8Linear(nn.Module):
-    """A linear layer of int8 weights and one scale."""
-
-    struck_integers = ("weight",)
-
-    def __init__(self, real: nn.Linear) -> None:
-        super().__init__()
-        scale = real.weight.detach().abs().max() / 127
-        self.register_buffer("weight", (real.weight.detach() / scale).round().to(torch.int8))
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", real.bias.detach().clone())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return linear(x, self.weight.float() * self.scale, self.bias)
-
-
-def trained(seed: int, images: torch.Tensor, labels: torch.Tensor) -> nn.Module:
+def trained(seed: int, images: torch.Tensor, labels: torch.Tensor, kind: type[Words]) -> nn.Module:
     """A perceptron of three layers, quantised."""
     torch.manual_seed(seed)
     size = images.shape[1]
@@ -71,51 +55,47 @@ def trained(seed: int, images: torch.Tensor, labels: torch.Tensor) -> nn.Module:
             cross_entropy(model(images[rows]), labels[rows]).backward()
             optimiser.step()
     return nn.Sequential(
-        *(Int8Linear(each) if isinstance(each, nn.Linear) else each for each in model)
+        *(kind(each) if isinstance(each, nn.Linear) else each for each in model)
     ).eval()
 
 
 def classical(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Iterator[None]:
     """Flips one bit more at each step, in place."""
-    layers = [each for each in model if isinstance(each, Int8Linear)]
+    layers = [each for each in model if isinstance(each, Words)]
     while True:
         slopes = word_slopes(layers, model, images, labels)
         tried = []
         for layer, slope in zip(layers, slopes, strict=True):
-            index, mask = best_bit(layer.weight, slope)
-            flip(layer.weight, index, mask)
+            index, mask = best_bit(layer, slope)
+            layer.flip(index, mask)
             tried.append((float(cross_entropy(model(images), labels)), layer, index, mask))
-            flip(layer.weight, index, mask)
+            layer.flip(index, mask)
         _, layer, index, mask = max(tried, key=lambda row: row[0])
-        flip(layer.weight, index, mask)
+        layer.flip(index, mask)
         yield
 
 
 def word_slopes(
-    layers: list[Int8Linear], model: nn.Module, images: torch.Tensor, labels: torch.Tensor
+    layers: list[Words], model: nn.Module, images: torch.Tensor, labels: torch.Tensor
 ) -> list[torch.Tensor]:
     """Gradients of the loss by the values of the words."""
-    reals = [(layer.weight.float() * layer.scale).requires_grad_() for layer in layers]
+    reals = [layer.real().requires_grad_() for layer in layers]
     own = iter(reals)
     out = images
     for each in model:
-        out = linear(out, next(own), each.bias) if isinstance(each, Int8Linear) else each(out)
+        out = linear(out, next(own), each.bias) if isinstance(each, Words) else each(out)
     grads = torch.autograd.grad(cross_entropy(out, labels), reals)
     return [grad * layer.scale for grad, layer in zip(grads, layers, strict=True)]
 
 
-def best_bit(words: torch.Tensor, slope: torch.Tensor) -> tuple[int, int]:
+def best_bit(layer: Words, slope: torch.Tensor) -> tuple[int, int]:
     """The word and the bit whose flip raises the loss most, to first order."""
-    bits = torch.arange(TOP_BIT + 1)
-    worth = torch.where(bits == TOP_BIT, -(1 << TOP_BIT), 1 << bits)
-    ones = words.flatten()[:, None].int() >> bits & 1
+    bits = torch.arange(layer.bits)
+    worth = torch.where(bits == layer.bits - 1, -(1 << layer.bits - 1), 1 << bits)
+    ones = layer.values().flatten()[:, None].int() >> bits & 1
     gain = slope.flatten()[:, None] * worth * (1 - 2 * ones)
-    index, bit = divmod(int(gain.argmax()), TOP_BIT + 1)
+    index, bit = divmod(int(gain.argmax()), layer.bits)
     return index, 1 << bit
-
-
-def flip(words: torch.Tensor, index: int, mask: int) -> None:
-    words.view(torch.uint8).view(-1)[index] ^= mask
 
 
 def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -139,8 +119,10 @@ def followed(
     work: Workload, start: float, choose_by: Literal["objective", "loss"], beam: int = 1
 ) -> list[float]:
     """Accuracy on the test samples after 0, 1, 2 … flips of the search."""
+    model = work.model
+    include = tuple(f"{n}.{m.words}" for n, m in model.named_modules() if isinstance(m, Words))
     config = CampaignConfig(
-        include=WEIGHTS,
+        include=include,
         flips=tuple(range(1, FLIPS + 1)),
         trials=1,
         integers=True,
@@ -156,12 +138,12 @@ def followed(
     return found
 
 
-def curves(seed: int) -> dict[str, list[float]]:
+def curves(seed: int, kind: type[Words]) -> dict[str, list[float]]:
     """Accuracy on the test samples after 0, 1, 2 … flips, by attack."""
     data = load_data("digits")
     splits = [(s.images.flatten(1), s.labels) for s in (data.train, data.val, data.test)]
     (images, labels), val, test = splits
-    model = trained(seed, images, labels)
+    model = trained(seed, images, labels, kind)
     work = Workload(model, [test], Classification(10), search=[val])
     start = accuracy(model, *test)
     found = {
@@ -184,14 +166,18 @@ def needed(curve: list[float], goal: float) -> int | None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = []
-    for seed in SEEDS:
-        found = curves(seed)
+    widths = [int(width) for width in sys.argv[1:]] or list(KINDS)
+    rows: list[dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    rows = [row for row in rows if row["bits"] not in widths]
+    for width, seed in product(widths, SEEDS):
+        found = curves(seed, KINDS[width])
         counts = {
             name: {str(goal): needed(curve, goal) for goal in GOALS}
             for name, curve in found.items()
         }
-        rows.append({"seed": seed, "accuracy": found["worst-case"][0], "flips": counts})
+        rows.append(
+            {"bits": width, "seed": seed, "accuracy": found["worst-case"][0], "flips": counts}
+        )
         print(rows[-1], flush=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
 
