@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
@@ -31,7 +32,7 @@ UNBEGUN = (
     " before they began: what they said is above; a script that asks for several workers needs "
     'if __name__ == "__main__" around it, since each of them imports the script'
 )
-PATIENCE = 3  # times that a worker may fail to start
+PAUSES = (0.02, 0.2, 2.0)  # seconds after which a worker that failed to start is tried again
 GRACE = 10  # seconds that a process whose connection broke may take to be gone
 
 
@@ -85,10 +86,15 @@ class LocalWorkers:
             return Ended(_how(process.exitcode) + ("" if self._began else UNBEGUN))
 
     def _start(self, number: int) -> Process:
-        """A worker; where the fork server was killed just then, of a new one."""
-        for _ in range(PATIENCE):
+        """A worker; where the fork server was killed just then, of a new one.
+
+        The old one refuses connections before the system has put it away, and until then no new
+        one starts.
+        """
+        for pause in PAUSES:
             with suppress(EOFError, OSError):
                 return self._started(number)
+            time.sleep(pause)
         return self._started(number)
 
     def _started(self, number: int) -> Process:

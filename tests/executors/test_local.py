@@ -12,6 +12,7 @@ import torch
 
 from faultsim import CampaignConfig, Workload, run_campaign
 from faultsim.errors import ConfigError, FaultSimError
+from faultsim.executors import local
 from faultsim.executors.local import LocalWorkers
 from faultsim.executors.sharing import Ended
 
@@ -78,6 +79,19 @@ def test_a_fork_server_that_dies_while_a_worker_starts_is_replaced(run, monkeypa
     monkeypatch.setattr(forkserver, "read_signed", dies_once)
     assert run("two", 2) == run("one", 1)
     assert len(asked) > 2
+
+
+def test_a_killed_fork_server_is_waited_for_until_it_is_gone(run, monkeypatch):
+    slept, started = [], LocalWorkers._started
+
+    def refused_for_a_while(workers, number):
+        if sum(slept) < 0.1:
+            raise ConnectionRefusedError
+        return started(workers, number)
+
+    monkeypatch.setattr(local.time, "sleep", slept.append)
+    monkeypatch.setattr(LocalWorkers, "_started", refused_for_a_while)
+    assert run("two", 2) == run("one", 1)
 
 
 def test_what_cannot_be_handed_over_is_refused_with_the_remedy(model, dataset, tmp_path):

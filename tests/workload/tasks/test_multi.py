@@ -132,7 +132,7 @@ def test_the_objective_is_the_first_heads_or_chosen(chosen, objective, chance):
         (lambda: tasks.Multi({"a": KIND}, weights={"b": 1}), "no head 'b', but a"),
         (lambda: tasks.Multi({"a": KIND}, objective="acc"), "neither a head"),
         (lambda: tasks.Multi({"a": KIND}).check(NOW, BATCH), "head a: .* nothing called a"),
-        (lambda: tasks.Multi({"kind": KIND}).check(NOW, Batch(None, None, 6)), "labels must"),
+        (lambda: tasks.Multi({"kind": KIND}).check(NOW, Batch(None, None, 6)), "no labels"),
         (
             lambda: tasks.Multi({"kind": KIND}).check(NOW, BATCH._replace(targets=TARGETS["kind"])),
             "the targets are one tensor",
