@@ -167,6 +167,10 @@ def _joined(judged: Sequence[_Judged]) -> Flags:
     if len(judged) == 1:
         return judged[0].flags
     names = next((each.flags for each in judged if each.flags), {})
+    for each in judged:
+        if each.flags and each.flags.keys() != names.keys():
+            one, other = (", ".join(of) for of in (names, each.flags))
+            raise ConfigError(f"the task must tell the same events of each batch: {one}; {other}")
     flags = [each.flags or dict.fromkeys(names, torch.zeros_like(each.due)) for each in judged]
     return {name: torch.cat([each[name] for each in flags]) for name in names}
 

@@ -21,6 +21,7 @@ from faultsim import (
     tasks,
 )
 from faultsim.campaign import reproduce
+from faultsim.errors import ConfigError
 
 G = torch.Generator().manual_seed(0)
 TOKENS = [
@@ -320,3 +321,16 @@ def test_the_summary_says_how_many_trials_a_mean_leaves_out(tmp_path):
     assert cell.accuracy.n == cell.trials - raised
     summary = json.loads((tmp_path / "x" / "summary.json").read_text())
     assert summary["cells"][0]["left_out"] == cell.left_out
+
+
+def test_a_task_that_tells_other_events_of_another_batch_is_refused(tmp_path):
+    """Of which batches a rate would be is then told to nobody."""
+
+    def changed(golden, faulty, batch):
+        differs = (golden != faulty).any(1)
+        return {"sdc": differs, **({"large": differs} if batch.size == 4 else {})}
+
+    work = Workload(nn.Linear(3, 2).eval(), [torch.randn(4, 3), torch.randn(2, 3)], changed)
+    config = CampaignConfig(mode="random", trials=2, out=str(tmp_path / "a"))
+    with pytest.raises(ConfigError, match="the same events of each batch: sdc, large; sdc"):
+        run_campaign(config, work)
