@@ -61,7 +61,7 @@ def read(path: Path, known: Iterable[Site] = ()) -> tuple[list[Site], tuple[Ints
         FaultError: It cannot be read, or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as whole, np.load(whole, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("header", *COLUMNS)}
     except KeyError as error:
         raise FaultError(f"{path} holds no fault set: it lacks {error.args[0]}") from None
