@@ -2,6 +2,7 @@
 
     make atlas                      # minutes a model; what is recorded is not run again
     make atlas ARGS='--trials 400'  # a look
+    python -m benchmarks.atlas --record  # the tables of docs/atlas.md too
 
 Each sample has a fault of its own but in searches, so that thousands of faults cost seconds.
 
@@ -22,8 +23,11 @@ from faultsim import CampaignConfig, run_campaign
 from faultsim.campaign.protecting import compare_protections
 from faultsim.campaign.subject import make_workload
 from faultsim.errors import FaultSimError
-from faultsim.report.atlas import write_atlas
+from faultsim.report.atlas import by_subject, overview, write_atlas
+from faultsim.report.paying import which_pays
+from faultsim.report.sources import read_sources
 
+RESULTS = Path(__file__).parent / "results" / "atlas"
 SAMPLES = 100
 MEDICAL = ("breastmnist", "pneumoniamnist", "retinamnist")
 SUBJECTS: Mapping[str, Mapping[str, Any]] = {
@@ -66,10 +70,23 @@ def strike(subject: Mapping[str, Any], trials: int, out: Path) -> None:
         compare_protections(CampaignConfig(**common, **settings, out=str(place)), PROTECTIONS)
 
 
+def write_tables(recorded: Path) -> None:
+    """What is shown of the page in the documentation."""
+    sources = read_sources([recorded])
+    tables = {
+        "overview": overview(by_subject(sources.campaigns)),
+        "protections": which_pays(sources.campaigns, sources.protections),
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        (RESULTS / f"{name}.csv").write_text(table.csv())
+
+
 def main() -> None:
     told = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     told.add_argument("--trials", type=int, default=4000, help="random faults of each model")
     told.add_argument("--out", type=Path, default=Path("runs/atlas"), help="records and page")
+    told.add_argument("--record", action="store_true", help=f"write {RESULTS.name}'s tables")
     told.add_argument("--only", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
     given = told.parse_args()
     root = os.environ.get("FAULTSIM_MEDMNIST_ROOT")
@@ -83,6 +100,8 @@ def main() -> None:
             continue
         strike(subject, given.trials, given.out / name)
     print(write_atlas([given.out], given.out / "atlas.html"))
+    if given.record:
+        write_tables(given.out)
 
 
 if __name__ == "__main__":

@@ -62,9 +62,7 @@ def write_atlas(directories: Sequence[str | Path], out: str | Path = "atlas.html
     runs = sources.campaigns
     if not runs:
         raise ConfigError("an atlas is made of campaigns, and there is none in these directories")
-    subjects: dict[str, list[RecordedCampaign]] = {}
-    for run in runs:
-        subjects.setdefault(model_and_data(run), []).append(run)
+    subjects = by_subject(runs)
     chapters = [_chapter(*item, n) for n, item in enumerate(subjects.items(), start=1)]
     paid = which_pays(runs, sources.protections)
     text = (
@@ -84,6 +82,14 @@ def write_atlas(directories: Sequence[str | Path], out: str | Path = "atlas.html
     )
     write_page(Path(out), text)
     return Path(out)
+
+
+def by_subject(runs: Sequence[RecordedCampaign]) -> dict[str, list[RecordedCampaign]]:
+    """The campaigns of each model on its data."""
+    subjects: dict[str, list[RecordedCampaign]] = {}
+    for run in runs:
+        subjects.setdefault(model_and_data(run), []).append(run)
+    return subjects
 
 
 def _subtitle(chapters: Sequence[Chapter], runs: Sequence[RecordedCampaign]) -> str:
