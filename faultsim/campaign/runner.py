@@ -17,9 +17,9 @@ from faultsim.campaign.estimated import estimate_record
 from faultsim.campaign.fit import known_fit
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
-from faultsim.campaign.manifest import manifest_of
+from faultsim.campaign.manifest_writing import manifest_of
 from faultsim.campaign.objective import ACCURACY, Objective
-from faultsim.campaign.observed import observing
+from faultsim.campaign.observing import observing
 from faultsim.campaign.recording import recorded
 from faultsim.campaign.result import CampaignResult
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
@@ -45,7 +45,8 @@ from faultsim.progress import Report, Wanted, reporting
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences, sharded
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given

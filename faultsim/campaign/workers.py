@@ -22,7 +22,7 @@ from faultsim.executors.ray_actors import Stored, cluster, room
 from faultsim.executors.snapshot import Snapshot, opened
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.workload import Workload
 
 Live = Callable[[], Workload]
