@@ -26,8 +26,7 @@ from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import summarise
 from faultsim.campaign.untouched import untouched
 from faultsim.campaign.workers import (
-    Live,
-    alone,
+    Handed,
     cluster_of,
     handed_over,
     make_executor,
@@ -150,9 +149,8 @@ def run_campaign(
         stack.enter_context(reproducibly(config.threads))
         workload = work or make_workload(config, model, data)
         given_names = [name for name, value in live.items() if value is not None]
-        handed = None
-        if not alone(config) and {"work", "model", "data"} & {*given_names}:
-            handed = stack.enter_context(handed_over(config, workload))
+        named = not {"work", "model", "data"} & {*given_names}
+        handed = stack.enter_context(handed_over(config, workload, named=named))
         stack.enter_context(uncompiled(workload.model))
         experiment = make_experiment(config, workload)
         objects = _Live(given_names, name)
@@ -174,7 +172,7 @@ def _campaign(
     trials: Iterable[Given] | None,
     progress: Report,
     fault_model: FaultModel | None,
-    handed: Live | None,
+    handed: Handed,
 ) -> CampaignResult:
     space = make_space(config, experiment)
     plan = plan_of(config, experiment, space, trials, fault_model)
