@@ -29,7 +29,8 @@ from torch import nn
 from faultsim import CampaignConfig, run_campaign
 from faultsim.campaign import Progress
 from faultsim.executors.sharing import Report, Shared
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 
 OUTCOME = Outcome(6, 0, 1, 2, 3, 0.5, metrics={"acc": 0.5, "loss": 1.0, "correct": 3, "auc": 0.5})
 MAKES = "faultsim.campaign.runner.make_executor"

@@ -5,7 +5,7 @@
 The real command runs on the embedded model. Its coordinator is killed (SIGKILL) at random moments
 and the command given again with --resume, until it has been killed so many times; a campaign with
 two workers has one of the processes below it killed as often. All files must then be those of a
-campaign that nothing happened to.
+campaign that nothing happened to. One that ends before it was killed so often is begun anew.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def below(session: int) -> list[int]:
 
 
 def kill_coordinator(mode: str, out: Path, kills: int, draw: random.Random, step: int) -> int:
-    """Starts again after each kill; how many there were."""
+    """Starts again after each kill until the campaign has ended; how many there were."""
     killed = 0
     while killed < kills:
         run = started(mode, out)
@@ -125,10 +125,13 @@ def main() -> None:
                 raise SystemExit(f"{mode} fails")
             expected, trials = everything(whole), lines(whole)
             for what, kill in {"coordinator": kill_coordinator, "worker": kill_workers}.items():
-                out, draw = Path(root) / what, random.Random(f"{options.seed} {mode} {what}")
-                times = kill(mode, out, options.kills, draw, max(2, trials // options.kills))
-                found = everything(out)
-                lost = [n for n in {**expected, **found} if expected.get(n) != found.get(n)]
+                draw, step = random.Random(f"{options.seed} {mode} {what}"), trials // options.kills
+                times, begun, lost = 0, 0, list[str]()
+                while times < options.kills and not lost:
+                    out, begun = Path(root) / f"{what}-{begun}", begun + 1
+                    times += kill(mode, out, options.kills - times, draw, max(2, step))
+                    found = everything(out)
+                    lost = [n for n in {**expected, **found} if expected.get(n) != found.get(n)]
                 said = ", ".join(lost) or "nothing"
                 print(f"| {mode} | {trials} | {what} | {times} | {said} |", flush=True)
                 if lost:

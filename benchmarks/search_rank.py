@@ -22,8 +22,9 @@ from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.faults import FaultSet
 from faultsim.run.experiment import Experiment
+from faultsim.run.outcome import Outcome
 from faultsim.run.search import Search
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.trial import Trial
 from faultsim.schedule import SCHEDULES, Context
 from faultsim.space import FaultSpace
 

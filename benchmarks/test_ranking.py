@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from faultsim import ops
-from faultsim.formats import FORMATS, mask_of
+from faultsim.dtypes import FORMATS
+from faultsim.formats import mask_of
 from faultsim.ops._native import native
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]

@@ -10,8 +10,9 @@ Example:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from faultsim.lazily import on_first_use
 
 if TYPE_CHECKING:
     from faultsim import ops as ops
@@ -82,16 +83,7 @@ __all__ = sorted(_HOMES)
 
 
 if not TYPE_CHECKING:  # a checker that saw this would take any misspelt name
-
-    def __getattr__(name: str) -> Any:
-        if name in _HOMES:
-            value = getattr(importlib.import_module(_HOMES[name]), name)
-        elif name in _MODULES:
-            value = importlib.import_module(_MODULES[name])
-        else:
-            raise AttributeError(f"module 'faultsim' has no attribute {name!r}")
-        globals()[name] = value
-        return value
+    __getattr__ = on_first_use(__name__, _HOMES | {name: f"{at}:" for name, at in _MODULES.items()})
 
 
 def __dir__() -> list[str]:

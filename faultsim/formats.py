@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import torch
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from faultsim.errors import FormatError
 
+if TYPE_CHECKING:
+    import torch
+
 BitSpec = str | int | Iterable[int]
 """A field name, a bit, a range ``"23-30"``, a comma-separated mix of those, or bit numbers."""
-
-_WORDS = {8: torch.int8, 16: torch.int16, 32: torch.int32, 64: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -26,30 +27,39 @@ class Format:
     """The layout of one dtype's word.
 
     Attributes:
-        dtype: The torch dtype.
+        name: The dtype's, without ``torch.``: ``"float32"``.
         bits: Word size in bits: 8, 16, 32 or 64.
         exponent: Number of exponent bits; 0 for integers.
         signed: Whether the top bit is a sign.
     """
 
-    dtype: torch.dtype
+    name: str
     bits: int
     exponent: int = 0
     signed: bool = True
 
-    @property
-    def name(self) -> str:
-        """The dtype's name without ``torch.``: ``"float32"``."""
-        return str(self.dtype).removeprefix("torch.")
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """The torch dtype.
+
+        Raises:
+            FormatError: This torch has none of the name.
+        """
+        import torch
+
+        found = getattr(torch, self.name, None)
+        if not isinstance(found, torch.dtype):
+            raise FormatError(f"torch {torch.__version__} has no {self.name}")
+        return found
 
     @property
     def is_float(self) -> bool:
         return self.exponent > 0
 
-    @property
+    @cached_property
     def word(self) -> torch.dtype:
         """The signed integer dtype of the same size, for bit-exact views."""
-        return _WORDS[self.bits]
+        return KNOWN[f"int{self.bits}"].dtype
 
     @property
     def fields(self) -> dict[str, range]:
@@ -111,41 +121,37 @@ class Format:
 
     def value(self, pattern: int) -> float | int:
         """The number whose word is ``pattern`` (an int64, signed or not)."""
+        import torch
+
         word = torch.tensor([signed(pattern, self.bits)], dtype=self.word).view(self.dtype)
         number: float | int = (word.double() if self.is_float else word).item()
         return number
 
 
-def _newer(name: str, bits: int, exponent: int, signed: bool = True) -> list[Format]:
-    """The format of a dtype that not every supported torch has."""
-    dtype = getattr(torch, name, None)
-    return [] if dtype is None else [Format(dtype, bits, exponent, signed)]
-
-
-FORMATS: dict[torch.dtype, Format] = {
-    fmt.dtype: fmt
+KNOWN = {
+    fmt.name: fmt
     for fmt in (
-        Format(torch.float64, 64, exponent=11),
-        Format(torch.float32, 32, exponent=8),
-        Format(torch.float16, 16, exponent=5),
-        Format(torch.bfloat16, 16, exponent=8),
-        Format(torch.float8_e4m3fn, 8, exponent=4),
-        Format(torch.float8_e4m3fnuz, 8, exponent=4),
-        Format(torch.float8_e5m2, 8, exponent=5),
-        Format(torch.float8_e5m2fnuz, 8, exponent=5),
-        *_newer("float8_e8m0fnu", 8, exponent=8, signed=False),
-        Format(torch.int8, 8),
-        Format(torch.uint8, 8, signed=False),
-        Format(torch.int16, 16),
-        Format(torch.uint16, 16, signed=False),
-        Format(torch.int32, 32),
-        Format(torch.uint32, 32, signed=False),
-        Format(torch.int64, 64),
-        Format(torch.uint64, 64, signed=False),
+        Format("float64", 64, exponent=11),
+        Format("float32", 32, exponent=8),
+        Format("float16", 16, exponent=5),
+        Format("bfloat16", 16, exponent=8),
+        Format("float8_e4m3fn", 8, exponent=4),
+        Format("float8_e4m3fnuz", 8, exponent=4),
+        Format("float8_e5m2", 8, exponent=5),
+        Format("float8_e5m2fnuz", 8, exponent=5),
+        Format("float8_e8m0fnu", 8, exponent=8, signed=False),  # not every supported torch has it
+        Format("int8", 8),
+        Format("uint8", 8, signed=False),
+        Format("int16", 16),
+        Format("uint16", 16, signed=False),
+        Format("int32", 32),
+        Format("uint32", 32, signed=False),
+        Format("int64", 64),
+        Format("uint64", 64, signed=False),
     )
 }
-"""Every dtype of a word. Quantised and complex tensors are struck through views of these dtypes
-(:func:`faultsim.targets.words.words_of`); bool has no format."""
+"""Every dtype of a word, by name. Quantised and complex tensors are struck through views of these
+dtypes (:func:`faultsim.targets.words.words_of`); bool has no format."""
 
 
 def format_of(dtype: torch.dtype | str) -> Format:
@@ -154,11 +160,10 @@ def format_of(dtype: torch.dtype | str) -> Format:
     Raises:
         FormatError: No bit format is defined for the dtype.
     """
-    key = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if key in FORMATS:
-        return FORMATS[key]
-    known = ", ".join(fmt.name for fmt in FORMATS.values())
-    raise FormatError(f"{str(dtype).removeprefix('torch.')} has no bit format; known are {known}")
+    name = str(dtype).removeprefix("torch.")
+    if name not in KNOWN:
+        raise FormatError(f"{name} has no bit format; known are {', '.join(KNOWN)}")
+    return KNOWN[name]
 
 
 def signed(pattern: int, bits: int = 64) -> int:

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FormatError
-from faultsim.formats import FORMATS, bits_of, format_of, mask_of, signed
+from faultsim.formats import bits_of, format_of, mask_of, signed
 
 ALL = list(FORMATS.values())
 FLOATS = [fmt for fmt in ALL if fmt.is_float]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from faultsim import FaultSet, FaultSpace, Injector, inject
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import Fault, Site
-from faultsim.formats import FORMATS
 
 
 @pytest.mark.parametrize("op", ["flip", "stuck-at-0", "stuck-at-1"])

@@ -10,9 +10,10 @@ from scipy.stats import binomtest, chisquare
 from torch import nn
 
 from faultsim import CampaignConfig, FaultSet, FaultSpace, inject, run_campaign
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError
 from faultsim.faults import Fault
-from faultsim.formats import FORMATS, signed
+from faultsim.formats import signed
 
 TRIALS = 200
 QUIET = {torch.float64: 51, torch.float32: 22, torch.float16: 9, torch.bfloat16: 6}

@@ -16,7 +16,7 @@ from faultsim.campaign.hardened import Hardening, Layer, Rate, Resource
 from faultsim.campaign.layer_cost import bytes_held, time_of_layer
 from faultsim.campaign.lines import Line
 from faultsim.campaign.protecting import cost_of, moved, protected
-from faultsim.campaign.reproduce import check_digests, faults_of
+from faultsim.campaign.reproducing import check_digests, faults_of
 from faultsim.campaign.subject import make_experiment, make_space
 from faultsim.config import CampaignConfig
 from faultsim.config.granularity import alone

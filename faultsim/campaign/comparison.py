@@ -15,7 +15,7 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import with_defaults
 from faultsim.campaign.result import CampaignResult
 from faultsim.errors import ConfigError
-from faultsim.run.trial import Cell, Outcome
+from faultsim.run.outcome import Cell, Outcome
 from faultsim.stats import CONFIDENCE, Estimate, bounded_mean, image_rate
 from faultsim.table import Table
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from faultsim.campaign.lines import Line
 from faultsim.faults import Fault, FaultSet, Site
-from faultsim.run.trial import plain
+from faultsim.run.outcome import plain
 
 MOST_TRIALS = 20
 MOST_FAULTS = 20  # of each trial; a bit-error rate may strike thousands

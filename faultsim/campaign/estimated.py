@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faultsim.config import CampaignConfig
-from faultsim.run.trial import Cell, plain
+from faultsim.run.outcome import Cell, plain
 from faultsim.schedule import Learnt
 from faultsim.stats import Estimate
 

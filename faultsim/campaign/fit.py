@@ -15,7 +15,7 @@ from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import Manifest
 from faultsim.errors import ConfigError
 from faultsim.faults import Site
-from faultsim.run.trial import plain
+from faultsim.run.outcome import plain
 from faultsim.stats import CONFIDENCE, Estimate, clopper_pearson, image_rate
 from faultsim.stats.fit import fit, total
 

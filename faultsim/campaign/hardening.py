@@ -16,7 +16,7 @@ from faultsim.campaign.hardened import Hardening, Rate, Resource
 from faultsim.campaign.lines import Line
 from faultsim.campaign.protecting import compare_protections, objects_given
 from faultsim.campaign.protections_record import held_for
-from faultsim.campaign.reproduce import check_code, settings_of
+from faultsim.campaign.reproducing import check_code, settings_of
 from faultsim.campaign.subject import make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly

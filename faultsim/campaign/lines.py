@@ -12,9 +12,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from faultsim.errors import JournalError
-from faultsim.faults.file import check_op
 from faultsim.files import Count, Number, Record, Scalar, Share, Whole, read_lines
-from faultsim.run.trial import FIGURES, Outcome, searching
+from faultsim.ops.operators import check_op
+from faultsim.run.outcome import FIGURES, Outcome, searching
 
 T = TypeVar("T")
 Cell = dict[str, Scalar]

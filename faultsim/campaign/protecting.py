@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,9 +16,11 @@ from torch import nn
 
 from faultsim.campaign.comparison import Change, changes_of
 from faultsim.campaign.layer_cost import bytes_held, in_turn
-from faultsim.campaign.protections_record import Cost, Paid, held_for, record_of
+from faultsim.campaign.manifest import TRANSIENT
+from faultsim.campaign.protections_record import Cost, Paid, held_for
 from faultsim.campaign.runner import objective_of, plan_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
+from faultsim.campaign.versions import versions
 from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError
@@ -27,12 +30,13 @@ from faultsim.protections import Protected, protect
 from faultsim.protections.protected import Named, protections_of
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
-from faultsim.run.trial import Cell, Outcome, Trial
+from faultsim.run.outcome import Cell, Outcome
+from faultsim.run.trial import Trial
 from faultsim.schedule import Plan
 from faultsim.space import FaultSpace
 from faultsim.stats import Estimate, bounded_mean
 from faultsim.workload import Workload
-from faultsim.workload.workload import REPORTED
+from faultsim.workload.workload import REPORTED, SEARCHED
 
 SEARCHES = ("worst-case", "estimate")
 
@@ -210,35 +214,37 @@ def _own(
     return bounded_mean(failed), len(space)
 
 
-def best_within(found: Sequence[Paid], budget: float, rate: str = "sdc") -> Paid | None:
-    """Of the protections whose time is within a budget, the one that leaves least harm.
+def record_of(
+    config: CampaignConfig,
+    experiment: Experiment,
+    live: Sequence[str],
+    trials: int,
+    found: Sequence[Paid],
+) -> dict[str, Any]:
+    """The document of :class:`ProtectionsRecord`.
 
     Args:
-        found: What was compared.
-        budget: Time that it may take more than the bare model, as a share.
-        rate: Harm: ``sdc``, ``due`` or ``failure``, in the mean over conditions.
-
-    Returns:
-        None where none within the budget leaves less than there was.
+        config: The settings.
+        experiment: Of the bare model.
+        live: What was given as an object rather than by name.
+        trials: Of each protection.
+        found: What each did.
     """
-    affordable = [paid for paid in found if paid.cost.time <= 1 + budget]
-    useful = [paid for paid in affordable if _mean(paid, rate, 1) < _mean(paid, rate, 0)]
-    return min(useful, key=lambda paid: (_mean(paid, rate, 1), paid.cost.time), default=None)
-
-
-def _mean(paid: Paid, rate: str, side: int) -> float:
-    changes = [change for change in paid.changes if change.rate == rate]
-    return sum((c.first, c.second)[side].value for c in changes) / max(1, len(changes))
-
-
-def recommendation(found: Sequence[Paid], budget: float, rate: str = "sdc") -> str:
-    """What :func:`best_within` found, as a sentence."""
-    best, within = best_within(found, budget, rate), f"{100 * budget:g} % more time"
-    if best is None:
-        return f"No protection within {within} leaves less {rate.upper()} than the bare model."
-    was, left = _mean(best, rate, 0), _mean(best, rate, 1)
-    return (
-        f"Within {within}, {best.name} leaves least {rate.upper()}: {100 * left:.3g} % of samples "
-        f"instead of {100 * was:.3g} %, at time ×{best.cost.time:.3f} and memory "
-        f"×{best.cost.memory:.3f}."
-    )
+    settings = asdict(config)
+    settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
+    for transient in TRANSIENT:
+        del settings[transient]
+    splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
+    paid = [asdict(each) for each in found]
+    for each in paid:
+        golden = each["cost"]["golden"]
+        each["cost"]["golden"] = golden if math.isfinite(golden) else str(golden)
+    return {
+        "config": settings,
+        "live": list(live),
+        "model": {"digest": experiment.digest},
+        "data": experiment.workload.record(splits),
+        "versions": versions(),
+        "trials": trials,
+        "paid": paid,
+    }

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from faultsim.campaign.comparison import Change
 from faultsim.campaign.findings import EstimateRecord
 from faultsim.campaign.lines import Cell
-from faultsim.campaign.manifest import TRANSIENT, DataRecord, ModelRecord
-from faultsim.campaign.versions import versions
+from faultsim.campaign.manifest import DataRecord, ModelRecord
 from faultsim.config import CampaignConfig, checked_settings
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import Count, Number, Record, locked, read_json
-from faultsim.run.experiment import Experiment
 from faultsim.stats import Estimate
-from faultsim.workload.workload import REPORTED, SEARCHED
 
 RECORD = "protections.json"
 
@@ -119,42 +113,6 @@ class ProtectionsRecord(Record):
     def found(self) -> list[Paid]:
         """What :func:`~faultsim.compare_protections` returned."""
         return [_paid(each) for each in self.paid]
-
-
-def record_of(
-    config: CampaignConfig,
-    experiment: Experiment,
-    live: Sequence[str],
-    trials: int,
-    found: Sequence[Paid],
-) -> dict[str, Any]:
-    """The document of :class:`ProtectionsRecord`.
-
-    Args:
-        config: The settings.
-        experiment: Of the bare model.
-        live: What was given as an object rather than by name.
-        trials: Of each protection.
-        found: What each did.
-    """
-    settings = asdict(config)
-    settings |= {"threads": torch.get_num_threads(), "device": experiment.device.type}
-    for transient in TRANSIENT:
-        del settings[transient]
-    splits = {split: experiment.batches(split) for split in (REPORTED, SEARCHED)}
-    paid = [asdict(each) for each in found]
-    for each in paid:
-        golden = each["cost"]["golden"]
-        each["cost"]["golden"] = golden if math.isfinite(golden) else str(golden)
-    return {
-        "config": settings,
-        "live": list(live),
-        "model": {"digest": experiment.digest},
-        "data": experiment.workload.record(splits),
-        "versions": versions(),
-        "trials": trials,
-        "paid": paid,
-    }
 
 
 def read_protections(directory: Path) -> ProtectionsRecord:

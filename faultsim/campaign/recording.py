@@ -14,7 +14,8 @@ from faultsim.campaign.lines import Line
 from faultsim.errors import JournalError
 from faultsim.executors import Executor
 from faultsim.faults import EventSet
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.schedule import Plan
 
 

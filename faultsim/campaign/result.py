@@ -12,7 +12,7 @@ from faultsim.campaign.directory import Recorded, read_campaign
 from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.summary import OUTCOMES, CellSummary, summarise
 from faultsim.campaign.trial_table import exploded, fault_columns, trial_columns
-from faultsim.run.trial import Cell, Outcome
+from faultsim.run.outcome import Cell, Outcome
 from faultsim.stats import Estimate
 from faultsim.table import Table, html_facts, pandas
 

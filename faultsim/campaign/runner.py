@@ -17,17 +17,16 @@ from faultsim.campaign.estimated import estimate_record
 from faultsim.campaign.fit import known_fit
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
-from faultsim.campaign.manifest import manifest_of
+from faultsim.campaign.manifest_writing import manifest_of
 from faultsim.campaign.objective import ACCURACY, Objective
-from faultsim.campaign.observed import observing
+from faultsim.campaign.observing import observing
 from faultsim.campaign.recording import recorded
 from faultsim.campaign.result import CampaignResult
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.campaign.summary import summarise
 from faultsim.campaign.untouched import untouched
 from faultsim.campaign.workers import (
-    Live,
-    alone,
+    Handed,
     cluster_of,
     handed_over,
     make_executor,
@@ -45,7 +44,8 @@ from faultsim.progress import Report, Wanted, reporting
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences, sharded
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
@@ -149,9 +149,8 @@ def run_campaign(
         stack.enter_context(reproducibly(config.threads))
         workload = work or make_workload(config, model, data)
         given_names = [name for name, value in live.items() if value is not None]
-        handed = None
-        if not alone(config) and {"work", "model", "data"} & {*given_names}:
-            handed = stack.enter_context(handed_over(config, workload))
+        named = not {"work", "model", "data"} & {*given_names}
+        handed = stack.enter_context(handed_over(config, workload, named=named))
         stack.enter_context(uncompiled(workload.model))
         experiment = make_experiment(config, workload)
         objects = _Live(given_names, name)
@@ -173,7 +172,7 @@ def _campaign(
     trials: Iterable[Given] | None,
     progress: Report,
     fault_model: FaultModel | None,
-    handed: Live | None,
+    handed: Handed,
 ) -> CampaignResult:
     space = make_space(config, experiment)
     plan = plan_of(config, experiment, space, trials, fault_model)

@@ -11,7 +11,7 @@ import msgspec
 
 from faultsim.campaign.lines import Line
 from faultsim.errors import ConfigError
-from faultsim.run.trial import DIAGNOSIS, DIRECTIONS, plain
+from faultsim.run.outcome import DIAGNOSIS, DIRECTIONS, plain
 from faultsim.stats import Estimate, bounded_mean, clopper_pearson, image_rate
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
@@ -195,7 +195,8 @@ def _events(outcomes: list[Line]) -> dict[str, Estimate]:
     told = [outcome for outcome in outcomes if outcome.events]
     images = [outcome.n for outcome in told]
     names = dict.fromkeys(name for outcome in told for name in outcome.events or ())
-    return {EVENT + n: sample_rate([o.figure(n) or 0 for o in told], images) for n in names}
+    counts = {n: [(o.events or {}).get(n, 0) for o in told] for n in names}
+    return {EVENT + n: sample_rate(of, images) for n, of in counts.items()}
 
 
 def _metrics(outcomes: list[Line], ranges: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:
@@ -222,9 +223,9 @@ def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 def _interplay(outcomes: list[Line], attack_loss: float) -> dict[str, Estimate]:
     """Of one trial, with C, F, P, J the accuracy clean, under faults, perturbed and under both,
     the excess is (C - J) - (C - F) - (C - P) = F - J - (C - P)."""
-    alone = [v for o in outcomes if (v := o.figure("clean_acc")) is not None]
-    if len(alone) < len(outcomes):
+    if not _defined("clean_acc", outcomes):
         return {}
+    alone = [o.score("clean_acc") for o in outcomes]
     excess = [f - o.score("acc") - attack_loss for f, o in zip(alone, outcomes, strict=True)]
     return {
         "faults_alone": bounded_mean(alone),
@@ -237,9 +238,12 @@ def _diagnosis(outcomes: list[Line]) -> dict[str, Estimate]:
     images = [outcome.n for outcome in outcomes]
     found = {}
     for name in DIAGNOSIS:
-        counts = name in DIRECTIONS
-        values = [o.figure(name) for o in outcomes]
-        defined = [value for value in values if value is not None]
-        if len(defined) == len(values):
-            found[name] = image_rate(defined, images) if counts else bounded_mean(defined)
+        if _defined(name, outcomes):
+            values = [o.score(name) for o in outcomes]
+            found[name] = image_rate(values, images) if name in DIRECTIONS else bounded_mean(values)
     return found
+
+
+def _defined(figure: str, outcomes: list[Line]) -> bool:
+    """Whether every trial has it; most often the first one tells."""
+    return all(outcome.figure(figure) is not None for outcome in outcomes)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,16 +23,29 @@ from faultsim.campaign.manifest import read_manifest
 from faultsim.campaign.subject import make_experiment, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import choose_device, reproducibly
-from faultsim.errors import ExecutorError
+from faultsim.errors import ConfigError, ExecutorError
 from faultsim.executors import Executor, InProcess, LocalWorkers, RayActors, Shared
 from faultsim.executors.ray_actors import Stored, cluster, room
 from faultsim.executors.snapshot import Snapshot, opened
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.workload import Workload
 
 Live = Callable[[], Workload]
+
+
+@dataclass(frozen=True)
+class Handed:
+    """How workers come by the workload.
+
+    Attributes:
+        named: Whether the settings name all of it, so that a worker can make it too.
+        live: Gives it; None where it can only be made.
+    """
+
+    named: bool
+    live: Live | None = None
 
 
 def shared_out(config: CampaignConfig) -> CampaignConfig:
@@ -65,13 +85,13 @@ class Recipe:
 
     Attributes:
         config: The settings, with the threads of a worker.
-        live: Gives the workload, where it was given as an object.
+        handed: What workers are handed, if anything.
         digest: Of the model.
         golden: The golden run.
     """
 
     config: CampaignConfig
-    live: Live | None
+    handed: Handed
     digest: str
     golden: Outcome
 
@@ -84,12 +104,22 @@ class Recipe:
         """
         if choose_device(self.config.device).type == "cuda":
             torch.cuda.set_device(number % torch.cuda.device_count())
-        with reproducibly(self.config.threads):
-            workload = self.live() if self.live else make_workload(self.config)
-            with uncompiled(workload.model):
-                experiment = make_experiment(self.config, workload)
-                self._check(experiment)
-                yield experiment
+        with reproducibly(self.config.threads), ExitStack() as stack:
+            yield self._experiment(stack)
+
+    def _experiment(self, stack: ExitStack) -> Experiment:
+        if self.handed.named and self.handed.live is not None:
+            with suppress(Exception):  # whatever unpickling raises: there is another way
+                return self._of(self.handed.live(), stack)
+        make = partial(make_workload, self.config) if self.handed.named else self.handed.live
+        assert make is not None
+        return self._of(make(), stack)
+
+    def _of(self, workload: Workload, stack: ExitStack) -> Experiment:
+        stack.enter_context(uncompiled(workload.model))
+        experiment = make_experiment(self.config, workload)
+        self._check(experiment)
+        return experiment
 
     def _check(self, experiment: Experiment) -> None:
         if experiment.digest != self.digest:
@@ -110,17 +140,29 @@ def cluster_of(config: CampaignConfig) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def handed_over(config: CampaignConfig, workload: Workload) -> Iterator[Live]:
-    """What gives workers a workload that is a live object.
+def handed_over(config: CampaignConfig, workload: Workload, *, named: bool) -> Iterator[Handed]:
+    """What gives workers a workload.
+
+    On one machine it is a copy in memory that they share, also of what has a name, if it can be
+    had: a model that each made for itself would be in memory as often.
+
+    Args:
+        config: The settings, with a number of workers.
+        workload: The coordinator's.
+        named: Whether the settings name all of it.
 
     Raises:
-        ConfigError: It cannot be handed over.
+        ConfigError: It is a live object, and cannot be handed over.
     """
-    if config.executor == "ray":
-        yield Stored(workload)
-        return
-    with closing(Snapshot(workload)) as snapshot:
-        yield partial(opened, snapshot.path)
+    with ExitStack() as stack:
+        live: Live | None = None
+        if config.executor == "ray":
+            live = None if named else Stored(workload)
+        elif not alone(config):
+            with suppress(ConfigError) if named else nullcontext():
+                snapshot = stack.enter_context(closing(Snapshot(workload)))
+                live = partial(opened, snapshot.path)
+        yield Handed(named, live)
 
 
 def alone(config: CampaignConfig) -> bool:
@@ -129,7 +171,7 @@ def alone(config: CampaignConfig) -> bool:
 
 
 def make_executor(
-    config: CampaignConfig, experiment: Experiment, golden: Outcome, live: Live | None
+    config: CampaignConfig, experiment: Experiment, golden: Outcome, handed: Handed
 ) -> Executor:
     """What runs the trials of a campaign.
 
@@ -137,13 +179,13 @@ def make_executor(
         config: The settings, with a number of workers.
         experiment: The coordinator's.
         golden: Its golden run.
-        live: Gives the workload, where it was given as an object and there are workers.
+        handed: What workers are handed, if there are any.
     """
     if alone(config):
         return InProcess(experiment)
     assert isinstance(config.workers, int)
     threads = torch.get_num_threads()
-    recipe = Recipe(replace(config, threads=threads), live, experiment.digest, golden)
+    recipe = Recipe(replace(config, threads=threads), handed, experiment.digest, golden)
     if config.executor == "ray":
         cuda = experiment.device.type == "cuda"
         return Shared(RayActors(recipe, config.workers, threads, cuda=cuda))

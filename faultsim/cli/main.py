@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 where a reproduced trial differs; 2 for bad input; 130 after Ctrl-C, 143 and 129 after
-        SIGTERM and SIGHUP.
+        SIGTERM and SIGHUP, 141 where nobody reads what is printed any more.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments == ["--version"]:
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away
         forget_output()
-        return 0
+        return BY_SIGNAL + signal.SIGPIPE
     except OSError as error:
         if error.errno not in UNPRINTABLE:
             raise

@@ -33,7 +33,8 @@ FLATTERED = (
 
 def run(command: Protect) -> int:
     """Prints one row for each protection, condition and rate."""
-    from faultsim.campaign.protecting import compare_protections, recommendation
+    from faultsim.campaign.protecting import compare_protections
+    from faultsim.campaign.recommending import recommendation
 
     names = [field.name for field in fields(CampaignConfig)]
     config = CampaignConfig(**{name: getattr(command, name) for name in names})

@@ -16,7 +16,7 @@ from faultsim.campaign.objective import ACCURACY, Objective
 from faultsim.campaign.summary import EVENT
 from faultsim.cli.estimated import show_estimate
 from faultsim.config.operators import unit
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.stats import Estimate
 
 MOST_ROWS = 40

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import NamedTuple
 
+from faultsim.errors import ExecutorError
 from faultsim.executors.sharing import Ended, Report
 from faultsim.executors.worker import Recipe, serve
 from faultsim.run.trial import Trial
@@ -90,12 +91,18 @@ class LocalWorkers:
 
         The old one refuses connections before the system has put it away, and until then no new
         one starts.
+
+        Raises:
+            ExecutorError: None starts.
         """
         for pause in PAUSES:
             with suppress(EOFError, OSError):
                 return self._started(number)
             time.sleep(pause)
-        return self._started(number)
+        try:
+            return self._started(number)
+        except (EOFError, OSError) as error:
+            raise ExecutorError(f"no worker can be started: {error}") from None
 
     def _started(self, number: int) -> Process:
         ours, theirs = self._context.Pipe()
@@ -114,7 +121,8 @@ class LocalWorkers:
     def finish(self) -> None:
         """Raises what a worker finds when it checks its model for the last time."""
         for worker in self._all:
-            self._all[worker].connection.send(None)
+            with suppress(OSError):  # one that is gone has no model any more
+                self._all[worker].connection.send(None)
         for worker in [*self._all]:
             said = self._read(worker)
             if isinstance(said, Report) and said.error is not None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from faultsim.errors import ExecutorError, FaultSimError
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 
 AHEAD = 16
 """Trials for each worker that are known before the first outcome is asked for."""

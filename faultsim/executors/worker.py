@@ -13,7 +13,8 @@ from multiprocessing.connection import Connection
 from faultsim.errors import ExecutorError, FaultSimError
 from faultsim.executors.sharing import Report
 from faultsim.run.experiment import Experiment
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 
 Recipe = Callable[[int], AbstractContextManager[Experiment]]
 """Makes the experiment of the worker of a number; it can be pickled."""

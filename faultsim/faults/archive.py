@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from faultsim.errors import FaultError, shown
-from faultsim.faults.file import SiteRecord, Sites, check_op, site_json
+from faultsim.faults.file import SiteRecord, Sites, site_json
 from faultsim.faults.site import Site
 from faultsim.files import Record, decode, replacing
-from faultsim.ops.operators import number_of, numbered, operator_of, path_of
+from faultsim.ops.operators import check_op, number_of, numbered, operator_of, path_of
 
 Ints = npt.NDArray[np.int64]
 SUFFIX = ".npz"

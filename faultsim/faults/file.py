@@ -24,18 +24,11 @@ from faultsim.faults.site import Site
 from faultsim.files import Number, Record, Whole, decode
 from faultsim.formats import mask_of, signed
 from faultsim.kinds import Kind
-from faultsim.ops.operators import OPS, Op, Operand, is_path, needs_operand, path_of, strikes_bits
+from faultsim.ops.operators import Op, Operand, check_op, needs_operand, path_of, strikes_bits
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before the names of a model; a file of the bare model
 serves the wrapped one, and the other way round."""
-
-
-def check_op(op: str) -> None:
-    """Raises ValueError unless a name may be an operator's; nothing is imported."""
-    if op not in OPS and not is_path(op):
-        known = f"{', '.join(OPS)}, or package.module:name"
-        raise ValueError(f"unknown operator {shown(op)}: use one of {known}{did_you_mean(op, OPS)}")
 
 
 class SiteRecord(Record):

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import InjectionError
-from faultsim.formats import FORMATS, format_of
+from faultsim.formats import format_of
 from faultsim.ops._native import native
 from faultsim.ops.grid import check_device, device_flag
 

@@ -197,6 +197,13 @@ def is_path(name: str) -> bool:
     return bool(colon) and all(map(str.isidentifier, (*module.split("."), attribute)))
 
 
+def check_op(op: str) -> None:
+    """Raises ValueError unless a name may be an operator's; nothing is imported."""
+    if op not in OPS and not is_path(op):
+        known = f"{', '.join(OPS)}, or package.module:name"
+        raise ValueError(f"unknown operator {shown(op)}: use one of {known}{did_you_mean(op, OPS)}")
+
+
 def number_of(op: Any) -> int:
     """The number of an operator; errors as :func:`operator_of`."""
     known = operator_of(op)

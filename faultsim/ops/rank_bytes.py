@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from faultsim.formats import FORMATS, BitSpec
+from faultsim.dtypes import FORMATS
+from faultsim.formats import BitSpec
 from faultsim.ops.ranking import RankedBits
 
 BYTES = tuple(dtype for dtype, fmt in FORMATS.items() if fmt.bits == 8)

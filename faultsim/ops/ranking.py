@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError, FormatError
-from faultsim.formats import FORMATS, BitSpec, mask_of
+from faultsim.formats import BitSpec, mask_of
 from faultsim.ops._native import native
 from faultsim.ops.grid import check_device, check_device_flag, launch, on_grid
 

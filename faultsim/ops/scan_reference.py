@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from faultsim.formats import FORMATS, signed
+from faultsim.dtypes import FORMATS
+from faultsim.formats import signed
 from faultsim.ops.striking import strike_
 
 

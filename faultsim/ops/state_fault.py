@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError
-from faultsim.formats import FORMATS, signed
+from faultsim.formats import signed
 from faultsim.ops.operators import Op, Operand, column_of, compiled, number_of
 
 

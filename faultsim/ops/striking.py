@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError
-from faultsim.formats import FORMATS
 from faultsim.ops._native import native
 from faultsim.ops.arguments import Index, Patterns, checked_index, checked_patterns
 from faultsim.ops.grid import launch, on_grid

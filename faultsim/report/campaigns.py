@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from faultsim.campaign.summary import CellSummary, summarise
 from faultsim.faults.site import Site
 from faultsim.formats import bits_of
 from faultsim.report.recorded import Recorded
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.stats.tail import Floats
 
 Numbers: TypeAlias = "array[int]"
@@ -31,6 +32,23 @@ ACCURACY_DROP, HARMED = "accuracy drop", "SDC or DUE"
 """What harm is measured by: of classifiers, and of other tasks."""
 
 HOW = ("target", "op", "direction", "perturb", "attack_model", "fault_model", "granularity")
+
+
+@dataclass(frozen=True)
+class StruckAlike:
+    """The trials of a condition whose first fault struck the same bits of the same tensor.
+
+    Attributes:
+        cell: The condition.
+        tensor: Of the first fault.
+        mask: Its bits; 0 where there were more faults, whose first one says little.
+        trials: Their numbers, ascending.
+    """
+
+    cell: Mapping[str, Any]
+    tensor: str
+    mask: int
+    trials: Numbers
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,23 @@ class RecordedCampaign(Recorded):
         """What some trials did, in the order of their numbers."""
         return self.harms[np.sort(np.asarray(trials, np.int64))]
 
+    @cached_property
+    def struck(self) -> list[StruckAlike]:
+        """All trials with faults, in the order of the first of each group.
+
+        There are many trials, of few conditions, tensors and bits: figures read these.
+        """
+        cells = {id(line.cell): line.cell for line in self.lines}  # those of one condition share it
+        found: dict[tuple[int, str, int], Numbers] = defaultdict(lambda: array("q"))
+        for number, line in enumerate(self.lines):
+            if line.faults:
+                first, several = line.faults[0], len(line.faults) > 1
+                found[id(line.cell), first.tensor, 0 if several else first.mask].append(number)
+        return [
+            StruckAlike(cells[cell], tensor, mask, trials)
+            for (cell, tensor, mask), trials in found.items()
+        ]
+
     @property
     def observed_samples(self) -> Mapping[str, int]:
         """By output that was observed, in the order of the pass, its number of samples."""
@@ -195,21 +230,16 @@ class SingleFlips:
 
 
 def single_flips(campaign: RecordedCampaign) -> Iterator[SingleFlips]:
-    """The trials of a campaign that struck a single bit of a site that its manifest lists.
-
-    There are many, of few tensors and bits.
-    """
-    struck: dict[tuple[str, int], Numbers] = {}
-    for number, line in enumerate(campaign.lines):
-        if len(line.faults) == 1:
-            (fault,) = line.faults
-            struck.setdefault((fault.tensor, fault.mask), array("q")).append(number)
+    """The trials of a campaign that struck a single bit of a site that its manifest lists."""
+    struck: dict[tuple[str, int], Numbers] = defaultdict(lambda: array("q"))
+    for group in campaign.struck:
+        struck[group.tensor, group.mask].extend(group.trials)
     for (tensor, mask), trials in struck.items():
         site, bits = campaign.site(tensor), bits_of(mask)
         if site is not None and len(bits) == 1:
             layout = site.format
             place = site.layer, site.dtype, bits[0], layout.field(bits[0]), tuple(layout.fields)
-            yield SingleFlips(*place, trials)
+            yield SingleFlips(*place, array("q", sorted(trials)))
 
 
 def most_telling(

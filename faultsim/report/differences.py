@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from faultsim.campaign import compare
+from faultsim.campaign.comparison import compare
 from faultsim.errors import FaultSimError
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.figures.shares import condition

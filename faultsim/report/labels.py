@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from faultsim.study.begun import STUDY
 from faultsim.study.plan import PERTURBATIONS
-from faultsim.study.run import STUDY
 
 ALWAYS = ("model", "data")  # said whenever they differ
 BARE = (*ALWAYS, "mode", "target")  # their values speak for themselves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,17 +50,14 @@ def localised(run: RecordedCampaign) -> list[Localised]:
 
 
 def _by_tensor(run: RecordedCampaign) -> dict[str, Numbers]:
-    """There are many trials, of few conditions and tensors."""
-    found: dict[str, Numbers] = {}
-    budgets: dict[int, tuple[bool, tuple[str, Any]]] = {}
+    found: dict[str, Numbers] = defaultdict(lambda: array("q"))
     first = None
-    for number, line in enumerate(run.lines):
-        known = budgets.get(id(line.cell))  # lines of one condition share it, and are kept
-        confined, budget = known or budgets.setdefault(id(line.cell), _told(line.cell))
-        if line.faults and (confined or len(line.faults) == 1):
+    for group in run.struck:
+        confined, budget = _told(group.cell)
+        if confined or group.mask:
             first = first or budget
             if budget == first:
-                found.setdefault(line.faults[0].tensor, array("q")).append(number)
+                found[group.tensor].extend(group.trials)
     return found
 
 

@@ -13,7 +13,7 @@ from faultsim.report.labels import model_and_data
 from faultsim.report.perturbations import MEASURES, RecordedPerturbation
 from faultsim.report.sources import Sources
 from faultsim.report.table import ESTIMATE, Table, estimate
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 
 MOST_TRIALS = 10  # most damaging ones, of each campaign
 MOST_FAULTS = 3  # shown of a trial

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import torch
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import InjectionError
 from faultsim.faults import Site
-from faultsim.formats import FORMATS
 from faultsim.targets.activations import output_words
 from faultsim.targets.inputs import Sizes
 from faultsim.targets.samples import samples_first

@@ -21,12 +21,13 @@ from faultsim.run.engine import WholePass, make_engine
 from faultsim.run.golden import Golden, golden_run
 from faultsim.run.gradients import Gradients
 from faultsim.run.judge import judge
+from faultsim.run.outcome import Outcome
 from faultsim.run.replay import Prefix
 from faultsim.run.runner import Runner
 from faultsim.run.search import Search
 from faultsim.run.single import SinglePasses
 from faultsim.run.soundness import check_sound
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.trial import Trial
 from faultsim.workload import Batch, Workload
 from faultsim.workload.workload import REPORTED, SEARCHED
 

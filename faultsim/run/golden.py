@@ -11,7 +11,7 @@ import torch
 from faultsim import trees
 from faultsim.errors import ConfigError, FaultSimError
 from faultsim.run.engine import Engine
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.workload import Batch, Workload
 from faultsim.workload.failures import NOT_ITS_OWN, cause
 from faultsim.workload.outputs import shapes

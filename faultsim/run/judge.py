@@ -11,7 +11,7 @@ import torch
 
 from faultsim.errors import ConfigError, FaultSimError
 from faultsim.run.golden import Golden
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.workload import Batch, Task
 from faultsim.workload.failures import cause
 from faultsim.workload.outputs import compare, identical, nothing_like

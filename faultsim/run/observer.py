@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from faultsim.dtypes import FORMATS
 from faultsim.faults import Site
-from faultsim.formats import FORMATS
 from faultsim.injector import Faults, Injector
 from faultsim.run.deviation import Deviation, deviation, joined
 from faultsim.targets.activations import activation_sites, output_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faultsim.run.gradients import Gradients
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 
 
 @dataclass(frozen=True)

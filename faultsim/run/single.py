@@ -17,9 +17,9 @@ from faultsim.kinds import When
 from faultsim.run.engine import Engine, WholePass, make_engine
 from faultsim.run.golden import Golden, golden_run
 from faultsim.run.judge import judge
+from faultsim.run.outcome import Outcome
 from faultsim.run.replay import Prefix
 from faultsim.run.runner import Runner
-from faultsim.run.trial import Outcome
 from faultsim.workload import Batch, Workload
 from faultsim.workload.outputs import identical
 from faultsim.workload.single import single

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from faultsim.config import CampaignConfig
 from faultsim.faults import FaultSet
+from faultsim.run.outcome import Cell, Outcome
 from faultsim.run.search import Search
-from faultsim.run.trial import Cell, Outcome, Trial
+from faultsim.run.trial import Trial
 from faultsim.schedule.context import Trials
 
 PROBE = 32  # validation images on which every candidate is tried

@@ -16,8 +16,9 @@ from faultsim.config import CampaignConfig
 from faultsim.faultmodels import FaultModel
 from faultsim.faultmodels.reach import Reach, load_reach
 from faultsim.ops.operators import Operator
+from faultsim.run.outcome import Cell, Outcome
 from faultsim.run.search import Search
-from faultsim.run.trial import Cell, Outcome, Trial
+from faultsim.run.trial import Trial
 from faultsim.space import FaultSpace
 from faultsim.stats import Estimate, SequentialRate
 from faultsim.stats.design import Rows

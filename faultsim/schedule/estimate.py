@@ -16,7 +16,8 @@ from faultsim.config import CampaignConfig
 from faultsim.config.granularity import alone
 from faultsim.errors import ConfigError, did_you_mean, shown
 from faultsim.ops import sample_uniform
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Learnt, Plan, Trials, parts_of
 from faultsim.schedule.draw import effect
 from faultsim.schedule.strata import Stratum, strata_of

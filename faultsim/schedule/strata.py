@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from faultsim.run.trial import Cell
+from faultsim.run.outcome import Cell
 from faultsim.space import FaultSpace
 
 

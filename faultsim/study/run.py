@@ -19,26 +19,11 @@ from faultsim.config import StudyConfig
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import Record, decode, locked, read_bytes, write_json
 from faultsim.files.writing import remove_drafts
+from faultsim.study.begun import STUDY, StudyRecord
 from faultsim.study.parts import RUN, Part, names_of, parts_of
 from faultsim.study.perturbations import PerturbResult
 from faultsim.study.plan import PERTURBATIONS, REAL, SMALL, Plan, read_plan
 from faultsim.study.record import RECORD, PerturbRecord
-
-STUDY = "study.json"
-
-
-class PlanRecord(Record):
-    perturb: list[str]
-    campaigns: dict[str, dict[str, Any]]
-    shared: dict[str, Any]
-
-
-class StudyRecord(Record):
-    """``study.json``: what a study was begun with."""
-
-    config: dict[str, Any]
-    plan: PlanRecord
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True)

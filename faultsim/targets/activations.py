@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError, InjectionError
 from faultsim.faults import Site
-from faultsim.formats import FORMATS
 from faultsim.ops.memory import overlaps
 from faultsim.ops.striking import apply_columns_
 from faultsim.targets.closed import check_open

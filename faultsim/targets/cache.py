@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from faultsim.dtypes import FORMATS
 from faultsim.faults import FaultSet
-from faultsim.formats import FORMATS
 from faultsim.kinds import When
 from faultsim.targets.activations import Targets, TensorFaults, output_words
 from faultsim.targets.cache_hooks import CacheHooks

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from faultsim.formats import FORMATS
+from faultsim.dtypes import FORMATS
 from faultsim.targets.inputs import Arguments, Run, Samples, readings
 from faultsim.targets.untouched import untouched
 

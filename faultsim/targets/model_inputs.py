@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from faultsim.dtypes import FORMATS
 from faultsim.faults import Site
-from faultsim.formats import FORMATS
 from faultsim.ops.memory import overlaps
 from faultsim.targets.activations import (
     Targets,

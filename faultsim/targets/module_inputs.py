@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from faultsim import trees
-from faultsim.formats import FORMATS
+from faultsim.dtypes import FORMATS
 from faultsim.kinds import When
 from faultsim.targets.activations import (
     Targets,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from faultsim.formats import FORMATS
+from faultsim.dtypes import FORMATS
 from faultsim.targets.activations import Targets, TensorFaults, output_words, showing
 from faultsim.targets.closed import check_seen
 from faultsim.targets.inputs import Run, arguments_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn.parameter import is_lazy
 
-from faultsim.formats import FORMATS
+from faultsim.dtypes import FORMATS
 from faultsim.ops.memory import overlaps
 
 _QUANTISED = {

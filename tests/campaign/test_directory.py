@@ -19,7 +19,7 @@ from faultsim.campaign.manifest import Manifest
 from faultsim.errors import FaultSimError, JournalError
 from faultsim.files import json_schema
 from faultsim.report import write_report
-from faultsim.run.trial import COUNTS, LINE
+from faultsim.run.outcome import COUNTS, LINE
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from torch import nn
 
 import faultsim
 from faultsim.campaign import Change, Cost, Paid
-from faultsim.campaign.protecting import best_within, recommendation
 from faultsim.campaign.protections_record import read_protections
+from faultsim.campaign.recommending import best_within, recommendation
 from faultsim.cli import main
 from faultsim.config.campaign import Mode
 from faultsim.errors import ConfigError

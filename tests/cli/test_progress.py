@@ -10,7 +10,8 @@ from faultsim.campaign import Progress
 from faultsim.cli import main
 from faultsim.faults import FaultSet
 from faultsim.pace import Pace
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 
 MASKED = Outcome(10, 0, 0, 0, 10, 0.0)
 SDC = Outcome(10, 0, 1, 0, 9, 0.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -27,3 +29,12 @@ def test_a_swallowed_signal_is_raised_at_the_next_trial(kind):
         assert signal.getsignal(kind) is usual
     finally:
         signal.signal(kind, before)
+
+
+def test_what_nobody_reads_any_more_has_not_ended_well():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "faultsim", "schema", "manifest"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -13,7 +13,8 @@ from faultsim.campaign.objective import Objective
 from faultsim.cli.tables import golden_lines, show_result
 from faultsim.faults import FaultSet
 from faultsim.progress import CampaignBar
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.stats import Estimate
 
 SHARE = Estimate(0.125, 0.0625, 0.25, 9, "")

@@ -67,6 +67,25 @@ def test_a_worker_that_is_killed_is_replaced_and_no_trial_is_lost_or_doubled(run
     assert killed
 
 
+def test_workers_that_are_killed_when_all_is_done_take_nothing_with_them(run):
+    def kill(progress):
+        for each in workers_now() if progress.done == progress.total else ():
+            each.kill()
+            each.join()
+
+    assert run("two", 2, kill) == run("one", 1)
+
+
+def test_no_fork_server_at_all_is_said_in_one_line(run, monkeypatch):
+    def refused(workers, number):
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr(local.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(LocalWorkers, "_started", refused)
+    with pytest.raises(FaultSimError, match="no worker can be started: refused"):
+        run("two", 2)
+
+
 def test_a_fork_server_that_dies_while_a_worker_starts_is_replaced(run, monkeypatch):
     real, asked = forkserver.read_signed, []
 
@@ -100,6 +119,44 @@ def test_what_cannot_be_handed_over_is_refused_with_the_remedy(model, dataset, t
     with pytest.raises(ConfigError, match=r"workers cannot be given .* leave workers at 1"):
         run_campaign(config, work)
     assert not (tmp_path / "a").exists()
+
+
+NAMED = """
+import torch, faultsim
+
+class Different:
+    def __init__(self):
+        self.told = {told}
+    def __call__(self, golden, faulty, batch):
+        return golden.argmax(1) != faulty.argmax(1)
+
+def make():
+    with open("{made}", "a") as file:
+        file.write("made ")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    return faultsim.Workload(model, torch.randn(6, 4), Different())
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "times"), [("None", 1), ("lambda: 'not to be pickled'", 3)], ids=["shared", "made"]
+)
+def test_what_has_a_name_is_in_memory_once_where_it_can_be(told, times, tmp_path, monkeypatch):
+    (tmp_path / f"named_{times}.py").write_text(NAMED.format(told=told, made=tmp_path / "made"))
+    monkeypatch.syspath_prepend(tmp_path)
+    usual = {"mode": "random", "trials": 40, "flips": (1,), "threads": 1}
+
+    def run(name, workers):
+        out = tmp_path / name
+        config = CampaignConfig(
+            **usual, workload=f"named_{times}:make", workers=workers, out=str(out)
+        )
+        run_campaign(config)
+        return [(out / file).read_bytes() for file in FILES]
+
+    two = run("two", 2)
+    assert (tmp_path / "made").read_text().split() == ["made"] * times
+    assert run("one", 1) == two
 
 
 def raises(*args):

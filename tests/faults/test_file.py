@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from faultsim.errors import FaultError, FaultSimError
 from faultsim.faults import OPS, FaultSet, Site
-from faultsim.faults.file import Document, check_op
+from faultsim.faults.file import Document
 from faultsim.files import json_schema
+from faultsim.ops.operators import check_op
 
 B = Site("head.bias", "weights", "float16", (10,))
 M = Site("m", "weights", "float32", (3, 4))

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from faultsim import ops
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError
 from faultsim.faults import OPS, Fault, Site
-from faultsim.formats import FORMATS, Format, signed
+from faultsim.formats import Format, signed
 from faultsim.ops.sampling import random_words
 from faultsim.ops.words import apply_
 

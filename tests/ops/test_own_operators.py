@@ -13,9 +13,10 @@ import torch
 
 import faultsim
 from faultsim import ops
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError
 from faultsim.faults import Fault, FaultSet, Site
-from faultsim.formats import FORMATS, signed
+from faultsim.formats import signed
 from faultsim.ops.words import apply_
 
 pytest.importorskip("numba")

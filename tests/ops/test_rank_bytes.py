@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from faultsim.formats import FORMATS
+from faultsim.dtypes import FORMATS
 from faultsim.ops.rank_bytes import BYTES, rank_bytes
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultsim import ops
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError, FormatError
-from faultsim.formats import FORMATS, mask_of
+from faultsim.formats import mask_of
 
 WEIGHTS = ["usual", "any word", "ones", "near the largest", "subnormal"]
 GRADIENTS = ["usual", "any word", "sparse", "tiny"]

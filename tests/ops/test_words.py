@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultsim import ops
+from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError, FormatError, InjectionError
-from faultsim.formats import FORMATS, signed
+from faultsim.formats import signed
 from faultsim.ops.operators import OPS
 
 DTYPES = list(FORMATS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 
 import pytest
 
@@ -139,3 +141,19 @@ def test_the_page_before_survives_a_failed_one(small, monkeypatch):
     assert report(small) == 2
     assert page.read_bytes() == before
     assert not list(small.glob("*.tmp"))
+
+
+def test_what_reads_records_does_without_torch(whole, layer_wise, tmp_path):
+    commands = [
+        ["report", str(whole.parent), "--out", str(tmp_path / "page.html")],
+        ["atlas", str(whole.parent), "--out", str(tmp_path / "atlas.html")],
+        ["compare", str(layer_wise), str(layer_wise)],
+        ["export", str(layer_wise), "--out", str(tmp_path / "tables")],
+    ]
+    code = (
+        "import sys; from faultsim.cli import main\n"
+        f"for command in {commands}: assert main(command) == 0, command\n"
+        "assert 'torch' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -17,7 +17,8 @@ from faultsim.faults import Fault, Site
 from faultsim.run.experiment import Experiment
 from faultsim.run.golden import Golden
 from faultsim.run.judge import Raised, judge
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.workload import Batch, Task
 from faultsim.workload.tasks import Classification
 

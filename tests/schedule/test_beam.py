@@ -18,7 +18,8 @@ from faultsim.campaign.directory import TRIALS
 from faultsim.data.workload import ImageWorkload
 from faultsim.errors import ConfigError
 from faultsim.faults import FaultSet, Site
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.schedule.beam import beam_search
 
 BITS = 7

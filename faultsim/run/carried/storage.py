@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from faultsim.dtypes import FORMATS
 from faultsim.faults import FaultSet, Site
-from faultsim.formats import FORMATS
 from faultsim.ops import Patch, read_words
 from faultsim.targets.weights import Holder
 

@@ -10,7 +10,7 @@ from faultsim.kinds import When
 from faultsim.run.carried.inferences import Inference, Inferences, Pair
 from faultsim.run.golden import Golden
 from faultsim.run.judge import judge
-from faultsim.run.trial import Outcome
+from faultsim.run.outcome import Outcome
 from faultsim.workload import Workload
 
 MEASURED = True

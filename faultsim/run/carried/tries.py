@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from faultsim import trees
-from faultsim.formats import FORMATS, signed
+from faultsim.dtypes import FORMATS
+from faultsim.formats import signed
 from faultsim.run.carried.pass_ import CarriedPass
 from faultsim.run.carried.probe import Plan
 from faultsim.run.carried.storage import Memory, Struck, Undo, joined, settle, struck

@@ -13,7 +13,8 @@ from torch import nn
 
 from faultsim.campaign.directory import TRIALS, read_campaign
 from faultsim.campaign.lines import Line
-from faultsim.campaign.manifest import Manifest, check_operators
+from faultsim.campaign.manifest import Manifest
+from faultsim.campaign.manifest_writing import check_operators
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.config.granularity import alone
@@ -23,7 +24,8 @@ from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
-from faultsim.run.trial import Outcome, Trial
+from faultsim.run.outcome import Outcome
+from faultsim.run.trial import Trial
 from faultsim.space import FaultSpace
 from faultsim.workload import Workload
 from faultsim.workload.workload import REPORTED, SEARCHED
