@@ -90,7 +90,7 @@ class Harden(Settings):
     directory: Positional[str]
     """The campaign directory."""
     protection: str = "tmr"
-    """For the layers chosen: tmr, duplicate, secded, radar, ranger, ..."""
+    """For the layers chosen, any of --protect: tmr, secded, ranger, abft-products-recompute, ..."""
     budget: NotNegative = 0.05
     """What it may take more than the bare model, as a share of its time or memory."""
     of: Literal["time", "memory"] = "time"
