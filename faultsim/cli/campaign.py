@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from faultsim.cli.commands import Campaign
 from faultsim.cli.events import Events
+from faultsim.cli.flattered import flattered_lines
 from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.skipped import skipped_lines
 from faultsim.cli.stopping import raise_again
@@ -43,6 +44,8 @@ def run(command: Campaign) -> int:
                     for line in golden_lines(*known):
                         console.print(line, soft_wrap=True)
                     for line in skipped_lines(progress.skipped):
+                        console.print(line, soft_wrap=True)
+                    for line in flattered_lines([config.protect or ""]):
                         console.print(line, soft_wrap=True)
                     if config.replay and not progress.replays:
                         console.print(WHOLE, soft_wrap=True)

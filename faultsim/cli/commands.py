@@ -72,6 +72,8 @@ class Bounds(AnySubject):
     """The samples to run."""
     layers: str | None = None
     """Name pattern of the layers; the activation functions unless given."""
+    margin: NotNegative = 0.0
+    """Room on either side, as a share of the width between the least and the greatest."""
     batch_size: Count = 128
     """Samples in a forward pass."""
     limit: Count | None = None

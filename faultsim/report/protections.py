@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faultsim.campaign.comparison import Change
-from faultsim.campaign.protecting import recommendation
 from faultsim.campaign.protections_record import RECORD, Paid, read_protections
+from faultsim.campaign.recommending import recommendation
 from faultsim.report.recorded import Recorded, manifest_of
 from faultsim.report.table import Row, Table
 
