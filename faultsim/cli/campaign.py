@@ -7,9 +7,9 @@ from dataclasses import fields
 from rich.console import Console
 from rich.markup import escape
 
+from faultsim.cli.caveats import caveat_lines
 from faultsim.cli.commands import Campaign
 from faultsim.cli.events import Events
-from faultsim.cli.flattered import flattered_lines
 from faultsim.cli.interrupted import say_how_to_go_on
 from faultsim.cli.skipped import skipped_lines
 from faultsim.cli.stopping import raise_again
@@ -45,7 +45,7 @@ def run(command: Campaign) -> int:
                         console.print(line, soft_wrap=True)
                     for line in skipped_lines(progress.skipped):
                         console.print(line, soft_wrap=True)
-                    for line in flattered_lines([config.protect or ""]):
+                    for line in caveat_lines([config.protect or ""], config.target):
                         console.print(line, soft_wrap=True)
                     if config.replay and not progress.replays:
                         console.print(WHOLE, soft_wrap=True)

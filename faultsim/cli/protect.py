@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from faultsim.cli.caveats import caveat_lines
 from faultsim.cli.commands import Protect
-from faultsim.cli.flattered import flattered_lines
 from faultsim.config import CampaignConfig
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(command: Protect) -> int:
     for table in tables(found, console.width):
         console.print(table)
     console.print(NOTE, soft_wrap=True)
-    for line in flattered_lines(command.protections):
+    for line in caveat_lines(command.protections, command.target):
         console.print(line, soft_wrap=True)
     console.print(escape(recommendation(found, command.budget)), soft_wrap=True)
     if command.out is not None:

@@ -35,7 +35,10 @@ class BareProducts:
 
     Products are seen as Python calls them, wherever an ``operations`` fault may strike: the sum is
     taken of what the model is handed, after the fault. It is the operands of this very call that
-    say what it must be, so that faults in these, weights among them, go undetected.
+    say what it must be, so that faults in these go undetected: in weights, and in activations that
+    were struck after they were produced. To see those, a checksum would have to go from who
+    produced a tensor to who reads it, through whatever else is computed between: that is a
+    protection of memory, which this is not.
 
     What rounding can do at worst hides whole results of a long product. What it did in a golden run
     is far less, and :data:`MARGIN` times that is what no alarm is raised for.

@@ -16,6 +16,7 @@ from faultsim.campaign import Change, Cost, Paid
 from faultsim.campaign.protections_record import read_protections
 from faultsim.campaign.recommending import best_within, recommendation
 from faultsim.cli import main
+from faultsim.cli.caveats import caveat_lines
 from faultsim.cli.protect import tables
 from faultsim.config.campaign import Mode
 from faultsim.errors import ConfigError
@@ -284,15 +285,18 @@ def test_a_false_alarm_of_the_golden_run_is_told_as_one(tmp_path, model, images)
         compared(model, images, f"range-alarm={path}")
 
 
-def test_a_campaign_says_that_its_bounds_flatter(tmp_path, capsys):
+def test_a_campaign_says_what_its_protections_do_not_see(tmp_path, capsys):
     flags = ["--mode", "random", "--trials", "1", "--flips", "1", "--limit", "4"]
     told = []
-    for number, protection in enumerate(("secded,ranger", "secded")):
+    for number, protection in enumerate(("abft-products,ranger", "secded")):
         out = ["--protect", protection, "--out", str(tmp_path / str(number))]
         assert main(["campaign", *flags, *out]) == 0
         told.append(" ".join(capsys.readouterr().out.split()))
     assert "which flatters them" in told[0]
+    assert "nothing in what they are given" in told[0]
     assert "flatters" not in told[1]
+    assert "nothing in what" not in told[1]
+    assert list(caveat_lines(["abft-products"], "operations")) == []
 
 
 def test_the_command_prints_one_table_and_writes_record_and_page(tmp_path, capsys, monkeypatch):

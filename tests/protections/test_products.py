@@ -107,6 +107,18 @@ def test_a_struck_word_of_a_product_is_detected_and_computed_again(work):
     assert len(seen) == 9
 
 
+def test_what_strikes_an_operand_is_not_seen(work):
+    """As is documented: it is on both sides of the sums."""
+    space = faultsim.FaultSpace(
+        work.model, "activations", inputs=inputs_of(work), run=work.run, include=("*.qkv",)
+    )
+    (site, _) = space.sites
+    fault = faultsim.FaultSet.of([faultsim.Fault(site, 3, bit=30, sample=2)])
+    bare = struck(work, fault)
+    assert not torch.equal(bare, golden(work))
+    assert torch.equal(struck(faultsim.protect(work, "abft-products-recompute"), fault), bare)
+
+
 def test_computing_again_shifts_no_other_fault(work):
     """It is no call that a fault's number would count."""
     sites = {site.name: site for site in space_of(work).sites}
