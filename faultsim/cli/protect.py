@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RATES = ("sdc", "due")
 COSTS = ("time", "memory", "golden", "own words")
+NOT_RESUMED = "Nothing is kept of a comparison that was stopped: run it again, with fewer --trials."
 WIDE = 120
 """Columns of a terminal that has room for what protections do and for what they cost."""
 
@@ -39,13 +40,17 @@ def run(command: Protect) -> int:
     names = [field.name for field in fields(CampaignConfig)]
     config = CampaignConfig(**{name: getattr(command, name) for name in names})
     console = Console()
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("trials", total=None)
+    try:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("trials", total=None)
 
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            def report(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
 
-        found = compare_protections(config, command.protections, progress=report)
+            found = compare_protections(config, command.protections, progress=report)
+    except KeyboardInterrupt:
+        console.print(NOT_RESUMED, soft_wrap=True)
+        raise
     for table in tables(found, console.width):
         console.print(table)
     console.print(NOTE, soft_wrap=True)
@@ -75,8 +80,6 @@ def tables(found: list[Paid], width: int) -> list[Table]:
 def _changes(found: list[Paid], *, costs: bool) -> Table:
     conditions = {str(change.cell) for paid in found for change in paid.changes}
     table = _titled("The same faults with and without each protection")
-    if len(conditions) > 1:
-        table.add_column("condition", overflow="fold")
     table.add_column("rate", no_wrap=True)
     for name in ("bare", "protected", "change"):
         table.add_column(name, overflow="fold", min_width=9)
@@ -84,10 +87,11 @@ def _changes(found: list[Paid], *, costs: bool) -> Table:
         table.add_column(name, no_wrap=True)
     for paid in found:
         for number, change in enumerate(each for each in paid.changes if each.rate in RATES):
-            cell = escape(", ".join(f"{k} {v}" for k, v in change.cell.items()))
-            shown = [*([cell] if len(conditions) > 1 else ()), *_rates(change)]
+            names = [paid.name] * (not number)
+            if len(conditions) > 1 and change.rate == RATES[0]:
+                names.append(", ".join(f"{key} {label}" for key, label in change.cell.items()))
             cost = [] if not costs else ["" if number else _cost(paid)]
-            table.add_row("" if number else escape(paid.name), *shown, *cost)
+            table.add_row(escape("\n".join(names)), *_rates(change), *cost)
         table.add_section()
     return table
 

@@ -163,6 +163,29 @@ def test_detectors_that_always_and_never_object(model, images):
         faultsim.score_detector(config, _failing, work)
 
 
+@pytest.mark.parametrize("said", ["yes", None, torch.ones(4, 0) > 0, torch.ones(4, 2, 2) > 0])
+def test_what_a_detector_may_not_say(model, images, said):
+    config = faultsim.CampaignConfig(**{**RANDOM, "trials": 1})
+    with pytest.raises(ConfigError, match="must say true or false of each of 4 samples") as refused:
+        faultsim.score_detector(config, lambda o, b: said, work_of(model, images))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_detector_that_writes_into_outputs_changes_no_other_trial(model, images):
+    config = faultsim.CampaignConfig(**{**RANDOM, "trials": 20, "target": "activations"})
+
+    def writing(output, batch):
+        found = confidence(output, batch)
+        output.zero_()
+        return found
+
+    scores = [
+        replace(faultsim.score_detector(config, detector, work_of(model, images)), time=0)
+        for detector in (confidence, writing)
+    ]
+    assert scores[0] == scores[1]
+
+
 def _failing(output, batch):
     raise ValueError("boom")
 
@@ -275,6 +298,36 @@ def test_no_number_of_the_tables_is_cut_off(model, images, width, capsys):
     assert "…" not in told
     assert "time" in told
     assert f"×{found['secded'].cost.memory:.3f}" in told
+
+
+def test_conditions_have_room(model, images, capsys):
+    found = compared(model, images, "secded", trials=2, flips=(1, 2))
+    for table in tables(list(found.values()), 80):
+        Console(width=80).print(table)
+    told = capsys.readouterr().out
+    assert "flips 1" in told
+    assert "flips 2" in told
+    lines = [line for line in told.splitlines() if line.startswith(("┃", "│"))]
+    assert all(line.endswith(("┃", "│")) for line in lines)
+
+
+def test_an_interrupted_command_says_that_nothing_is_kept(capsys, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("faultsim.campaign.protecting.compare_protections", stopped)
+    assert main(["protect", "--trials", "2"]) == 130
+    assert "Nothing is kept of a comparison" in " ".join(capsys.readouterr().out.split())
+
+
+def test_names_that_find_nothing_are_told(model, images):
+    work = work_of(model, images)
+    for spec in ("secded:*nothing*", "radar:*nothing*", "weight-range:*nothing*"):
+        with pytest.raises(ConfigError, match=r"finds no weight called \*nothing\* that"):
+            faultsim.protect(work, spec)
+    name = next(name for name, each in model.named_modules() if isinstance(each, nn.Linear))
+    with pytest.raises(ConfigError, match=rf"called {name}x: did you mean '{name}'"):
+        faultsim.protect(work, f"tmr:{name}x")
 
 
 def test_a_false_alarm_of_the_golden_run_is_told_as_one(tmp_path, model, images):
