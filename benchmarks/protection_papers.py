@@ -1,11 +1,12 @@
-"""Figures of three protection papers beside those of a small network trained here.
+"""Figures of four protection papers beside those of a small network trained here.
 
     python -m benchmarks.protection_papers
 
 A convolutional network is trained on scikit-learn's digits, in seconds. Ranger: single flips
 in activations. FT-ClipAct: bit-error rates in float weights. RADAR: attacks of ten flips on int8
-weights, found bit by bit (progressive bit search, A. S. Rakin et al., 2019). The same faults strike
-the bare and the protected network. Prints the rows of the table in ``docs/protections.md``.
+weights, found bit by bit (progressive bit search, A. S. Rakin et al., 2019). HBM2: events under
+neutrons in weights behind SECDED and behind symbol codes. The same faults strike the bare and the
+protected network. Prints the rows of the table in ``docs/protections.md``.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from torch import nn
 from torch.nn import functional
 
 import faultsim
+from faultsim.faultmodels import load_fault_model
+from faultsim.faultmodels.sampler import Sampler
+from faultsim.protections import Detected
 from faultsim.protections.radar import Radar
-from faultsim.stats import bounded_mean
+from faultsim.stats import bounded_mean, clopper_pearson
 
 EPOCHS, BATCH, RATE = 12, 64, 3e-3
 TRIALS, RANGER_TRIALS, ATTACKS, FLIPS = 40, 3000, 10, 10
 RATES = (1e-5, 1e-4, 1e-3)
 GROUPS = (512, 16)  # of the paper's ResNet-18; and for a network of a thousandth of its size
+CODES, EVENTS = ("secded", "chipkill", "chipkill-2"), 30_000
 TOP = 7  # bit of the sign in int8
 
 
@@ -98,6 +103,34 @@ def clipact(work: faultsim.Workload, images: torch.Tensor, labels: torch.Tensor)
         gain = interval([new - old for old, new in found], -1.0)
         sides = [interval(list(side)) for side in zip(*found, strict=True)]
         yield f"ft-clipact at {rate:g}: accuracy {sides[0]} to {sides[1]}; {gain} points more"
+
+
+def hbm2(work: faultsim.Workload) -> Iterator[str]:
+    """Events of HBM2 in weights that are read in silence: as other numbers than were written."""
+    written = dict(work.model.named_parameters())
+    sampler = Sampler(load_fault_model("hbm2"), faultsim.FaultSpace(work.model), work.model)
+    for name in CODES:
+        safe = faultsim.protect(work, name)
+        silent = detected = 0
+        for trial in range(EVENTS):
+            faults = sampler.draw(1, seed=0, trial=trial)
+            with faultsim.inject(safe.model, safe.around.moved(faults)):  # type: ignore[attr-defined]
+                try:
+                    silent += any(_differs(safe.model, site.name, written) for site in faults.sites)
+                except Detected:
+                    detected += 1
+        shares = [clopper_pearson(count, EVENTS) for count in (silent, detected)]
+        yield (
+            f"{name}: of {EVENTS:,} events {silent} are silent ({shares[0]}), {detected:,} are "
+            f"detected ({shares[1]}), the others corrected"
+        )
+
+
+def _differs(model: nn.Module, name: str, written: dict[str, nn.Parameter]) -> bool:
+    """Whether a weight is read as something else."""
+    layer, _, leaf = name.rpartition(".")
+    with torch.no_grad():
+        return not torch.equal(getattr(model.get_submodule(layer), leaf), written[name])
 
 
 class Int8(nn.Module):
@@ -200,7 +233,7 @@ def main() -> None:
     model = trained(data)
     work = work_of(model, images, labels)
     print(f"accuracy {accuracy(work, images, labels):.3f}, {len(images)} test images", flush=True)
-    for rows in (ranger(work), clipact(work, images, labels)):
+    for rows in (hbm2(work), ranger(work), clipact(work, images, labels)):
         for row in rows:
             print(row, flush=True)
     for group in GROUPS:

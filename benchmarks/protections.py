@@ -1,10 +1,11 @@
 """The protection study of several data sets as one table and one figure.
 
 for set in breastmnist pneumoniamnist retinamnist; do
-  faultsim protect --data $set --mode random --flips 1 --bits exponent --trials 200 --limit 32 \
+  faultsim bounds --data $set --layers head --margin 0.25 --out head.json
+  faultsim protect --data $set --mode random --flips 1 --bits exponent --trials 800 --limit 32 \
     --batch-size 32 --threads 1 --out STUDY/$set --protections secded parity-zero radar \
-    weight-range ranger ranger,nan-guard tmr
-  faultsim campaign --data $set --mode random --flips 1 --bits exponent --trials 300 --limit 32 \
+    weight-range ranger ranger,nan-guard tmr nan-guard:head range-alarm=head.json
+  faultsim campaign --data $set --mode random --flips 1 --bits exponent --trials 800 --limit 32 \
     --batch-size 32 --threads 1 --out HARD/$set/campaign
   faultsim harden HARD/$set/campaign --protection secded --budget 0.05 --out HARD/$set/harden
 done

@@ -22,12 +22,14 @@ from faultsim.config import CampaignConfig
 from faultsim.config.granularity import alone
 from faultsim.errors import ConfigError
 from faultsim.faults import Site
+from faultsim.protections.alarms import BESIDE
 from faultsim.protections.known import protection_named
 from faultsim.protections.layers import Around
 from faultsim.protections.nan_guard import NanGuard
 from faultsim.protections.ranges import RangeRestriction
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
+from faultsim.targets.passes import ROOT
 from faultsim.targets.transient import module_of
 from faultsim.workload import Workload
 
@@ -64,7 +66,7 @@ class Chooser:
         """The layers within a budget, and what recorded trials promise of them."""
         weights, harm = np.array(self._weights), np.array([self._harm(x) for x in self._lines])
         total = float((weights * harm).sum())
-        specs = self._candidates()
+        specs = candidates(self._config, self._bare, self._name)
         tried = [name for name in specs if self._downstream or self._failing(name)]
         gains, costs = np.zeros((len(tried), len(harm))), []
         for number, name in enumerate(tried):
@@ -117,19 +119,6 @@ class Chooser:
             left *= budget / spent
         return []
 
-    def _candidates(self) -> dict[str, list[str]]:
-        """Layers that the protection can be put into, and the names that do so."""
-        model = protected(self._config, self._bare, self._name).workload.model
-        known = {name for name, _ in self._bare.workload.model.named_modules()}
-        found: dict[str, list[str]] = {}
-        for path, module in model.named_modules():
-            if isinstance(module, Around) and path in known:
-                found[path] = [f"{self._name}:{escape(path)}"]
-            elif parametrize.is_parametrized(module) and path in known:
-                leaves = [f"{path}.{leaf}" if path else leaf for leaf in module.parametrizations]
-                found[path] = [f"{self._name}:{escape(leaf)}" for leaf in leaves]
-        return found
-
     def _cost(self, layer: str, safe: Experiment) -> float:
         bare = self._bare
         if self._of == "memory":
@@ -158,13 +147,28 @@ class Chooser:
         return Trial(faults, line.cell, split, line.n, line.sample, alone(self._config))
 
 
+def candidates(config: CampaignConfig, bare: Experiment, protection: str) -> dict[str, list[str]]:
+    """Layers that a protection can be put into, and the names that do so."""
+    model = protected(config, bare, protection).workload.model
+    known = {name for name, _ in bare.workload.model.named_modules()}
+    found: dict[str, list[str]] = {}
+    for path, module in model.named_modules():
+        if path not in known:
+            continue
+        if isinstance(module, Around) or BESIDE in vars(module):
+            found[path] = [f"{protection}:{escape(path or ROOT)}"]
+        elif parametrize.is_parametrized(module):
+            leaves = [f"{path}.{leaf}" if path else leaf for leaf in module.parametrizations]
+            found[path] = [f"{protection}:{escape(leaf)}" for leaf in leaves]
+    return found
+
+
 def _struck(line: Line, config: CampaignConfig) -> str:
     """The layer whose words were struck."""
     name = line.faults[0].tensor
-    if config.target == "activations":
-        return module_of(name)
-    layer = Site(name, config.target, "", ()).layer
-    return "" if layer == "(root)" else layer
+    stored = config.target == "weights"
+    layer = Site(name, config.target, "", ()).layer if stored else module_of(name)
+    return "" if layer == ROOT else layer
 
 
 def single(line: Line) -> bool:

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from faultsim import trees
 from faultsim.campaign.layer_cost import in_turn
 from faultsim.campaign.protecting import SEARCHES
 from faultsim.campaign.runner import plan_of
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import reproducibly
-from faultsim.errors import ConfigError, FaultSimError
+from faultsim.errors import ConfigError, FaultSimError, shown
 from faultsim.faultmodels import load_fault_model
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
@@ -162,7 +163,8 @@ def _shares(
 def _asked(detector: Detector, golden: Golden, outputs: Any) -> torch.Tensor:
     """(samples, steps) bool; a pass that raised, and so answers nothing, has said nothing."""
     pairs = zip(outputs, golden.batches, strict=True)
-    answers = [_answer(detector, output, batch) for output, batch in pairs]
+    # a detector may write into what it is given, which a trial shares with the golden run
+    answers = [_answer(detector, trees.map_tensors(o, _copied), batch) for o, batch in pairs]
     steps = max(answer.shape[1] for answer in answers)
     return torch.cat([nn.functional.pad(each, (0, steps - each.shape[1])) for each in answers])
 
@@ -171,14 +173,33 @@ def _answer(detector: Detector, output: Any, batch: Batch) -> torch.Tensor:
     if isinstance(output, Raised):
         return torch.zeros(batch.size, 1, dtype=torch.bool)
     try:
-        found = torch.as_tensor(detector(output, batch)).cpu()
+        said = detector(output, batch)
     except FaultSimError:
         raise
     except Exception as error:
         raise ConfigError(f"the detector fails: {cause(error)}") from error
-    if found.dtype != torch.bool or found.ndim not in (1, 2) or len(found) != batch.size:
+    found = _tensor(said)
+    fits = found is not None and found.dtype == torch.bool and found.ndim in (1, 2)
+    if found is None or not fits or len(found) != batch.size or not found.shape[-1]:
         raise ConfigError(
             f"a detector must say true or false of each of {batch.size} samples, or steps of them, "
-            f"not {tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"
+            f"not {_shown(said, found)}"
         )
     return found if found.ndim == 2 else found[:, None]
+
+
+def _copied(_: str, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone()
+
+
+def _tensor(said: Any) -> torch.Tensor | None:
+    try:
+        return torch.as_tensor(said).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _shown(said: Any, found: torch.Tensor | None) -> str:
+    if found is None:
+        return shown(said)
+    return f"{tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"

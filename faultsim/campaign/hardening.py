@@ -27,6 +27,7 @@ from faultsim.run.compiled import uncompiled
 from faultsim.workload import Workload
 
 MODES = ("random", "layer-wise", "exhaustive")
+TARGETS = ("weights", "activations", "operations")
 RECORD, FRESH = "hardening.json", "fresh"
 
 
@@ -111,8 +112,8 @@ def _check(
         raise ConfigError(
             f"{directory} is of a protected model: layers are chosen for the bare one"
         )
-    if manifest.config["target"] not in ("weights", "activations"):
-        raise ConfigError("layers are chosen from faults in weights or activations")
+    if manifest.config["target"] not in TARGETS:
+        raise ConfigError("layers are chosen from faults in weights, activations or operations")
     lacking = [name for name in manifest.live if name not in given]
     if lacking:
         raise ConfigError(

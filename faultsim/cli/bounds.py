@@ -26,10 +26,15 @@ def run(command: Bounds) -> int:
         raise ConfigError(f"{work.name} has no {command.split} {work.unit}")
     model = evaluating(work.model)
     found = extremes_of(model, partial(rehearse, work, batches), command.layers)
-    ends = {name: [float(low), float(high)] for name, (low, high) in found.items()}
+    ends = {n: _ends(float(a), float(b), command.margin) for n, (a, b) in found.items()}
     path = Path(command.out)
     write_json(path, ends)
     console, samples = Console(), sum(batch.size for batch in batches)
     told = f"Bounds of {len(ends)} layers, from {samples:,} {command.split} {work.unit}: {path}"
     console.print(escape(told), soft_wrap=True)
     return 0
+
+
+def _ends(low: float, high: float, margin: float) -> list[float]:
+    room = margin * (high - low)
+    return [low - room, high + room]

@@ -7,6 +7,7 @@ from dataclasses import fields
 from rich.console import Console
 from rich.markup import escape
 
+from faultsim.cli.caveats import caveat_lines
 from faultsim.cli.commands import Campaign
 from faultsim.cli.events import Events
 from faultsim.cli.interrupted import say_how_to_go_on
@@ -43,6 +44,8 @@ def run(command: Campaign) -> int:
                     for line in golden_lines(*known):
                         console.print(line, soft_wrap=True)
                     for line in skipped_lines(progress.skipped):
+                        console.print(line, soft_wrap=True)
+                    for line in caveat_lines([config.protect or ""], config.target):
                         console.print(line, soft_wrap=True)
                     if config.replay and not progress.replays:
                         console.print(WHOLE, soft_wrap=True)

@@ -72,6 +72,8 @@ class Bounds(AnySubject):
     """The samples to run."""
     layers: str | None = None
     """Name pattern of the layers; the activation functions unless given."""
+    margin: NotNegative = 0.0
+    """Room on either side, as a share of the width between the least and the greatest."""
     batch_size: Count = 128
     """Samples in a forward pass."""
     limit: Count | None = None
@@ -90,7 +92,7 @@ class Harden(Settings):
     directory: Positional[str]
     """The campaign directory."""
     protection: str = "tmr"
-    """For the layers chosen: tmr, duplicate, secded, radar, ranger, ..."""
+    """For the layers chosen, any of --protect: tmr, secded, ranger, abft-products-recompute, ..."""
     budget: NotNegative = 0.05
     """What it may take more than the bare model, as a share of its time or memory."""
     of: Literal["time", "memory"] = "time"

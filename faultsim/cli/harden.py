@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from faultsim.campaign.hardened import Hardening
 
 MOST_ROWS = 20
+DETECTING = (
+    " What only detects makes DUE of SDC, and so gains nothing of both: --rate sdc counts SDC."
+)
 
 
 def run(command: Harden) -> int:
@@ -59,7 +62,8 @@ def told(found: Hardening) -> list[str]:
     """The choice, what was promised, and what fresh faults say, in sentences."""
     of = f"{100 * found.budget:g} % of {found.of}"
     if found.fresh is None or found.everything is None:
-        return [f"No layer gains anything from {found.protection} within {of}."]
+        said = f"No layer gains anything from {found.protection} within {of}."
+        return [said + (DETECTING if found.rate == "failure" else "")]
     change, whole = (
         next(each for each in paid.changes if each.rate == found.rate)
         for paid in (found.fresh, found.everything)

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from faultsim.ecc import DETECTED, Code, code_named
-from faultsim.errors import ConfigError
 from faultsim.protections.alarms import Detected
 from faultsim.protections.memory import (
     bytes_of,
@@ -18,7 +17,7 @@ from faultsim.protections.memory import (
     words_in,
 )
 from faultsim.protections.protection import Rehearsal
-from faultsim.protections.weights import read_through
+from faultsim.protections.weights import none_found, read_through
 
 Uncorrected = Literal["raise", "zero"]
 """What becomes of a word that is detected and not corrected: the pass ends, or the word is 0."""
@@ -56,7 +55,7 @@ class Ecc:
             return CheckBits(self._code, tensor, self._uncorrected)
 
         if not read_through(model, make, self._pattern):
-            raise ConfigError(f"{self.name} finds no weight that it could protect")
+            raise none_found(self.name, "weight", self._pattern)
 
 
 class _Written:

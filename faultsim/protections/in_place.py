@@ -11,7 +11,7 @@ from faultsim.errors import ConfigError
 from faultsim.protections.alarms import Detected
 from faultsim.protections.memory import bytes_of
 from faultsim.protections.protection import Rehearsal
-from faultsim.protections.weights import read_through
+from faultsim.protections.weights import none_found, read_through
 
 BLOCK, FREE = 8, 7
 """Bytes of a word, and how many of them have a bit to spare."""
@@ -45,7 +45,7 @@ class InPlace:
             ConfigError: No int8 weight, or one with too large numbers.
         """
         if not read_through(model, ZeroSpace, self._pattern, dtypes=(torch.int8,)):
-            raise ConfigError(f"{self.name} finds no int8 weight that it could protect")
+            raise none_found(self.name, "int8 weight", self._pattern)
 
 
 class ZeroSpace(nn.Module):

@@ -53,7 +53,7 @@ def protection_named(spec: str) -> Protection:
     if name not in PROTECTIONS:
         like = did_you_mean(name, PROTECTIONS)
         raise ConfigError(
-            f"{shown(name)} is no protection{like}; there are {', '.join(PROTECTIONS)}"
+            f"{shown(name)} is no protection{like or ';'} there are {', '.join(PROTECTIONS)}"
         )
     options: dict[str, Any] = {"pattern": pattern} if pattern else {}
     if bounds:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, did_you_mean
 from faultsim.protections.alarms import Guard
 
 Choice = Callable[[nn.Module], bool]
@@ -55,7 +55,8 @@ def layers_of(model: nn.Module, pattern: str | None, usual: Choice, name: str) -
     inside = {id(m) for _, a in named if isinstance(a, Around) for m in a.inner.modules()}
     found = {p: m for p, m in named if id(m) not in inside and wanted(p, m)}
     if not found:
-        which = f"called {pattern}" if pattern else "of the kind that it protects"
+        like = did_you_mean(pattern, (path for path, _ in named))
+        which = f"called {pattern}{like}" if pattern else "of the kind that it protects"
         raise ConfigError(f"{name} finds no layer {which}")
     return found
 

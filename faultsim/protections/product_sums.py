@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 from faultsim import trees
 from faultsim.protections.product_rules import CONVOLUTIONS, RULES
-from faultsim.protections.sums import Gaps, Sums, Tensor
+from faultsim.protections.sums import Gaps, Sums, Tensor, roundings, without_autocast
 from faultsim.targets.operation_hooks import operation
 
 _CALLED = {
@@ -54,33 +53,15 @@ def gaps_of(function: Any, args: Any, kwargs: Any, result: Any) -> Gaps | None:
         return operand.to(result.dtype) if short else operand
 
     args, named = trees.map_tensors((args, named), as_computed)
-    with _without_autocast(result.device.type):
+    with without_autocast(result.device.type):
         sums = rule(result, *args, **named)
-        return sums and sums.gaps(*_roundings(function, result), result.dtype)
-
-
-def _without_autocast(device: str) -> AbstractContextManager[Any]:
-    on = torch.is_autocast_enabled(device)
-    return torch.autocast(device, enabled=False) if on else nullcontext()
+        convolved = _name(function) in CONVOLUTIONS
+        return sums and sums.gaps(*roundings(result, convolved=convolved), result.dtype)
 
 
 def product(function: Any) -> str | None:
     """The name of a function whose results have sums that are known; None for others."""
     return _name(function) if _rule(function) else None
-
-
-def _roundings(function: Any, result: Tensor) -> tuple[float, float]:
-    """Those of the formats that a product may have been computed and added up in."""
-    eps = torch.finfo(result.dtype).eps
-    if result.dtype == torch.float64:
-        return eps, eps
-    added = torch.finfo(torch.float32).eps
-    convolved = _name(function) in CONVOLUTIONS
-    if result.dtype == torch.float32:
-        exact = torch.get_float32_matmul_precision() == "highest"
-        short = result.is_cuda and torch.backends.cudnn.allow_tf32 if convolved else not exact
-        return (torch.finfo(torch.bfloat16).eps if short else eps), added
-    return eps, eps if result.is_cuda else added  # there partial sums may be rounded
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from faultsim.errors import ConfigError
 from faultsim.protections.alarms import BESIDE, Guard
 from faultsim.protections.product_sums import gaps_of, product
 from faultsim.protections.protection import Rehearsal
+from faultsim.protections.sums import Gaps
 from faultsim.targets.closed import check_seen
 from faultsim.targets.function_mode import FunctionMode, between
 from faultsim.targets.operation_hooks import LEAVES
@@ -34,7 +35,10 @@ class BareProducts:
 
     Products are seen as Python calls them, wherever an ``operations`` fault may strike: the sum is
     taken of what the model is handed, after the fault. It is the operands of this very call that
-    say what it must be, so that faults in these, weights among them, go undetected.
+    say what it must be, so that faults in these go undetected: in weights, and in activations that
+    were struck after they were produced. To see those, a checksum would have to go from who
+    produced a tensor to who reads it, through whatever else is computed between: that is a
+    protection of memory, which this is not.
 
     What rounding can do at worst hides whole results of a long product. What it did in a golden run
     is far less, and :data:`MARGIN` times that is what no alarm is raised for.
@@ -55,23 +59,36 @@ class BareProducts:
     def apply(self, model: nn.Module, rehearse: Rehearsal) -> None:
         """See :class:`~faultsim.protections.Protection`."""
         check_seen(model)
-        checks = ProductChecks(self._recompute)
-        placed = [Code(path, each, checks) for path, each in model.named_modules() if _runs(each)]
-        for code in placed:
-            code.looked_into = self._wanted(code)
+        wanted = [code for path, code in _codes(model).items() if self._wants(path, code.module)]
+        new = [code for code in wanted if not code.looked_into]
+        for code in new:
+            code.looked_into = code.rehearsing = True
         rehearse()
-        seen = checks.rehearsed()
-        for code in placed:
-            code.looked_into = code.path in seen
-            if code.looked_into:
-                vars(code.module)[BESIDE] = checks
-        if not seen:
+        for code in new:
+            code.looked_into, code.rehearsing = bool(code.usual), False
+        found = [code for code in wanted if code.looked_into]
+        for code in found:
+            code.recompute |= self._recompute
+            vars(code.module)[BESIDE] = code.checks
+        if not found:
             where = f" in the code of {self._pattern}" if self._pattern else ""
             raise ConfigError(f"{self.name} finds no product outside of layers{where}")
 
-    def _wanted(self, code: Code) -> bool:
-        named = self._pattern is None or fnmatchcase(code.path or ROOT, self._pattern)
-        return named and not _home(code.module).startswith(NOT_SEEN)
+    def _wants(self, path: str, module: nn.Module) -> bool:
+        named = self._pattern is None or fnmatchcase(path or ROOT, self._pattern)
+        return named and not _home(module).startswith(NOT_SEEN)
+
+
+def _codes(model: nn.Module) -> dict[str, Code]:
+    """By name of a module, its code; what stands there already, of a protection before, stays."""
+    held = vars(model).get("forward")
+    checks = held.checks if isinstance(held, Code) else ProductChecks()
+    found = {}
+    for path, module in model.named_modules():
+        if _runs(module):
+            held = vars(module).get("forward")
+            found[path] = held if isinstance(held, Code) else Code(module, checks)
+    return found
 
 
 class Code:
@@ -80,35 +97,45 @@ class Code:
     Not being a hook, it runs inside of what faults are armed around, and sees what these changed.
 
     Attributes:
-        path: The module's name.
         module: Whose ``forward`` it is.
+        checks: Of all code of its model.
         looked_into: Whether its products are checked.
+        rehearsing: Whether this is the golden run that says what rounding does.
+        recompute: Whether a product whose sums differ is computed once more.
+        usual: By name of a product, what rounding may do, as a share of the operands' magnitudes.
     """
 
-    def __init__(self, path: str, module: nn.Module, checks: ProductChecks) -> None:
-        self.path, self.module, self.looked_into = path, module, False
-        self._function, self._checks = module.forward, checks
+    def __init__(self, module: nn.Module, checks: ProductChecks) -> None:
+        self.module, self.checks = module, checks
+        self.looked_into = self.rehearsing = self.recompute = False
+        self.usual: dict[str, float] = {}
+        self._function = module.forward
         functools.update_wrapper(self, self._function, updated=())
         vars(module)["forward"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._checks.run(self, self._function, args, kwargs)
+        return self.checks.run(self, self._function, args, kwargs)
+
+    def gaps(self, call: partial[Any], result: Any) -> Gaps | None:
+        """How far the sums of a product are apart, where they can be held against anything."""
+        gaps = gaps_of(call.func, call.args, call.keywords, result)
+        if gaps is None or not self.rehearsing:
+            return gaps
+        name = product(call.func) or ""
+        self.usual[name] = max(MARGIN * float(gaps.ratio.max()), self.usual.get(name, 0.0))
+        return None
+
+    def wrong(self, call: partial[Any], gaps: Gaps) -> torch.Tensor:
+        """Where they are further apart than rounding leads."""
+        return gaps.wrong(self.usual.get(product(call.func) or "", math.inf))
 
 
 class ProductChecks(Guard):
-    """Checks the products of one model; until it has rehearsed, up to the worst rounding."""
+    """Checks the products of one model, in the code that is looked into."""
 
-    def __init__(self, recompute: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._recompute = recompute
         self._code: Code | None = None
-        self._rehearsing = True
-        self._usual: dict[tuple[str, str], float] = {}
-
-    def rehearsed(self) -> set[str]:
-        """Ends the golden run; names of the modules whose own code computes products."""
-        self._rehearsing = False
-        return {path for path, _ in self._usual}
 
     def run(self, code: Code, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Runs the code of a module."""
@@ -128,40 +155,28 @@ class ProductChecks(Guard):
 
     def called(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Calls a function of torch, and checks what it returns if that is a product."""
-        code, name = self._code, product(function)
-        if code is None or name is None:
+        code = self._code
+        if code is None or product(function) is None:
             return function(*args, **kwargs)
         self._code = None  # once, however many modes see it
         try:
             result = function(*args, **kwargs)
             call = partial(function, *args, **kwargs)
-            return _unseen(partial(self._checked, (code.path, name), call, result))
+            return _unseen(partial(self._checked, code, call, result))
         finally:
             self._code = code
 
-    def _checked(self, place: tuple[str, str], call: partial[Any], result: Any) -> Any:
-        gaps = gaps_of(call.func, call.args, call.keywords, result)
+    def _checked(self, code: Code, call: partial[Any], result: Any) -> Any:
+        gaps = code.gaps(call, result)
         if gaps is None:
             return result
-        if self._rehearsing:
-            most = MARGIN * float(gaps.ratio.max())
-            self._usual[place] = max(most, self._usual.get(place, 0.0))
-            return result
-        wrong = gaps.wrong(self._usual.get(place, math.inf))
-        if self._recompute and bool(wrong.any()):
-            return self._again(place, call)
-        self._tell(wrong)
-        return result
-
-    def _again(self, place: tuple[str, str], call: partial[Any]) -> Any:
-        result = call()
-        gaps = gaps_of(call.func, call.args, call.keywords, result)
-        if gaps is not None:
-            self._tell(gaps.wrong(self._usual.get(place, math.inf)))
-        return result
-
-    def _tell(self, wrong: torch.Tensor) -> None:
+        wrong = code.wrong(call, gaps)
+        if code.recompute and bool(wrong.any()):
+            result = call()
+            gaps = code.gaps(call, result)
+            wrong = wrong if gaps is None else code.wrong(call, gaps)
         self.alarm(wrong.reshape(len(wrong), -1).any(1) if wrong.ndim else wrong[None])
+        return result
 
 
 class _Mode(FunctionMode):

@@ -8,7 +8,7 @@ from torch import nn
 from faultsim.errors import ConfigError
 from faultsim.protections.memory import bytes_of
 from faultsim.protections.protection import Rehearsal
-from faultsim.protections.weights import read_through
+from faultsim.protections.weights import none_found, read_through
 
 GROUP = 512
 
@@ -44,7 +44,7 @@ class Radar:
             return Signatures(tensor, self._group)
 
         if not read_through(model, make, self._pattern):
-            raise ConfigError(f"{self.name} finds no weight that it could protect")
+            raise none_found(self.name, "weight", self._pattern)
 
 
 class Signatures(nn.Module):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 
@@ -44,7 +45,7 @@ class Sums(NamedTuple):
             kind: Of the results. Where they may have gone beyond its range, nothing is known.
         """
         about, additions = torch.finfo(kind), 2 * (self.terms + self.width)
-        lost = self.width * (about.tiny * about.eps + additions * FLUSHED)
+        lost = self.width * lost_in(kind, additions)
         known = self.expected.isfinite() & (self.bound <= about.max)
         gap = (self.found - self.expected).abs()
         ratio = torch.where(~known | (gap <= lost), 0, gap / self.bound)
@@ -71,6 +72,36 @@ class Gaps(NamedTuple):
             usual: What it does, where that is known; it never does more than the most.
         """
         return ~((self.ratio <= self.most) & (self.ratio <= max(usual, self.least)))
+
+
+def lost_in(kind: torch.dtype, additions: int = 1) -> float:
+    """What an output of a format may be off by, whatever the operands, where numbers vanish."""
+    about = torch.finfo(kind)
+    return about.tiny * about.eps + additions * FLUSHED
+
+
+def roundings(result: Tensor, *, convolved: bool) -> tuple[float, float]:
+    """Those of the formats that a product may have been computed and added up in.
+
+    Args:
+        result: What was computed.
+        convolved: Whether by a convolution.
+    """
+    eps = torch.finfo(result.dtype).eps
+    if result.dtype == torch.float64:
+        return eps, eps
+    added = torch.finfo(torch.float32).eps
+    if result.dtype == torch.float32:
+        exact = torch.get_float32_matmul_precision() == "highest"
+        short = result.is_cuda and torch.backends.cudnn.allow_tf32 if convolved else not exact
+        return (torch.finfo(torch.bfloat16).eps if short else eps), added
+    return eps, eps if result.is_cuda else added  # there partial sums may be rounded
+
+
+def without_autocast(device: str) -> AbstractContextManager[Any]:
+    """Sums are taken in the formats that they are asked for in."""
+    on = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else nullcontext()
 
 
 def width_of(of: Tensor) -> torch.dtype:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from faultsim.errors import ConfigError
 from faultsim.protections.alarms import Detected
 from faultsim.protections.protection import Rehearsal
-from faultsim.protections.weights import read_through
+from faultsim.protections.weights import none_found, read_through
 
 
 class WeightRange:
@@ -27,7 +26,7 @@ class WeightRange:
     def apply(self, model: nn.Module, rehearse: Rehearsal) -> None:
         """See :class:`~faultsim.protections.Protection`."""
         if not read_through(model, InRange, self._pattern):
-            raise ConfigError(f"{self.name} finds no weight that it could protect")
+            raise none_found(self.name, "weight", self._pattern)
 
 
 class InRange(nn.Module):

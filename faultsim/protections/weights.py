@@ -100,3 +100,9 @@ def _read_anew(owner: nn.Module) -> None:
 
 def _current(self: Any) -> list[torch.Tensor]:
     return [getattr(self, name) for name in self._flat_weights_names]
+
+
+def none_found(name: str, kind: str, pattern: str) -> ConfigError:
+    """What to raise where a protection finds none of the weights that it is for."""
+    which = "" if pattern == "*" else f" called {pattern}"
+    return ConfigError(f"{name} finds no {kind}{which} that it could protect")

@@ -40,6 +40,7 @@ def _findings(workload: Workload, golden: Golden, device: torch.device) -> Itera
         yield (
             f"the golden run is not finite in {found} of {golden.size} {workload.unit}, which "
             "every trial would count as detected errors: look for NaN in the weights and inputs"
+            f"{_false_alarms(workload)}"
         )
     differing, seen = _not_repeated(workload, golden, device)
     if differing:
@@ -48,6 +49,12 @@ def _findings(workload: Workload, golden: Golden, device: torch.device) -> Itera
             f"of {seen} {workload.unit}: turn its randomness off (dropout, sampling), or seed it "
             "in the forward pass"
         )
+
+
+def _false_alarms(workload: Workload) -> str:
+    """Where else such numbers may come from: what a protection detects has none."""
+    names = getattr(workload.around, "names", ())
+    return f", or false alarms of {', '.join(names)} (bounds too narrow for them?)" if names else ""
 
 
 def _not_finite(workload: Workload, golden: Golden) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -10,9 +11,17 @@ import torch
 from torch import nn
 
 import faultsim
+from faultsim.campaign import chooser
+from faultsim.campaign.protecting import protected
+from faultsim.campaign.protections_record import Cost
+from faultsim.campaign.subject import make_experiment
 from faultsim.cli import main
 from faultsim.cli.harden import told
 from faultsim.errors import ConfigError
+from faultsim.protections.alarms import BESIDE
+from faultsim.protections.known import PROTECTIONS
+
+FREE = Cost(1.0, 1.0, 1.0, 1.0, 0.0)
 
 
 class Net(nn.Module):
@@ -26,6 +35,37 @@ class Net(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.act(self.first(x))
         return self.head(h + 0.01 * self.act(self.middle(h)))
+
+
+class Mixer(nn.Module):
+    """A product of its own between two layers."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.pair, self.act, self.scale = nn.Linear(6, 12), nn.ReLU(), scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, other = self.act(self.pair(x)).chunk(2, -1)
+        return x + self.scale * (one[..., None] @ other[..., None, :]).sum(-1)
+
+
+class Products(nn.Module):
+    """Products in the code of two modules, and in its own; int8 weights in the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixers = nn.Sequential(Mixer(1.0), nn.LayerNorm(6), Mixer(0.01))
+        self.register_buffer("head", torch.randint(-64, 64, (6, 4), dtype=torch.int8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bi,ij->bj", self.mixers(x), self.head.float() / 64)
+
+
+@pytest.fixture
+def products() -> faultsim.Workload:
+    torch.manual_seed(0)
+    data = torch.randn(12, 6), torch.arange(12) % 4
+    return faultsim.Workload(Products().eval(), data, faultsim.tasks.Classification(4))
 
 
 @pytest.fixture
@@ -96,6 +136,85 @@ def test_range_restriction_downstream_is_chosen_where_it_covers_most(tmp_path, w
     found = faultsim.harden(directory, "ranger", 0.5, of="memory", work=work)
     assert found.method.startswith("greedy")
     assert [layer.name for layer in found.layers if layer.chosen] in ([], ["act"])
+
+
+PRODUCTS = ("*:matmul@*", "*:einsum@*")
+
+
+def test_products_are_chosen_by_the_modules_that_compute_them(tmp_path, products):
+    settings = {"target": "operations", "bits": "30", "include": PRODUCTS, "trials": 30}
+    directory = recorded(tmp_path, products, **settings)
+    found = faultsim.harden(
+        directory, "abft-products-recompute", 0.1, of="memory", work=products, trials=20
+    )
+    gains = dict.fromkeys(("", "mixers.0", "mixers.2"), 0.0)
+    for line in lines(directory):
+        place = line["faults"][0]["tensor"].partition(":")[0]
+        gains["" if place == "(root)" else place] += harm(line) / 30
+    assert {layer.name: layer.gain for layer in found.layers} == pytest.approx(gains)
+    assert all(layer.chosen and not layer.cost for layer in found.layers)
+    assert set(found.protect.split(",")) == {
+        f"abft-products-recompute:{name or '(root)'}" for name in gains
+    }
+    assert found.holds
+    (failure,) = (change for change in found.fresh.changes if change.rate == "failure")
+    assert failure.first.value > failure.second.value == 0 == failure.introduced == failure.left
+
+
+def test_products_within_a_budget_of_time(tmp_path, products, monkeypatch):
+    """Costs are given here, so that which layers are bought is known."""
+    prices = {"": 0.5, "mixers.0": 0.04, "mixers.2": 0.03}
+    monkeypatch.setattr(chooser, "time_of_layer", lambda bare, safe, layer, *rest: prices[layer])
+    spent = iter([0.04, 0.04])
+    monkeypatch.setattr(chooser, "cost_of", lambda *_: replace(FREE, time=1 + next(spent)))
+    settings = {"target": "operations", "bits": "30", "include": PRODUCTS, "trials": 30}
+    directory = recorded(tmp_path, products, **settings)
+    found = faultsim.harden(directory, "abft-products-recompute", 0.05, work=products, trials=20)
+    (chosen,) = (layer for layer in found.layers if layer.chosen)
+    assert chosen.gain == max(layer.gain for layer in found.layers if prices[layer.name] < 0.05)
+    assert found.protect == f"abft-products-recompute:{chosen.name}"
+    (failure,) = (change for change in found.fresh.changes if change.rate == "failure")
+    assert failure.removed > 0 == failure.introduced
+    assert failure.left > 0
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+def test_every_protection_can_be_restricted_to_layers(products, name):
+    """Its layers one by one make of a model what it makes of it at once."""
+    if name == "in-place":  # of int8 weights alone
+        products.model = Int8(products.model)
+    config = faultsim.CampaignConfig(mode="random", trials=1)
+    bare = make_experiment(config, products)
+    found = chooser.candidates(config, bare, name)
+    once = protected(config, bare, name).workload.model
+    parts = protected(config, bare, [x for each in found.values() for x in each]).workload.model
+    assert len(found) > 1 or name == "in-place"
+    assert guarded(parts) == guarded(once)
+
+
+class Int8(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("weight", model.head)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight.float()
+
+
+def guarded(model):
+    """What protections have put into a model, and where."""
+    words = {(name, tuple(each.shape)) for name, each in model.state_dict().items()}
+    return words, {name for name, module in model.named_modules() if BESIDE in vars(module)}
+
+
+def test_what_only_detects_is_told_how_it_may_gain(tmp_path, work):
+    """It makes one harm of another: failures are as many as before."""
+    directory = recorded(tmp_path, work, target="activations", bits="30", trials=6)
+    found = faultsim.harden(directory, "duplicate", 9.0, of="memory", work=work, trials=2)
+    assert found.fresh is None
+    assert "--rate sdc" in told(found)[0]
+    silent = faultsim.harden(directory, "duplicate", 9.0, of="memory", rate="sdc", work=work)
+    assert silent.predicted < 0
 
 
 def test_time_is_measured_in_the_layer(tmp_path, work):

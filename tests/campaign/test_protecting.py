@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 import faultsim
@@ -14,6 +16,8 @@ from faultsim.campaign import Change, Cost, Paid
 from faultsim.campaign.protections_record import read_protections
 from faultsim.campaign.recommending import best_within, recommendation
 from faultsim.cli import main
+from faultsim.cli.caveats import caveat_lines
+from faultsim.cli.protect import tables
 from faultsim.config.campaign import Mode
 from faultsim.errors import ConfigError
 from faultsim.stats import Estimate
@@ -159,6 +163,29 @@ def test_detectors_that_always_and_never_object(model, images):
         faultsim.score_detector(config, _failing, work)
 
 
+@pytest.mark.parametrize("said", ["yes", None, torch.ones(4, 0) > 0, torch.ones(4, 2, 2) > 0])
+def test_what_a_detector_may_not_say(model, images, said):
+    config = faultsim.CampaignConfig(**{**RANDOM, "trials": 1})
+    with pytest.raises(ConfigError, match="must say true or false of each of 4 samples") as refused:
+        faultsim.score_detector(config, lambda o, b: said, work_of(model, images))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_detector_that_writes_into_outputs_changes_no_other_trial(model, images):
+    config = faultsim.CampaignConfig(**{**RANDOM, "trials": 20, "target": "activations"})
+
+    def writing(output, batch):
+        found = confidence(output, batch)
+        output.zero_()
+        return found
+
+    scores = [
+        replace(faultsim.score_detector(config, detector, work_of(model, images)), time=0)
+        for detector in (confidence, writing)
+    ]
+    assert scores[0] == scores[1]
+
+
 def _failing(output, batch):
     raise ValueError("boom")
 
@@ -238,6 +265,93 @@ def test_the_recommendation_is_what_leaves_least_within_the_budget():
     assert "good leaves least SDC: 10 % of samples instead of 50 %" in recommendation(found, 0.05)
 
 
+def test_a_recommendation_says_whether_it_is_shown():
+    def with_change(*ends: tuple[float, float]) -> Paid:
+        told = paid("it", 1.0, *[(0.5, 0.1)] * len(ends))
+        changes = [
+            replace(change, difference=Estimate(-0.4, *end, 9, "by hand"))
+            for change, end in zip(told.changes, ends, strict=True)
+        ]
+        due = [
+            replace(change, rate="due", difference=Estimate(0.2, 0, 1, 9, "")) for change in changes
+        ]
+        return replace(told, changes=[*changes, *due])
+
+    said = recommendation([with_change((-0.6, -0.2))], 0.05)
+    assert "The change of -40 points [-60 to -20] is shown. DUE change by +20 points." in said
+    doubtful = recommendation([with_change((-0.9, 0.1))], 0.05)
+    assert "[-90 to +10] is not shown, as it may be none: try more faults." in doubtful
+    several = recommendation([with_change((-0.6, -0.2), (-0.9, 0.1))], 0.05)
+    assert "The change is shown in 1 of 2 conditions." in several
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_number_of_the_tables_is_cut_off(model, images, width, capsys):
+    found = compared(
+        model, images, "ranger,nan-guard:*,tmr,secded,weight-range", "secded", trials=3
+    )
+    shown = tables(list(found.values()), width)
+    for table in shown:
+        Console(width=width).print(table)
+    assert len(shown) == 1 + (width < 120)
+    told = capsys.readouterr().out
+    assert "…" not in told
+    assert "time" in told
+    assert f"×{found['secded'].cost.memory:.3f}" in told
+
+
+def test_conditions_have_room(model, images, capsys):
+    found = compared(model, images, "secded", trials=2, flips=(1, 2))
+    for table in tables(list(found.values()), 80):
+        Console(width=80).print(table)
+    told = capsys.readouterr().out
+    assert "flips 1" in told
+    assert "flips 2" in told
+    lines = [line for line in told.splitlines() if line.startswith(("┃", "│"))]
+    assert all(line.endswith(("┃", "│")) for line in lines)
+
+
+def test_an_interrupted_command_says_that_nothing_is_kept(capsys, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("faultsim.campaign.protecting.compare_protections", stopped)
+    assert main(["protect", "--trials", "2"]) == 130
+    assert "Nothing is kept of a comparison" in " ".join(capsys.readouterr().out.split())
+
+
+def test_names_that_find_nothing_are_told(model, images):
+    work = work_of(model, images)
+    for spec in ("secded:*nothing*", "radar:*nothing*", "weight-range:*nothing*"):
+        with pytest.raises(ConfigError, match=r"finds no weight called \*nothing\* that"):
+            faultsim.protect(work, spec)
+    name = next(name for name, each in model.named_modules() if isinstance(each, nn.Linear))
+    with pytest.raises(ConfigError, match=rf"called {name}x: did you mean '{name}'"):
+        faultsim.protect(work, f"tmr:{name}x")
+
+
+def test_a_false_alarm_of_the_golden_run_is_told_as_one(tmp_path, model, images):
+    name = next(name for name, each in model.named_modules() if isinstance(each, nn.Linear))
+    path = tmp_path / "bounds.json"
+    path.write_text(json.dumps({name: [-1e-3, 1e-3]}))
+    with pytest.raises(ConfigError, match=r"false alarms of range-alarm"):
+        compared(model, images, f"range-alarm={path}")
+
+
+def test_a_campaign_says_what_its_protections_do_not_see(tmp_path, capsys):
+    flags = ["--mode", "random", "--trials", "1", "--flips", "1", "--limit", "4"]
+    told = []
+    for number, protection in enumerate(("abft-products,ranger", "secded")):
+        out = ["--protect", protection, "--out", str(tmp_path / str(number))]
+        assert main(["campaign", *flags, *out]) == 0
+        told.append(" ".join(capsys.readouterr().out.split()))
+    assert "which flatters them" in told[0]
+    assert "nothing in what they are given" in told[0]
+    assert "flatters" not in told[1]
+    assert "nothing in what" not in told[1]
+    assert list(caveat_lines(["abft-products"], "operations")) == []
+
+
 def test_the_command_prints_one_table_and_writes_record_and_page(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "150")
     out = tmp_path / "cost & harm"
@@ -291,4 +405,9 @@ def test_bounds_of_other_samples(tmp_path, model, images, capsys):
     told = json.loads(out.read_text())
     assert told
     assert all(low <= high for low, high in told.values())
+    wide = ["--margin", "0.25", "--limit", "8", "--out", str(tmp_path / "wide.json")]
+    assert main(["bounds", *wide]) == 0
+    for name, (low, high) in json.loads((tmp_path / "wide.json").read_text()).items():
+        least, most = told[name]
+        assert [low, high] == pytest.approx([1.25 * least - most / 4, 1.25 * most - least / 4])
     assert f"Bounds of {len(told)} layers" in " ".join(capsys.readouterr().out.split())

@@ -17,6 +17,7 @@ from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, FaultError
 from faultsim.models.ss2d import SS2D
 from faultsim.protections import Detected
+from faultsim.protections.alarms import guards_of
 
 PRODUCTS = ("matmul", "einsum", "scaled_dot_product_attention", "linear")
 PRODUCT_SITES = tuple(f"*:{name}@1" for name in PRODUCTS)
@@ -106,6 +107,18 @@ def test_a_struck_word_of_a_product_is_detected_and_computed_again(work):
     assert len(seen) == 9
 
 
+def test_what_strikes_an_operand_is_not_seen(work):
+    """As is documented: it is on both sides of the sums."""
+    space = faultsim.FaultSpace(
+        work.model, "activations", inputs=inputs_of(work), run=work.run, include=("*.qkv",)
+    )
+    (site, _) = space.sites
+    fault = faultsim.FaultSet.of([faultsim.Fault(site, 3, bit=30, sample=2)])
+    bare = struck(work, fault)
+    assert not torch.equal(bare, golden(work))
+    assert torch.equal(struck(faultsim.protect(work, "abft-products-recompute"), fault), bare)
+
+
 def test_computing_again_shifts_no_other_fault(work):
     """It is no call that a fault's number would count."""
     sites = {site.name: site for site in space_of(work).sites}
@@ -145,6 +158,29 @@ def test_patterns_choose_whose_products(work):
         )
     with pytest.raises(ConfigError, match=r"outside of layers in the code of blocks\.1$"):
         faultsim.protect(work, "abft-products:blocks.1")
+
+
+def test_patterns_are_one_guard(work):
+    """Code that was chosen before and after lies within each other; a fused layer is in both."""
+
+    class Outer(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x @ x.mT @ x)
+
+    work.model = Outer(work.model).eval()
+    safe = faultsim.protect(work, "abft-products-recompute:inner", "abft-products:(root)")
+    with torch.no_grad():  # and not reproducibly, which fuses none
+        assert torch.equal(safe.run(inputs_of(work)), work.run(inputs_of(work)))
+    assert len(guards_of(safe.model)) == 1
+    for site in space_of(work, include=("(root):matmul@1", "inner:matmul@1")).sites:
+        output = struck(safe, faultsim.FaultSet.of([faultsim.Fault(site, 3, bit=30, sample=2)]))
+        mended = site.name.startswith("inner")
+        assert torch.equal(output, golden(work)) == mended
+        assert bool(output.isnan().any()) != mended
 
 
 def test_copies_check_their_own(work):
