@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from faultsim import trees
 from faultsim.campaign.layer_cost import in_turn
 from faultsim.campaign.protecting import SEARCHES
 from faultsim.campaign.runner import plan_of
@@ -163,8 +162,7 @@ def _shares(
 def _asked(detector: Detector, golden: Golden, outputs: Any) -> torch.Tensor:
     """(samples, steps) bool; a pass that raised, and so answers nothing, has said nothing."""
     pairs = zip(outputs, golden.batches, strict=True)
-    # a detector may write into what it is given, which a trial shares with the golden run
-    answers = [_answer(detector, trees.map_tensors(o, _copied), batch) for o, batch in pairs]
+    answers = [_answer(detector, output, batch) for output, batch in pairs]
     steps = max(answer.shape[1] for answer in answers)
     return torch.cat([nn.functional.pad(each, (0, steps - each.shape[1])) for each in answers])
 
@@ -186,10 +184,6 @@ def _answer(detector: Detector, output: Any, batch: Batch) -> torch.Tensor:
             f"not {_shown(said, found)}"
         )
     return found if found.ndim == 2 else found[:, None]
-
-
-def _copied(_: str, tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.clone()
 
 
 def _tensor(said: Any) -> torch.Tensor | None:
