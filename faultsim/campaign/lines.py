@@ -92,7 +92,9 @@ class Line(Record, kw_only=True, omit_defaults=True, gc=False):
     cell: Cell
     seed: Annotated[int, Meta(ge=0)]
     flips: Count
-    faults: list[Struck]
+    faults: tuple[
+        Struck, ...
+    ]  # which holds nothing that the garbage collector would have to follow
     sample: Count | None = None
     struck: list[str] | None = None
     n: Count

@@ -101,6 +101,6 @@ def trial_line(number: int, seed: int, trial: Trial, outcome: Outcome) -> dict[s
 
 
 def _is_record_of(line: Line, trial: Trial) -> bool:
-    records = msgspec.to_builtins(line.faults)
+    records = list(msgspec.to_builtins(line.faults))
     same = line.cell == dict(trial.cell) and line.sample == trial.sample
     return same and bool(records == trial.faults.records())
