@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from faultsim.faults import FaultSet
+import torch
+
+from faultsim.faults import FaultSet, Site
 from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.depth import Run
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
@@ -20,6 +22,7 @@ from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
 from faultsim.run.golden import on_cpu
 from faultsim.run.replay.calls import WHOLE
+from faultsim.targets.tensors import owner_of
 from faultsim.targets.untouched import untouched
 from faultsim.targets.weights import Holder, hold
 from faultsim.workload import Batch, Workload
@@ -52,7 +55,7 @@ class Carrier:
     """
 
     def __init__(self, workload: Workload, inputs: Any) -> None:
-        """Probes the model; each weight is tried when it is first struck.
+        """Probes the model; of weights alike, one is tried when it is first struck.
 
         Args:
             workload: Its model is in eval mode.
@@ -65,6 +68,7 @@ class Carrier:
         self._readings: dict[Any, dict[int, Reading]] = {}
         self._tails: dict[Any, Tail] = {}
         self._tried: set[int] = set()
+        self._agreed: set[Hashable] = set()  # kinds of weights, of which one was tried and agreed
         self._signature: Any = None
         self._golden: Any = None
         self._plan: Plan | None = None
@@ -108,20 +112,37 @@ class Carrier:
             return False
         return all(self._carries(self._plan, site) for site, _ in faults.by_site())
 
-    def _carries(self, plan: Plan, site: Any) -> bool:
+    def _carries(self, plan: Plan, site: Site) -> bool:
         holder = self._holder(site)
         reason = "its words are packed" if holder.packed else ""
         address = memory_of(holder.tensor)
         if not reason and address not in plan.readers:
             reason = plan.alone.get(address, "no operator was seen to read it")
         reason = reason or plan.alone.get(address, "")
-        if not reason and address not in self._tried:
-            self._tried.add(address)
-            if reason := self._tries.why_not(site.name, holder.tensor):
-                plan.alone[address] = reason
+        reason = reason or self._disagrees(plan, site, holder.tensor, address)
         if reason:
             self.alone[site.name] = reason
         return not reason
+
+    def _disagrees(self, plan: Plan, site: Site, tensor: torch.Tensor, address: int) -> str:
+        """Why a fault in a weight has other effects when it is carried; "" if one had none."""
+        if address in self._tried:
+            return ""
+        self._tried.add(address)
+        kind = self._kind(plan, site, tensor, address)
+        if kind in self._agreed:
+            return ""
+        if reason := self._tries.why_not(site.name, tensor):
+            plan.alone[address] = reason
+        else:
+            self._agreed.add(kind)
+        return reason
+
+    def _kind(self, plan: Plan, site: Site, tensor: torch.Tensor, address: int) -> Hashable:
+        """What weights have in common whose faults are carried by the same code."""
+        owner, leaf = owner_of(self._workload.model, site.name)
+        words = tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset()
+        return type(owner), leaf, words, plan.use_of(address)
 
     def _holder(self, site: Any) -> Holder:
         if site not in self._holders:
