@@ -16,7 +16,7 @@ from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import samples_of
-from faultsim.run.carried.sharing import ways
+from faultsim.run.carried.sharing import counts, ways
 from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
@@ -186,11 +186,22 @@ class Carrier:
         return Carried(output, spent, cut)
 
     def _tail(self, start: Start, cut: int, count: int) -> Tail:
-        """The operators from a cut on; the first to ask runs a golden pass."""
+        """The operators from a cut on; the first to ask runs a golden pass.
+
+        That has few rows, where another of as many as are asked for began no later.
+        """
         key = self._signature, cut, count
         if key not in self._tails:
-            self._tails[key] = self._watched(start, cut, count)
+            fewest = counts(self._signature[0])[-1]
+            few = count > fewest and self._mixed_before(cut, count)
+            tail = self._tail(start, cut, fewest) if few else None
+            self._tails[key] = tail if tail and tail.mixes else self._watched(start, cut, count)
         return self._tails[key]
+
+    def _mixed_before(self, cut: int, count: int) -> bool:
+        """Whether samples could be moved in so many rows that ran all that follows a cut."""
+        known = (key for key, tail in self._tails.items() if tail.mixes)
+        return any((of, n) == (self._signature, count) and at <= cut for of, at, n in known)
 
     def _watched(self, start: Start, cut: int, count: int) -> Tail:
         assert self._plan is not None
