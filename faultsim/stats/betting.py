@@ -23,8 +23,8 @@ from faultsim.stats.tail import Floats
 
 STAKE = 0.9
 """The share of the capital that one outcome can take, at most."""
-STAKES = 8
-"""How many are compared."""
+STEPS = np.linspace(0, 1, 8)
+"""From the most careful of the stakes that are compared to the boldest."""
 
 
 class Bets(NamedTuple):
@@ -78,7 +78,7 @@ def _fastest(gains: Floats, chances: Floats, aim: float, lost: float) -> float:
     """
     square, lost = float(chances @ gains**2), max(lost, 1e-300)
     bold, careful = aim / square, aim / (square + aim * lost)
-    stakes = np.minimum(np.geomspace(careful, bold, STAKES), STAKE / lost)
+    stakes = np.minimum(careful * (bold / careful) ** STEPS, STAKE / lost)
     growth = np.log1p(stakes[:, None] * gains) @ chances
     return float(stakes[growth.argmax()])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -189,6 +190,7 @@ class SequentialRate:
         return [own_share(events, n, self.goal.confidence) for events, n in found]
 
 
+@lru_cache(4096)  # most strata of a campaign saw the same, and little
 def own_share(events: int, n: int, confidence: float) -> Estimate:
     """A share of trials whose number was not fixed beforehand; NaN of none."""
     if n == 0:
