@@ -26,9 +26,6 @@ DEFENCE = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 SPREAD = 0.1
 """Share of trials that are spread so where other strata lack trials."""
 
-SAFE = 0.8
-"""The share of the capital that one outcome shall take, at most, for a design to be made."""
-
 DUST = 0.02
 """Expected rates below are taken for 0: what does nothing then scores alike in all strata."""
 
@@ -92,9 +89,7 @@ class Design:
 
     def trials(self, aim: float, enough: float) -> float:
         """About how many it takes to exclude them: until capital has grown by e^``enough``."""
-        square = self.variance + aim**2
-        stake = min(aim / square, SAFE / (self._reach + aim))
-        return enough / (stake * (aim - stake * square / 2))
+        return enough * (2 * self.variance / aim**2 + self._reach / aim)
 
     @property
     def _reach(self) -> float:

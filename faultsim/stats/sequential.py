@@ -100,13 +100,17 @@ class SequentialRate:
     def expected(self) -> Floats:
         """(strata,) the rate expected of each by now: its own, drawn to that of its other kin.
 
-        What a stratum saw itself counts once: bets on a rare event not seen yet would be ruinous.
+        What a stratum saw itself counts once, and one that saw nothing is no better than all of its
+        kin: bets on a rare event not seen yet would be ruinous.
         """
-        known = np.bincount(self._kin, self.events)[self._kin] - self.events
-        tried = np.bincount(self._kin, self.trials)[self._kin] - self.trials
-        alike = (known + FAITH * self._prior) / (tried + FAITH)
-        found: Floats = (self.events + FAITH * alike) / (self.trials + FAITH)
-        return found
+        known = np.bincount(self._kin, self.events)[self._kin]
+        tried = np.bincount(self._kin, self.trials)[self._kin]
+        others, their = known - self.events, tried - self.trials
+        alike = (others + FAITH * self._prior) / (their + FAITH)
+        found = (self.events + FAITH * alike) / (self.trials + FAITH)
+        least = (known + FAITH * self._prior) / (tried + FAITH)
+        doubted: Floats = np.where(self.events == 0, np.maximum(found, least), found)
+        return doubted
 
     def add(self, strata: npt.ArrayLike, events: npt.ArrayLike) -> None:
         """Learns from a block of trials that were drawn by :attr:`design`, which is then another.
