@@ -279,10 +279,11 @@ class Prefix:
             inputs: Of the batch.
             faults: What is armed.
         """
-        kept = self.kept(number, inputs)
+        cut = self.cut(faults)
+        kept = self.kept(number, inputs) if cut != WHOLE else None
         if kept is not None:
             try:
-                return self.forward(inputs, kept, self.cut(faults))
+                return self.forward(inputs, kept, cut)
             except (Unkept, Exception) as error:  # an error of the model's own is met again
                 output = self._run(inputs)
                 self._lose("some trials", error)
