@@ -23,7 +23,7 @@ from torch import nn
 from benchmarks.inference_granularity import NETS, Decides
 from benchmarks.resnet20 import resnet20
 from benchmarks.test_ranking import rank, read, weights_and_gradients
-from faultsim import FaultSet, FaultSpace, Workload, inject
+from faultsim import FaultSpace, Workload, inject
 from faultsim.models.medmamba import medmamba
 from faultsim.run.engine import Engine, make_engine
 
@@ -76,9 +76,17 @@ def recorded(model: nn.Module, images: torch.Tensor) -> tuple[Workload, Engine, 
     return work, engines[0], engines[1]
 
 
-def trial(work: Workload, engine: Engine, images: torch.Tensor, faults: FaultSet) -> None:
-    with inject(work.model, faults):
-        engine.run(0, images, faults)
+def trials(
+    work: Workload, engine: Engine, images: torch.Tensor, space: FaultSpace
+) -> Callable[[int], None]:
+    """Trials of single faults, by number; the same for every engine."""
+    faults = list(space.samples(1, range(WARM + MOST), seed=0))
+
+    def trial(number: int) -> None:
+        with inject(work.model, faults[number]):
+            engine.run(0, images, faults[number])
+
+    return trial
 
 
 def against_the_whole() -> Iterator[dict[str, Any]]:
@@ -93,32 +101,27 @@ def against_the_whole() -> Iterator[dict[str, Any]]:
         spaces = {"first layer": first, "any weight": every, "activations": inside}
         row: dict[str, Any] = {"network": name}
         for what, space in spaces.items():
-            faults = list(space.samples(1, range(WARM + MOST), seed=0))
-            runs = [
-                lambda n, engine=engine, faults=faults: trial(work, engine, images, faults[n])
-                for engine in (replayed, whole)
-            ]
+            runs = [trials(work, engine, images, space) for engine in (replayed, whole)]
             row[what] = ratio(*runs)
-        row["whole, twice"] = ratio(*runs[1:], lambda n, run=runs[1]: run(n))
+        row["whole, twice"] = ratio(runs[1], trials(work, whole, images, inside))
         yield row
 
 
 def last_stage() -> Iterator[dict[str, Any]]:
     """Trials in the last stage over its forward pass, from the values that it is given."""
     for batch in (1, 32, 128):
-        torch.manual_seed(0)
-        images, model = torch.randn(batch, 3, 32, 32), resnet20()
-        stage = next(n for n, part in enumerate(model) if wide(part))
-        held = model[:stage](images)
-        work, replayed, _ = recorded(model, images)
-        name = next(name for name, _ in model[stage].named_parameters())
-        space = FaultSpace(model, bits="0-3", include=[f"{stage}.{name}"])
-        faults = list(space.samples(1, range(WARM + MOST), seed=0))
-        found = ratio(
-            lambda n: trial(work, replayed, images, faults[n]),
-            lambda n: model[stage:](held),
-        )
-        yield {"what": f"batch {batch}"} | found
+        yield {"what": f"batch {batch}"} | of_last_stage(batch)
+
+
+def of_last_stage(batch: int) -> dict[str, float]:
+    torch.manual_seed(0)
+    images, model = torch.randn(batch, 3, 32, 32), resnet20()
+    stage = next(n for n, part in enumerate(model) if wide(part))
+    held = model[:stage](images)
+    work, replayed, _ = recorded(model, images)
+    name = next(name for name, _ in model[stage].named_parameters())
+    space = FaultSpace(model, bits="0-3", include=[f"{stage}.{name}"])
+    return ratio(trials(work, replayed, images, space), lambda _: model[stage:](held))
 
 
 def wide(part: nn.Module) -> bool:
@@ -131,9 +134,13 @@ def ranking() -> Iterator[dict[str, Any]]:
     """Ranking every bit of weights over reading them and their gradients."""
     for dtype in (torch.float32, torch.bfloat16):
         for n in (10**5, 10**6, 10**7):
-            pair = weights_and_gradients(dtype, n)
-            found = ratio(lambda _: rank(*pair), lambda _: read(*pair))
+            found = of_ranking(dtype, n)
             yield {"what": f"{str(dtype).removeprefix('torch.')}, {n:,} weights"} | found
+
+
+def of_ranking(dtype: torch.dtype, n: int) -> dict[str, float]:
+    weight, grad = weights_and_gradients(dtype, n)
+    return ratio(lambda _: rank(weight, grad), lambda _: read(weight, grad))
 
 
 def cell(found: dict[str, float]) -> str:
@@ -148,8 +155,8 @@ def page(record: dict[str, Any]) -> str:
     lines = [
         "# What replay and ranking cost at most",
         "",
-        f"Made by `python -m benchmarks.limits`: processor time, one thread, medians of {ROUNDS} to",
-        f"{MOST} ratios in turn, with quartiles; torch {record['torch']}, load of the machine "
+        f"Made by `python -m benchmarks.limits`: processor time, one thread, medians of {ROUNDS}",
+        f"to {MOST} ratios in turn, with quartiles; torch {record['torch']}, load of the machine "
         f"{record['load']}.",
         "",
         f"A trial as a campaign runs it over one of the whole network, batches of {BATCH}. The",

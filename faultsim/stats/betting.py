@@ -43,9 +43,7 @@ class Bets(NamedTuple):
     most: float
 
 
-def bets_for(
-    aim: float, outcomes: Floats, chances: Floats, least: float, most: float
-) -> Bets:
+def bets_for(aim: float, outcomes: Floats, chances: Floats, least: float, most: float) -> Bets:
     """Bets that tell means apart which differ by ``aim``, if outcomes are as expected.
 
     Of some stakes those with which capital is expected to grow fastest, as J. L. Kelly bets ("A new
