@@ -81,6 +81,7 @@ atlas: $(VENV)/.installed
 bench-peers:
 	$(MAKE) $(VENV)-peers/.installed VENV=$(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --no-deps pytorchfi==0.6.0 mrfi==2.1.0 PyYAML
+	$(VENV)-peers/bin/python -m compileall -q faultsim  # as an installer does
 	$(VENV)-peers/bin/python -m benchmarks.peers
 
 sanitize: $(PROBE)

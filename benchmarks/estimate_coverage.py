@@ -28,7 +28,7 @@ from faultsim.stats import Goal, SequentialRate, sample_size
 from faultsim.stats.sequential import looks
 
 HERE = Path(__file__).parent
-REPETITIONS, IMAGES, WORKERS = 500, 200, 3
+REPETITIONS, IMAGES, WORKERS = 500, 200, 1
 ALONE = 20  # repetitions without strata, for their cost
 GOALS = [(confidence, margin) for confidence in (0.95, 0.99) for margin in (0.01, 0.003, 0.001)]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 import logging
 import random
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 
 from benchmarks.resnet20 import resnet20
-from faultsim import FaultSpace, inject
+from faultsim import FaultSet, FaultSpace, inject
 from faultsim.run.replay import Prefix
 
 Trial = Callable[[], torch.Tensor]
 STRUCK = (nn.Conv2d, nn.Linear)
+DRAWN = 1000
 
 
 def bare(images: torch.Tensor) -> Trial:
@@ -28,10 +28,10 @@ def bare(images: torch.Tensor) -> Trial:
 def faultsim_whole(images: torch.Tensor) -> Trial:
     """Ours, the whole model run."""
     model = resnet20()
-    space, numbers = space_of(model), count()
+    drawn = drawn_from(space_of(model))
 
     def trial() -> torch.Tensor:
-        with inject(model, space.sample(1, seed=0, trial=next(numbers))):
+        with inject(model, next(drawn)):
             return model(images)
 
     return trial
@@ -40,16 +40,21 @@ def faultsim_whole(images: torch.Tensor) -> Trial:
 def faultsim_replayed(images: torch.Tensor) -> Trial:
     """Ours, as campaigns run it: from the last cut before the fault on, to the same bits."""
     model = resnet20()
-    space, numbers = space_of(model), count()
+    drawn = drawn_from(space_of(model))
     prefix = Prefix(model, images, len(images), measured=True)
     prefix.record(images)
 
     def trial() -> torch.Tensor:
-        faults = space.sample(1, seed=0, trial=next(numbers))
+        faults = next(drawn)
         with inject(model, faults):
             return prefix.run(0, images, faults)
 
     return trial
+
+
+def drawn_from(space: FaultSpace) -> Iterator[FaultSet]:
+    """Single faults, drawn many at a time as campaigns draw them."""
+    return space.samples(1, range(DRAWN), seed=0)
 
 
 def space_of(model: nn.Module) -> FaultSpace:

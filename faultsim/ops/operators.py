@@ -229,6 +229,8 @@ def compile_all(numbers: npt.NDArray[np.int64]) -> None:
 
 def own_operators(numbers: npt.NDArray[np.int64]) -> list[Operator]:
     """Those of one's own among some operators."""
+    if not _OWN:  # as nearly always
+        return []
     return [_OWN[n - FIRST_OWN] for n in np.unique(numbers[numbers >= FIRST_OWN]).tolist()]
 
 

@@ -8,6 +8,7 @@ to be faster never does, and a journal does not depend on time.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy as np
 from faultsim.config import CampaignConfig
 from faultsim.config.granularity import alone
 from faultsim.errors import ConfigError, did_you_mean, shown
-from faultsim.ops import sample_uniform
+from faultsim.faults import FaultSet
+from faultsim.ops.sampling import sample_uniform_each
 from faultsim.run.outcome import Outcome
 from faultsim.run.trial import Trial
 from faultsim.schedule.context import Context, Learnt, Plan, Trials, parts_of
@@ -62,8 +64,8 @@ def _generate(
     context: Context, strata: Sequence[Stratum], rate: SequentialRate, most: int
 ) -> Trials:
     for first, last in _blocks(most):
-        where = _places(context, rate, first, last)
-        outcomes = yield [_drawn(context, strata[p], trial) for trial, p in enumerate(where, first)]
+        where = _places(context, rate, range(first, last))
+        outcomes = yield _drawn(context, strata, where, range(first, last))
         rate.add(where, [counted(outcome, context.config.rate) > 0 for outcome in outcomes])
         if rate.reached:
             return
@@ -78,21 +80,31 @@ def _blocks(most: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _places(context: Context, rate: SequentialRate, first: int, last: int) -> list[int]:
+def _places(context: Context, rate: SequentialRate, trials: range) -> list[int]:
     """The strata of trials, drawn by what is known before them."""
     seed, ends = context.config.seed, np.cumsum(rate.design.chances)
-    draws = (
-        sample_uniform(FINE, 1, seed=seed, trial=t, stream=STRATUM) for t in range(first, last)
-    )
-    places = np.searchsorted(ends / ends[-1], [int(u) / FINE for u in draws], side="right")
-    return [int(place) for place in places]
+    draws = sample_uniform_each(FINE, 1, trials, seed=seed, stream=STRATUM)[:, 0].numpy()
+    found: list[int] = np.searchsorted(ends / ends[-1], draws / FINE, side="right").tolist()
+    return found
 
 
-def _drawn(context: Context, stratum: Stratum, trial: int) -> Trial:
-    config = context.config
-    faults = stratum.space.sample(1, seed=config.seed, trial=trial, **effect(config))
-    drawn = sample_uniform(context.samples, 1, seed=config.seed, trial=trial, stream=SAMPLE)
-    return Trial(faults, stratum.labels, sample=int(drawn), alone=alone(config))
+def _drawn(
+    context: Context, strata: Sequence[Stratum], where: Sequence[int], trials: range
+) -> list[Trial]:
+    """Trials, of each the stratum being known."""
+    config, apart = context.config, alone(context.config)
+    samples = sample_uniform_each(context.samples, 1, trials, seed=config.seed, stream=SAMPLE)
+    numbers = defaultdict[int, list[int]](list)
+    for trial, place in zip(trials, where, strict=True):
+        numbers[place].append(trial)
+    faults: dict[int, FaultSet] = {}
+    for place, own in numbers.items():
+        drawn = strata[place].space.samples(1, own, seed=config.seed, **effect(config))
+        faults |= zip(own, drawn, strict=True)
+    return [
+        Trial(faults[trial], strata[place].labels, sample=sample, alone=apart)
+        for trial, place, sample in zip(trials, where, samples[:, 0].tolist(), strict=True)
+    ]
 
 
 def counted(outcome: Outcome, rate: str) -> int:

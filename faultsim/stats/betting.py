@@ -19,8 +19,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-STAKE = 0.8
+from faultsim.stats.tail import Floats
+
+STAKE = 0.9
 """The share of the capital that one outcome can take, at most."""
+STEPS = np.linspace(0, 1, 8)
+"""From the most careful of the stakes that are compared to the boldest."""
 
 
 class Bets(NamedTuple):
@@ -39,22 +43,42 @@ class Bets(NamedTuple):
     most: float
 
 
-def bets_for(aim: float, mean: float, variance: float, least: float, most: float) -> Bets:
+def bets_for(aim: float, outcomes: Floats, chances: Floats, least: float, most: float) -> Bets:
     """Bets that tell means apart which differ by ``aim``, if outcomes are as expected.
 
-    The best bet on many small outcomes, aim / (variance + aim²), is ruined by a rare large one: the
-    reach of what can be lost takes the place of the second aim.
+    Of some stakes those with which capital is expected to grow fastest, as J. L. Kelly bets ("A new
+    interpretation of information rate", Bell System Technical Journal 35, 1956).
 
     Args:
         aim: The distance at which a mean is to be excluded.
-        mean: Of the outcomes, as expected.
-        variance: Of the outcomes, as expected.
+        outcomes: (k,) those that are expected.
+        chances: (k,) how likely each is, 1 together.
         least: The least possible outcome.
         most: The greatest.
     """
-    lost_up, lost_down = max(mean - aim - least, 0.0), max(most - mean - aim, 0.0)
-    up, down = variance + aim * max(lost_up, aim), variance + aim * max(lost_down, aim)
-    return Bets(aim / up, aim / down, least, most)
+    mean = float(chances @ outcomes)
+    up = _fastest(outcomes - (mean - aim), chances, aim, mean - aim - least)
+    down = _fastest(mean + aim - outcomes, chances, aim, most - mean - aim)
+    return Bets(up, down, least, most)
+
+
+def _fastest(gains: Floats, chances: Floats, aim: float, lost: float) -> float:
+    """The stake with which the logarithm of capital grows fastest.
+
+    It lies between the best on many small gains, which a rare large loss would ruin, and the one
+    that takes that loss for as likely as the gain.
+
+    Args:
+        gains: (k,) of a stake of 1.
+        chances: (k,) how likely each is.
+        aim: The expected gain.
+        lost: What a stake of 1 may lose.
+    """
+    square, lost = float(chances @ gains**2), max(lost, 1e-300)
+    bold, careful = aim / square, aim / (square + aim * lost)
+    stakes = np.minimum(careful * (bold / careful) ** STEPS, STAKE / lost)
+    growth = np.log1p(stakes[:, None] * gains) @ chances
+    return float(stakes[growth.argmax()])
 
 
 class Betting:

@@ -117,5 +117,8 @@ class Game:
         """
         if not self._blocks:
             return Estimate(math.nan, 0.0, 1.0, 0, UNSEEN)
-        value, low, high = mean(self._blocks, rates[self.rows]), self.bounds.low, self.bounds.high
+        happened = sum(int(block.hits.sum()) for block in self._blocks)
+        alike = happened in (0, self.trials)  # what was expected at first is in no such value
+        value = happened / self.trials if alike else mean(self._blocks, rates[self.rows])
+        low, high = self.bounds.low, self.bounds.high
         return Estimate(min(max(value, low), high), low, high, self.trials, BETTING)

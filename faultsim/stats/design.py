@@ -72,7 +72,9 @@ class Design:
         ends = float(self.misses.min()), float(self.hits.max())
         if aim is None:
             return Bets(0.0, 0.0, *ends)
-        return bets_for(aim, self.mean, self.variance, *ends)
+        outcomes = np.concatenate([self.hits, self.misses])
+        likely = self.chances * self.expected, self.chances * (1 - self.expected)
+        return bets_for(aim, outcomes, np.concatenate(likely), *ends)
 
     def within(self, rows: Rows) -> Design:
         """Of the trials that fall into some of the strata, for the rate of these alone."""

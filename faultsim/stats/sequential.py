@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -99,13 +100,17 @@ class SequentialRate:
     def expected(self) -> Floats:
         """(strata,) the rate expected of each by now: its own, drawn to that of its other kin.
 
-        What a stratum saw itself counts once: bets on a rare event not seen yet would be ruinous.
+        What a stratum saw itself counts once, and one that saw nothing is no better than all of its
+        kin: bets on a rare event not seen yet would be ruinous.
         """
-        known = np.bincount(self._kin, self.events)[self._kin] - self.events
-        tried = np.bincount(self._kin, self.trials)[self._kin] - self.trials
-        alike = (known + FAITH * self._prior) / (tried + FAITH)
-        found: Floats = (self.events + FAITH * alike) / (self.trials + FAITH)
-        return found
+        known = np.bincount(self._kin, self.events)[self._kin]
+        tried = np.bincount(self._kin, self.trials)[self._kin]
+        others, their = known - self.events, tried - self.trials
+        alike = (others + FAITH * self._prior) / (their + FAITH)
+        found = (self.events + FAITH * alike) / (self.trials + FAITH)
+        least = (known + FAITH * self._prior) / (tried + FAITH)
+        doubted: Floats = np.where(self.events == 0, np.maximum(found, least), found)
+        return doubted
 
     def add(self, strata: npt.ArrayLike, events: npt.ArrayLike) -> None:
         """Learns from a block of trials that were drawn by :attr:`design`, which is then another.
@@ -189,6 +194,7 @@ class SequentialRate:
         return [own_share(events, n, self.goal.confidence) for events, n in found]
 
 
+@lru_cache(4096)  # most strata of a campaign saw the same, and little
 def own_share(events: int, n: int, confidence: float) -> Estimate:
     """A share of trials whose number was not fixed beforehand; NaN of none."""
     if n == 0:

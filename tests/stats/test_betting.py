@@ -47,7 +47,7 @@ def test_what_is_excluded_is_one_piece_on_either_side():
 
 
 def test_what_was_excluded_stays_so():
-    game, bets = Betting(0.95), bets_for(0.1, 0.5, 0.25, 0.0, 1.0)
+    game, bets = Betting(0.95), bets_for(0.1, np.array([0.0, 1.0]), np.array([0.5, 0.5]), 0.0, 1.0)
     game.add(bets, [1.0], [100])
     low = game.low
     assert low > 0.5
@@ -76,3 +76,16 @@ def test_a_share_of_nothing_is_bounded():
     assert low == 0
     assert 1 - 0.05 ** (1 / 1000) < high < 0.01
     assert anytime_share(1000, 1000, 0.95) == (pytest.approx(1 - high), 1)
+
+
+@pytest.mark.parametrize("rare", [0.5, 1e-3, 1e-9])
+def test_capital_grows_faster_by_a_bet_than_by_bolder_or_more_careful_ones(rare):
+    aim, chances, outcomes = 0.01, np.array([rare, 1 - rare]), np.array([1.0, 0.0])
+    bets, gains = bets_for(aim, outcomes, chances, 0.0, 1.0), chances @ outcomes + aim - outcomes
+
+    def growth(stake):
+        return chances @ np.log1p(stake * gains)
+
+    assert growth(bets.down) > 0
+    assert bets.down <= 0.9 / (1 - rare - aim)  # something is left whatever comes
+    assert growth(bets.down) >= 0.98 * max(map(growth, np.linspace(0, 0.9 / -gains.min(), 400)))

@@ -142,3 +142,11 @@ def test_parts_that_are_strata_of_their_own_get_what_each_lacks():
     assert least < rate.trials[0] < 5 * least  # though it is a hundredth of the population
     assert rate.trials[2] < rate.trials[0]
     assert rate.needed == rate.n
+
+
+@pytest.mark.parametrize("happens", [0, 1])
+def test_where_all_trials_are_alike_the_value_is_theirs_whatever_was_expected(happens):
+    rate = SequentialRate([1.0, 2.0], Goal(margin=0.01), prior=[0.3, 0.4])
+    for _ in range(3):
+        rate.add([0, 1] * 20, [happens] * 40)
+    assert rate.estimate.value == happens

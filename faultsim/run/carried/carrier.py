@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from faultsim.faults import FaultSet
+import torch
+
+from faultsim.faults import FaultSet, Site
 from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.depth import Run
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import samples_of
-from faultsim.run.carried.sharing import ways
+from faultsim.run.carried.sharing import counts, ways
 from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
 from faultsim.run.golden import on_cpu
 from faultsim.run.replay.calls import WHOLE
+from faultsim.targets.tensors import owner_of
 from faultsim.targets.untouched import untouched
 from faultsim.targets.weights import Holder, hold
 from faultsim.workload import Batch, Workload
@@ -52,7 +55,7 @@ class Carrier:
     """
 
     def __init__(self, workload: Workload, inputs: Any) -> None:
-        """Probes the model; each weight is tried when it is first struck.
+        """Probes the model; of weights alike, one is tried when it is first struck.
 
         Args:
             workload: Its model is in eval mode.
@@ -65,6 +68,7 @@ class Carrier:
         self._readings: dict[Any, dict[int, Reading]] = {}
         self._tails: dict[Any, Tail] = {}
         self._tried: set[int] = set()
+        self._agreed: set[Hashable] = set()  # kinds of weights, of which one was tried and agreed
         self._signature: Any = None
         self._golden: Any = None
         self._plan: Plan | None = None
@@ -108,20 +112,37 @@ class Carrier:
             return False
         return all(self._carries(self._plan, site) for site, _ in faults.by_site())
 
-    def _carries(self, plan: Plan, site: Any) -> bool:
+    def _carries(self, plan: Plan, site: Site) -> bool:
         holder = self._holder(site)
         reason = "its words are packed" if holder.packed else ""
         address = memory_of(holder.tensor)
         if not reason and address not in plan.readers:
             reason = plan.alone.get(address, "no operator was seen to read it")
         reason = reason or plan.alone.get(address, "")
-        if not reason and address not in self._tried:
-            self._tried.add(address)
-            if reason := self._tries.why_not(site.name, holder.tensor):
-                plan.alone[address] = reason
+        reason = reason or self._disagrees(plan, site, holder.tensor, address)
         if reason:
             self.alone[site.name] = reason
         return not reason
+
+    def _disagrees(self, plan: Plan, site: Site, tensor: torch.Tensor, address: int) -> str:
+        """Why a fault in a weight has other effects when it is carried; "" if one had none."""
+        if address in self._tried:
+            return ""
+        self._tried.add(address)
+        kind = self._kind(plan, site, tensor, address)
+        if kind in self._agreed:
+            return ""
+        if reason := self._tries.why_not(site.name, tensor):
+            plan.alone[address] = reason
+        else:
+            self._agreed.add(kind)
+        return reason
+
+    def _kind(self, plan: Plan, site: Site, tensor: torch.Tensor, address: int) -> Hashable:
+        """What weights have in common whose faults are carried by the same code."""
+        owner, leaf = owner_of(self._workload.model, site.name)
+        words = tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset()
+        return type(owner), leaf, words, plan.use_of(address)
 
     def _holder(self, site: Any) -> Holder:
         if site not in self._holders:
@@ -165,11 +186,22 @@ class Carrier:
         return Carried(output, spent, cut)
 
     def _tail(self, start: Start, cut: int, count: int) -> Tail:
-        """The operators from a cut on; the first to ask runs a golden pass."""
+        """The operators from a cut on; the first to ask runs a golden pass.
+
+        That has few rows, where another of as many as are asked for began no later.
+        """
         key = self._signature, cut, count
         if key not in self._tails:
-            self._tails[key] = self._watched(start, cut, count)
+            fewest = counts(self._signature[0])[-1]
+            few = count > fewest and self._mixed_before(cut, count)
+            tail = self._tail(start, cut, fewest) if few else None
+            self._tails[key] = tail if tail and tail.mixes else self._watched(start, cut, count)
         return self._tails[key]
+
+    def _mixed_before(self, cut: int, count: int) -> bool:
+        """Whether samples could be moved in so many rows that ran all that follows a cut."""
+        known = (key for key, tail in self._tails.items() if tail.mixes)
+        return any((of, n) == (self._signature, count) and at <= cut for of, at, n in known)
 
     def _watched(self, start: Start, cut: int, count: int) -> Tail:
         assert self._plan is not None

@@ -23,8 +23,8 @@ FEW = (2, 8, 1)
 """Samples that may do for a batch: kernels often have another way for a single one, and for two or
 more that of any number. So one alone, which takes longest to see, is the last resort."""
 
-SEEN = 32
-"""Samples of a batch that are to get their bits so: each has thousands of numbers to differ in."""
+SEEN, NUMBERS = 32, 1 << 14
+"""Samples of a batch that are to get their bits so; fewer that have so many numbers together."""
 
 
 class Costs(Dispatch):
@@ -75,7 +75,9 @@ class Costs(Dispatch):
         self, call: Call, reading: Reading, outputs: Sequence[torch.Tensor], count: int
     ) -> bool:
         """Whether samples get their bits, each in another place than it has in the batch."""
-        numbers = range(self._size - 1, -1, -1)[:SEEN]
+        each = sum(output.numel() for output in outputs) // self._size
+        seen = max(count, min(SEEN, -(-NUMBERS // max(1, each))))
+        numbers = range(self._size - 1, -1, -1)[:seen]
         chunks = [numbers[n : n + count] for n in range(0, len(numbers), count)]
         try:
             return all(

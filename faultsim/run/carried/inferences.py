@@ -167,9 +167,10 @@ class Inferences:
         self, batch: int, inputs: Any, left: Sequence[Trial]
     ) -> Iterator[tuple[Trial, Inference]]:
         """Of trials in weights those that can be carried; in the order that is given."""
-        known = self._gains.lacking if self._measured else 0
-        yield from ((trial, self._alone(batch, inputs, trial)) for trial in left[:known])
-        left = left[known:]
+        flipped = sorted(left, key=lambda trial: -trial.cut)  # the shortest passes first
+        flipped = flipped[: self._gains.lacking if self._measured else 0]
+        yield from ((trial, self._alone(batch, inputs, trial)) for trial in flipped)
+        left = _without(left, flipped)
         if self._measured:
             gains = self._gains
             slower = [t for t in left if not gains.pays(Extent(t.cut), t.sites)]

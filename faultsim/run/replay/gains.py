@@ -17,20 +17,22 @@ NO_GAIN = "a run from it was measured to be no faster than the whole"
 Run = Callable[[], object]
 
 
-def that_pay(whole: Run, parts: Mapping[int, Run]) -> list[int]:
+def that_pay(
+    whole: Run, parts: Mapping[int, Run], known: Mapping[int, float] | None = None
+) -> list[int]:
     """The cuts from which a run was faster than the whole, each the best of a few rounds in turn.
 
     Args:
         whole: Runs all of the model.
         parts: By cut, runs what follows it.
+        known: By cut, what a run took before.
     """
-    best, all_of_it, left = dict.fromkeys(parts, inf), inf, list(parts)
+    best, all_of_it = {cut: (known or {}).get(cut, inf) for cut in parts}, inf
     for _ in range(ROUNDS):
         all_of_it = min(all_of_it, _seconds(whole))
-        for cut in left:
+        for cut in (cut for cut in parts if best[cut] > CLEAR * all_of_it):
             best[cut] = min(best[cut], _seconds(parts[cut]))
-        left = [cut for cut in left if best[cut] > CLEAR * all_of_it]
-        if not left:
+        if all(spent <= CLEAR * all_of_it for spent in best.values()):
             break
     return [cut for cut in parts if best[cut] <= ENOUGH * all_of_it]
 

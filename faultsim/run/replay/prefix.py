@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -151,13 +152,18 @@ class Prefix:
         if kept is None or not same_bits(golden, watched):
             return []
         self._run(trees.map_tensors(sample, _other))
-        exact = [cut for cut in self.cuts[::-1] if self._repeats(golden, sample, kept, cut)]
-        return self._paying(exact, sample, kept) if self._measured else exact[::-1]
+        exact: dict[int, float] = {}
+        for cut in self.cuts[::-1]:
+            start = time.process_time()
+            if self._repeats(golden, sample, kept, cut):
+                exact[cut] = time.process_time() - start
+        return self._paying(exact, sample, kept) if self._measured else sorted(exact)
 
-    def _paying(self, cuts: list[int], sample: Any, kept: Kept) -> list[int]:
-        parts = {cut: partial(self.forward, sample, kept, cut) for cut in cuts}
-        paying = that_pay(partial(self._run, sample), parts)
-        self.refuted |= dict.fromkeys(set(cuts) - set(paying), NO_GAIN)
+    def _paying(self, exact: Mapping[int, float], sample: Any, kept: Kept) -> list[int]:
+        """Those of the exact cuts that pay; a golden run from each took so many seconds."""
+        parts = {cut: partial(self.forward, sample, kept, cut) for cut in exact}
+        paying = that_pay(partial(self._run, sample), parts, exact)
+        self.refuted |= dict.fromkeys(set(exact) - set(paying), NO_GAIN)
         return sorted(paying)
 
     def _repeats(self, golden: Any, sample: Any, kept: Kept, cut: int) -> bool:
@@ -273,10 +279,11 @@ class Prefix:
             inputs: Of the batch.
             faults: What is armed.
         """
-        kept = self.kept(number, inputs)
+        cut = self.cut(faults)
+        kept = self.kept(number, inputs) if cut != WHOLE else None
         if kept is not None:
             try:
-                return self.forward(inputs, kept, self.cut(faults))
+                return self.forward(inputs, kept, cut)
             except (Unkept, Exception) as error:  # an error of the model's own is met again
                 output = self._run(inputs)
                 self._lose("some trials", error)

@@ -67,3 +67,9 @@ def test_a_journal_does_not_depend_on_it(monkeypatch, tmp_path, measured):
         config = CampaignConfig(mode="random", trials=4, out=str(tmp_path / str(wins)))
         journals.append((run_campaign(config, work).directory / "trials-0.jsonl").read_bytes())
     assert journals[0] == journals[1]
+
+
+def test_what_is_known_to_be_clear_is_not_run_again(clock):
+    parts = {9: clock.run("last", 1), 5: clock.run("middle", 6)}
+    assert gains.that_pay(clock.run("whole", 10), parts, {9: 1.0, 5: 30.0}) == [9, 5]
+    assert clock.runs == ["whole", "middle"]
