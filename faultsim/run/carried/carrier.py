@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
-
-import torch
 
 from faultsim.faults import FaultSet, Site
 from faultsim.run.carried.costs import Costs
@@ -22,7 +20,6 @@ from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
 from faultsim.run.golden import on_cpu
 from faultsim.run.replay.calls import WHOLE
-from faultsim.targets.tensors import owner_of
 from faultsim.targets.untouched import untouched
 from faultsim.targets.weights import Holder, hold
 from faultsim.workload import Batch, Workload
@@ -55,7 +52,7 @@ class Carrier:
     """
 
     def __init__(self, workload: Workload, inputs: Any) -> None:
-        """Probes the model; of weights alike, one is tried when it is first struck.
+        """Probes the model; each weight is tried when it is first struck.
 
         Args:
             workload: Its model is in eval mode.
@@ -68,7 +65,6 @@ class Carrier:
         self._readings: dict[Any, dict[int, Reading]] = {}
         self._tails: dict[Any, Tail] = {}
         self._tried: set[int] = set()
-        self._agreed: set[Hashable] = set()  # kinds of weights, of which one was tried and agreed
         self._signature: Any = None
         self._golden: Any = None
         self._plan: Plan | None = None
@@ -119,30 +115,13 @@ class Carrier:
         if not reason and address not in plan.readers:
             reason = plan.alone.get(address, "no operator was seen to read it")
         reason = reason or plan.alone.get(address, "")
-        reason = reason or self._disagrees(plan, site, holder.tensor, address)
+        if not reason and address not in self._tried:
+            self._tried.add(address)
+            if reason := self._tries.why_not(site.name, holder.tensor):
+                plan.alone[address] = reason
         if reason:
             self.alone[site.name] = reason
         return not reason
-
-    def _disagrees(self, plan: Plan, site: Site, tensor: torch.Tensor, address: int) -> str:
-        """Why a fault in a weight has other effects when it is carried; "" if one had none."""
-        if address in self._tried:
-            return ""
-        self._tried.add(address)
-        kind = self._kind(plan, site, tensor, address)
-        if kind in self._agreed:
-            return ""
-        if reason := self._tries.why_not(site.name, tensor):
-            plan.alone[address] = reason
-        else:
-            self._agreed.add(kind)
-        return reason
-
-    def _kind(self, plan: Plan, site: Site, tensor: torch.Tensor, address: int) -> Hashable:
-        """What weights have in common whose faults are carried by the same code."""
-        owner, leaf = owner_of(self._workload.model, site.name)
-        words = tensor.dtype, tensor.shape, tensor.stride(), tensor.storage_offset()
-        return type(owner), leaf, words, plan.use_of(address)
 
     def _holder(self, site: Any) -> Holder:
         if site not in self._holders:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,6 @@ class Plan:
     readers: dict[int, list[int]]
     alone: dict[int, str]
     few: Any
-
-    def use_of(self, address: int) -> Hashable:
-        """What operators do with a weight: those of which it is the same are corrected alike."""
-        numbers = self.readers[address]
-        return tuple((self.funcs[number], self.readings[number].way) for number in numbers)
 
 
 def probe(model: nn.Module, inputs: Any, run: Run) -> Plan:

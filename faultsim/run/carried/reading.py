@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from faultsim.targets.layouts import Layout
@@ -25,11 +25,6 @@ class Reading:
     derives: bool = False
     apart: bool = True
     seconds: Mapping[int, float] = field(default_factory=dict)
-
-    @property
-    def way(self) -> Hashable:
-        """How it is run once more, whatever that costs."""
-        return self.inputs, self.outputs, self.derives, self.apart
 
     def short(self, size: int, count: int) -> Reading:
         """The same in a pass of fewer rows, that was seen to give the bits of the batch.

@@ -15,7 +15,6 @@ from faultsim.run.carried.operators import Call
 from faultsim.run.carried.pass_ import CarriedPass
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import one_sample
-from faultsim.run.carried.tries import Tries
 from faultsim.run.engine import WholePass
 from faultsim.run.golden import golden_run
 from faultsim.run.replay import Prefix
@@ -241,20 +240,22 @@ def test_so_few_samples_are_run_as_get_the_bits_of_the_batch():
     assert sorted(found.seconds) == [8, 20]
 
 
-@pytest.mark.parametrize("agrees", [True, False])
-def test_of_weights_read_alike_one_is_tried_and_each_where_it_disagrees(monkeypatch, agrees):
+class Peeks(nn.Module):
+    """Two layers alike, of which the words of the second are read past torch as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.two(self.one(x)) + float(self.two.weight.detach().numpy().sum())
+
+
+def test_a_weight_is_tried_though_one_like_it_was_carried():
     torch.manual_seed(0)
-    model, x, tried = Deep().eval(), torch.randn(8, 4, 12, 12), []
-
-    def why_not(self, name, tensor):
-        tried.append(name)
-        return "" if agrees else "carried and armed, a fault in it had other effects"
-
-    monkeypatch.setattr(Tries, "why_not", why_not)
+    model, x = Peeks().eval(), torch.randn(8, 6)
     work = Workload(model, x, lambda golden, out, batch: (golden != out).flatten(1).any(1))
     runs = runs_of(work, work.read("test", 8), replay=False)
-    space = FaultSpace(model, include=["blocks.*.weight"])
-    for faults in (part.sample(1, seed=0) for part in space.layers().values()):
-        runs.run([(faults, 3)])
-    assert len(tried) == len(set(tried)) == (1 if agrees else 6)
-    assert len(runs.alone) == (0 if agrees else 6)
+    for name in ("one.weight", "two.weight"):
+        runs.run([(FaultSpace(model, include=[name]).sample(1, seed=0), 3)])
+    assert list(runs.alone) == ["two.weight"]
