@@ -149,9 +149,12 @@ def _failures(run: RecordedCampaign, lines: Sequence[Line]) -> Estimate:
 
 
 def _worst(runs: Sequence[RecordedCampaign]) -> tuple[str | None, str | None]:
-    """The single fault that left least of what counts, searched or drawn, and what it left."""
+    """The single fault that left least of what counts, searched or drawn, and what it left.
+
+    What was tried on one sample alone tells nothing of the others.
+    """
     found: list[tuple[float, str, str]] = []
-    for run in runs:
+    for run in (one for one in runs if one.config.get("granularity") != "inference"):
         for record in run.summary.damaging if run.summary else ():
             score = record.acc if record.score is None else float(record.score)
             if len(run.lines[record.trial].faults) == 1 and score is not None:

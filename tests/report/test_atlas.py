@@ -65,6 +65,16 @@ def test_the_rate_of_one_fault_is_that_of_whole_targets(recorded):
     assert overview({"deep": parts}).rows[0]["one fault fails"] is None
 
 
+def test_a_fault_that_was_tried_on_one_sample_is_not_the_worst(recorded, tmp_path):
+    campaign(tmp_path, mode="random", granularity="inference", bits="30", trials=40)
+    (single,) = read_sources([tmp_path]).campaigns
+    assert min(float(record.score) for record in single.summary.damaging) == 0
+    whole = read_sources([recorded]).campaigns
+    (row,), (alone,) = overview({"deep": whole}).rows, overview({"deep": [single]}).rows
+    assert alone["worst flip"] is None
+    assert overview({"deep": [single, *whole]}).rows[0]["worst flip"] == row["worst flip"]
+
+
 def test_a_protection_is_judged_by_the_interval_of_the_change(tmp_path):
     for name, protect in (("bare", None), ("secded", "secded")):
         campaign(tmp_path / name, mode="random", trials=60, protect=protect)
