@@ -13,7 +13,7 @@ import msgspec
 
 from faultsim.campaign.directory import EARLIER, MANIFEST, SUMMARY, TRIALS
 from faultsim.campaign.lines import Alike, Line, trials_in
-from faultsim.campaign.manifest import check_same, grows, read_manifest, with_defaults
+from faultsim.campaign.manifest import check_begun, check_same, grows, read_manifest, with_defaults
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import end_of_lines, read_lines, replacing, write_json
 from faultsim.files.writing import lock, remove_drafts
@@ -138,8 +138,8 @@ class Journal:
             there, used = manifest.exists(), trials.exists() and trials.stat().st_size > 0
         except OSError as error:
             raise ConfigError(f"cannot write {self.directory}: {error.strerror}") from None
-        if resume and not there:
-            raise JournalError(f"{self.directory} holds no campaign: it has no {MANIFEST}")
+        if resume:
+            check_begun(self.directory)
         if there and not resume:
             raise ConfigError(
                 f"{self.directory} holds a campaign: give --resume to go on with it, or another "

@@ -109,6 +109,14 @@ class Manifest(Record):
             )
 
 
+def check_begun(directory: Path) -> None:
+    """Raises JournalError where there is no campaign to go on with."""
+    if not (directory / MANIFEST).is_file():
+        raise JournalError(
+            f"{directory} holds no campaign: it has no {MANIFEST}; leave --resume out to begin one"
+        )
+
+
 def read_manifest(directory: Path) -> Manifest:
     """The manifest of a campaign directory.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from faultsim.campaign.manifest import read_manifest
+from faultsim.campaign.manifest import check_begun, read_manifest
 from faultsim.campaign.subject import make_experiment, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import choose_device, reproducibly
@@ -56,7 +56,9 @@ def shared_out(config: CampaignConfig) -> CampaignConfig:
     """
     threads = config.threads
     if config.resume and not threads:
-        threads = read_manifest(Path(config.out or "")).settings.threads
+        place = Path(config.out or "")
+        check_begun(place)
+        threads = read_manifest(place).settings.threads
     if config.executor == "ray" and not threads:
         threads = 1
     workers = config.workers

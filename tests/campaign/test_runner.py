@@ -207,13 +207,20 @@ def test_two_processes_cannot_share_a_directory(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("resume", "message"), [(True, "holds no campaign"), (False, "cannot write")]
+    ("resume", "message"), [(True, "leave --resume out to begin one"), (False, "cannot write")]
 )
 def test_directories_that_cannot_be_used(model, dataset, tmp_path, resume, message):
     (tmp_path / "file").write_text("")
     config = CampaignConfig(mode="random", out=str(tmp_path / "file"), resume=resume, trials=1)
     with pytest.raises((ConfigError, JournalError), match=message):
         run_campaign(config, model=model, data=dataset)
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_what_was_not_begun_is_not_gone_on_with(run, tmp_path, threads):
+    with pytest.raises(JournalError, match="leave --resume out to begin one"):
+        run(threads=threads, out=str(tmp_path / "new"), resume=True)
+    assert not list((tmp_path / "new").glob("*.json*"))
 
 
 def test_a_leaked_bit_ends_in_an_error(run, model):
