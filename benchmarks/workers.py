@@ -3,10 +3,10 @@
     python -m benchmarks.workers --rounds 5
 
 Campaigns with one worker and with two, in turns, each in a process of its own, on a model whose
-every trial takes some 50 ms; from the trial after the first few to the last, so without what it
-takes to begin. Clock time needs as many idle cores. Processor time does not: it tells what workers
-have to do besides, and how much faster they can at most be. Memory is what a worker alone holds,
-which it would take if it were added, beside the size of the model.
+every trial takes some 50 ms; a long one less a short one, so without what it takes to begin (within
+one, workers are ahead of the trials that are told). Clock time needs as many idle cores. Processor
+time does not: it tells what workers have to do besides, and how much faster they can at most be.
+Memory is what a worker alone holds, which it would take if it were added, beside the model's size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-TRIALS, WARM = 60, 12
+TRIALS, FEW = 60, 12
 GIVEN = {"object": "as a live object", "name": "by its name"}
 
 
@@ -50,14 +50,15 @@ def campaign(workers: int, given: str, trials: int) -> dict[str, float]:
     from benchmarks import workers as own  # not __main__, which workers could not import
     from faultsim import CampaignConfig, run_campaign
 
-    looks: list[tuple[float, float]] = []
-    private: list[float] = []
+    found: dict[str, float] = {}
+    began = time.perf_counter(), time.process_time()
 
     def look(progress: Any) -> None:
-        if progress.done in (WARM, trials):
-            looks.append((time.perf_counter(), processor_seconds()))
         if progress.done == trials:
-            private.extend(private_mb(each.pid) for each in multiprocessing.active_children())
+            found["seconds"] = time.perf_counter() - began[0]
+            found["processor"] = processor_seconds() - began[1]
+            pids = [each.pid for each in multiprocessing.active_children()]
+            found["private"] = max(map(private_mb, pids), default=0.0)
 
     with tempfile.TemporaryDirectory() as root:
         config = CampaignConfig(
@@ -67,13 +68,7 @@ def campaign(workers: int, given: str, trials: int) -> dict[str, float]:
         )  # fmt: skip
         work = own.subject() if given == "object" else None
         run_campaign(config, work, progress=look)
-    (began, spent), (ended, all_spent) = looks
-    counted = trials - WARM
-    return {
-        "seconds": (ended - began) / counted,
-        "processor": (all_spent - spent) / counted,
-        "private": max(private, default=0.0),
-    }
+    return found
 
 
 def processor_seconds() -> float:
@@ -93,6 +88,13 @@ def private_mb(pid: int | None) -> float:
 
 
 def measured(workers: int, given: str, trials: int) -> dict[str, float]:
+    """Of a trial beyond the first few, the seconds; and what a worker held."""
+    few, all_of_them = (alone(workers, given, n) for n in (FEW, trials))
+    own = ("seconds", "processor")
+    return all_of_them | {name: (all_of_them[name] - few[name]) / (trials - FEW) for name in own}
+
+
+def alone(workers: int, given: str, trials: int) -> dict[str, float]:
     """:func:`campaign` in a process of its own."""
     words = ["--alone", str(workers), "--given", given, "--trials", str(trials)]
     command = [sys.executable, "-m", "benchmarks.workers", *words]
