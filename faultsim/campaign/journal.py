@@ -139,13 +139,13 @@ class Journal:
         except OSError as error:
             raise ConfigError(f"cannot write {self.directory}: {error.strerror}") from None
         if resume:
-            check_begun(self.directory)
-        if there and not resume:
+            return check_begun(self.directory)
+        if there:
             raise ConfigError(
                 f"{self.directory} holds a campaign: give --resume to go on with it, or another "
                 "--out"
             )
-        if used and not resume:
+        if used:
             raise ConfigError(
                 f"{self.directory} holds {TRIALS} but no {MANIFEST} to say what they are: give "
                 "another --out"
