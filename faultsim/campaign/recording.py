@@ -36,18 +36,18 @@ def recorded(
     Raises:
         FaultSimError: A trial fails, or the journal is of another campaign.
     """
-    ahead = 0 if plan.adaptive else executor.ahead
     begun: deque[Begun] = deque()
-    number = done = 0
+    number = done = ahead = 0
     together = next(plan.trials, None)
     while together is not None or begun:
         if together is not None:
             numbered = list(enumerate(together, number))
             fresh = [trial for n, trial in numbered if journal.lacks(n, trial)]
             begun.append(Begun(numbered, executor.submit(fresh)))
+            ahead = 0 if plan.adaptive or not together else executor.ahead(together[0])
             number += len(numbered)
         told = []
-        while begun and (number - done > ahead or together is None):
+        while begun and (together is None or number - len(together) - done >= ahead):
             for line, trial, outcome in _lines(begun.popleft(), journal, seed):
                 done += 1
                 told.append(outcome)

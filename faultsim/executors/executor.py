@@ -10,17 +10,14 @@ from faultsim.run.trial import Trial
 
 
 class Executor(Protocol):
-    """Runs trials; which process does it, and in which order, no outcome depends on.
-
-    Attributes:
-        ahead: How many trials are worth submitting before the first outcome is asked for.
-    """
-
-    ahead: int
+    """Runs trials; which process does it, and in which order, no outcome depends on."""
 
     @property
     def lost(self) -> Mapping[str, str]:
         """What could have been faster by now, and why it is not."""
+
+    def ahead(self, trial: Trial) -> int:
+        """How many such trials are worth submitting beside those whose outcomes are asked for."""
 
     def submit(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         """Takes trials of which none depends on another; their outcomes come in their order.

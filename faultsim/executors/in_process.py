@@ -12,8 +12,6 @@ from faultsim.run.trial import Trial
 class InProcess:
     """Runs each trial when its outcome is asked for."""
 
-    ahead = 0
-
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
 
@@ -21,6 +19,10 @@ class InProcess:
     def lost(self) -> Mapping[str, str]:
         """As :attr:`Experiment.lost`."""
         return self._experiment.lost
+
+    def ahead(self, trial: Trial) -> int:
+        """None: there is nobody to run them meanwhile."""
+        return 0
 
     def submit(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         """Nothing is run yet."""

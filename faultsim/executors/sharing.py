@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from faultsim.run.outcome import Outcome
 from faultsim.run.trial import Trial
 
 AHEAD = 16
-"""Trials for each worker that are known before the first outcome is asked for."""
+"""Trials for each worker that are known before outcomes of others are asked for."""
 
 DEPTH = 2
 """Tasks that a worker has at a time, so that it need not wait for the next."""
+
+FULL = 512
+"""Trials of a task at most, where they share passes: as many as fill some."""
 
 LIVES = 3
 """Workers that may end at a trial before it is held to be the reason."""
@@ -81,12 +85,16 @@ class Shared:
     """An executor over workers. A worker that ends is replaced, and its trials run again."""
 
     def __init__(self, workers: Workers) -> None:
-        self.ahead, self.lost = AHEAD * workers.number, dict[str, str]()
+        self.lost: dict[str, str] = {}
         self._workers = workers
         self._waiting: deque[Ticket] = deque()
         self._left = {*range(workers.number)}
         self._given: list[deque[list[Ticket]]] = [deque() for _ in range(workers.number)]
-        self._free: deque[int] = deque([*range(workers.number)] * DEPTH)
+        self._holding = [dict.fromkeys(range(workers.number)), *({} for _ in range(DEPTH))]
+
+    def ahead(self, trial: Trial) -> int:
+        """As many as keep each worker busy until its next task."""
+        return (FULL if trial.shares_a_pass else AHEAD) * self._workers.number
 
     def submit(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         """Takes trials; workers that have nothing to do begin at once."""
@@ -104,13 +112,31 @@ class Shared:
             yield ticket.outcome
 
     def _share(self) -> None:
-        """Large tasks while much is waiting, small ones towards the end."""
-        while self._free and self._waiting:
-            size = max(1, len(self._waiting) // (DEPTH * self._workers.number))
-            task = [self._waiting.popleft() for _ in range(size)]
-            worker = self._free.popleft()
-            self._given[worker].append(task)
-            self._workers.give(worker, [ticket.trial for ticket in task])
+        """Hands out what is waiting, to those first that have nothing to do."""
+        while self._waiting and (free := next(filter(None, self._holding[:DEPTH]), None)):
+            size, worker = self._size(len(free)), next(iter(free))
+            self._hold(worker, [self._waiting.popleft() for _ in range(size)])
+
+    def _size(self, free: int) -> int:
+        """Large tasks while much is waiting, small ones towards the end.
+
+        A pass that trials share is to be filled: they go to so many workers in equal parts.
+        """
+        waiting = len(self._waiting)
+        if self._waiting[0].trial.shares_a_pass:
+            return math.ceil(waiting / (free * math.ceil(waiting / (free * FULL))))
+        return max(1, waiting // (DEPTH * self._workers.number))
+
+    def _hold(self, worker: int, task: list[Ticket]) -> None:
+        self._move(worker, +1)
+        self._given[worker].append(task)
+        self._workers.give(worker, [ticket.trial for ticket in task])
+
+    def _move(self, worker: int, tasks: int) -> None:
+        """Keeps account of how many tasks a worker has, as so many are added to them."""
+        has = len(self._given[worker])
+        self._holding[has].pop(worker, None)
+        self._holding[has + tasks][worker] = None
 
     def _collect(self) -> None:
         for worker, said in self._workers.wait():
@@ -121,8 +147,8 @@ class Shared:
         self._share()
 
     def _done(self, worker: int, report: Report) -> None:
+        self._move(worker, -1)
         task = self._given[worker].popleft()
-        self._free.append(worker)
         for ticket, outcome in zip(task, report.outcomes, strict=False):
             ticket.outcome = outcome
         if report.error is not None:
@@ -132,10 +158,9 @@ class Shared:
     def _again(self, worker: int, ended: Ended) -> None:
         """Puts what a worker had back to the front of what is waiting."""
         tasks = [*self._given[worker]]
+        self._move(worker, -len(tasks))
         self._given[worker].clear()
-        if ended.replaced:
-            self._free.extend([worker] * len(tasks))
-        else:
+        if not ended.replaced:
             self._retire(worker, ended)
         for ticket in tasks[0] if tasks else ():
             ticket.deaths += 1
@@ -146,7 +171,7 @@ class Shared:
 
     def _retire(self, worker: int, ended: Ended) -> None:
         """Gives a worker nothing more; the others do its work."""
-        self._free = deque(each for each in self._free if each != worker)
+        self._holding[0].pop(worker, None)
         self._left.discard(worker)
         if not self._left:
             raise ExecutorError(f"no worker is left; the last ended {ended.how}")

@@ -30,6 +30,11 @@ class Trial:
     alone: bool = False
 
     @property
+    def shares_a_pass(self) -> bool:
+        """Whether other trials can be in the same batch of samples."""
+        return self.sample is not None and not self.alone
+
+    @property
     def reports(self) -> bool:
         """Whether it gives a result, rather than guide a search."""
         return self.split == REPORTED

@@ -20,7 +20,7 @@ from faultsim.stats.estimate import Estimate
 from faultsim.stats.goal import Goal
 from faultsim.stats.tail import Floats
 
-FIRST, GROWTH = 32, 1.06
+FIRST, GROWTH = 32, 1.1
 """Trials of the first block, and what all are multiplied by from one look to the next."""
 
 PRIOR = 0.02

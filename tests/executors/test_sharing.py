@@ -7,7 +7,21 @@ import random
 import pytest
 
 from faultsim.errors import ExecutorError, InjectionError
-from faultsim.executors.sharing import LIVES, Ended, Report, Shared
+from faultsim.executors.sharing import FULL, LIVES, Ended, Report, Shared
+
+
+class Numbered(int):
+    """A trial that is nothing but its number."""
+
+    shares_a_pass = False
+
+
+class OfOneSample(Numbered):
+    shares_a_pass = True
+
+
+def trials(*numbers: int) -> list[Numbered]:
+    return [Numbered(number) for number in range(*numbers)]
 
 
 class Pretended:
@@ -45,7 +59,7 @@ class Pretended:
 def test_outcomes_come_in_the_order_of_the_trials(workers, seed):
     pretended = Pretended(workers, seed)
     shared = Shared(pretended)
-    outcomes = [shared.submit(range(first, first + 9)) for first in range(0, 90, 9)]
+    outcomes = [shared.submit(trials(first, first + 9)) for first in range(0, 90, 9)]
     assert [n for each in outcomes for n in each] == [10 * trial for trial in range(90)]
     assert sorted(pretended.runs) == list(range(90))
     assert pretended.most <= 2
@@ -55,22 +69,45 @@ def test_outcomes_come_in_the_order_of_the_trials(workers, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_trials_of_a_worker_that_ended_are_run_again_once(seed):
     pretended = Pretended(3, seed, deadly=(0, 11, 11, 39))
-    assert [*Shared(pretended).submit(range(40))] == [10 * trial for trial in range(40)]
+    assert [*Shared(pretended).submit(trials(40))] == [10 * trial for trial in range(40)]
     assert sorted(pretended.runs) == list(range(40))
 
 
 def test_a_trial_that_ends_every_worker_is_an_error_and_those_before_it_are_not():
-    outcomes = Shared(Pretended(2, deadly=[5] * LIVES)).submit(range(8))
+    outcomes = Shared(Pretended(2, deadly=[5] * LIVES)).submit(trials(8))
     assert [next(outcomes) for _ in range(4)] == [0, 10, 20, 30]
     with pytest.raises(ExecutorError, match=f"{LIVES} workers ended at one trial, killed by SIGK"):
         list(outcomes)
 
 
 def test_an_error_comes_at_the_trial_that_failed():
-    outcomes = Shared(Pretended(2, failing=(17,))).submit(range(40))
+    outcomes = Shared(Pretended(2, failing=(17,))).submit(trials(40))
     assert [next(outcomes) for _ in range(17)] == [10 * trial for trial in range(17)]
     with pytest.raises(InjectionError, match="trial 17 failed"):
         next(outcomes)
+
+
+@pytest.mark.parametrize("waiting, sizes", [(200, [100, 100]), (3, [2, 1]), (1, [1])])
+def test_trials_that_share_passes_go_to_idle_workers_in_equal_parts(waiting, sizes):
+    pretended = Pretended(2)
+    Shared(pretended).submit([OfOneSample(number) for number in range(waiting)])
+    assert [len(tasks[0]) for tasks in pretended._tasks.values()] == sizes
+    assert pretended.most == 1
+
+
+def test_a_worker_with_nothing_to_do_is_given_a_task_before_one_that_has_another():
+    pretended = Pretended(2)
+    shared = Shared(pretended)
+    for first in (0, 10, 20):
+        list(shared.submit([OfOneSample(number) for number in range(first, first + 10)]))
+        assert pretended.most == 1
+
+
+def test_no_worker_is_given_more_of_what_shares_passes_than_fills_them():
+    pretended = Pretended(2)
+    outcomes = Shared(pretended).submit([OfOneSample(number) for number in range(10 * FULL)])
+    assert {len(task) for tasks in pretended._tasks.values() for task in tasks} == {FULL}
+    assert [*outcomes] == [10 * number for number in range(10 * FULL)]
 
 
 def test_nothing_is_handed_out_where_nothing_is_submitted():
