@@ -145,12 +145,13 @@ def run_campaign(
     fault_model = load_fault_model(config.fault_model) if config.fault_model else None
     with untouched(), ExitStack() as stack:
         stack.enter_context(cluster_of(config))
+        later = config.workers == "auto"
         config = shared_out(config)
         stack.enter_context(reproducibly(config.threads))
         workload = work or make_workload(config, model, data)
         given_names = [name for name, value in live.items() if value is not None]
         named = not {"work", "model", "data"} & {*given_names}
-        handed = stack.enter_context(handed_over(config, workload, named=named))
+        handed = stack.enter_context(handed_over(config, workload, named=named, later=later))
         stack.enter_context(uncompiled(workload.model))
         experiment = make_experiment(config, workload)
         objects = _Live(given_names, name)

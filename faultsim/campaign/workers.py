@@ -24,9 +24,10 @@ from faultsim.campaign.subject import make_experiment, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.devices import choose_device, reproducibly
 from faultsim.errors import ConfigError, ExecutorError
-from faultsim.executors import Executor, InProcess, LocalWorkers, RayActors, Shared
+from faultsim.executors import Executor, Growing, InProcess, LocalWorkers, RayActors, Shared
 from faultsim.executors.ray_actors import Stored, cluster, room
 from faultsim.executors.snapshot import Snapshot, opened
+from faultsim.memory import available_bytes, resident_bytes
 from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.outcome import Outcome
@@ -42,10 +43,12 @@ class Handed:
     Attributes:
         named: Whether the settings name all of it, so that a worker can make it too.
         live: Gives it; None where it can only be made.
+        later: Makes this anew, when workers are wanted after all; None where they begin at once.
     """
 
     named: bool
     live: Live | None = None
+    later: Callable[[], Handed] | None = None
 
 
 def shared_out(config: CampaignConfig) -> CampaignConfig:
@@ -142,7 +145,9 @@ def cluster_of(config: CampaignConfig) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def handed_over(config: CampaignConfig, workload: Workload, *, named: bool) -> Iterator[Handed]:
+def handed_over(
+    config: CampaignConfig, workload: Workload, *, named: bool, later: bool = False
+) -> Iterator[Handed]:
     """What gives workers a workload.
 
     On one machine it is a copy in memory that they share, also of what has a name, if it can be
@@ -152,19 +157,27 @@ def handed_over(config: CampaignConfig, workload: Workload, *, named: bool) -> I
         config: The settings, with a number of workers.
         workload: The coordinator's.
         named: Whether the settings name all of it.
+        later: Whether nothing is copied until it is seen that trials take long.
 
     Raises:
         ConfigError: It is a live object, and cannot be handed over.
     """
     with ExitStack() as stack:
-        live: Live | None = None
         if config.executor == "ray":
-            live = None if named else Stored(workload)
-        elif not alone(config):
-            with suppress(ConfigError) if named else nullcontext():
-                snapshot = stack.enter_context(closing(Snapshot(workload)))
-                live = partial(opened, snapshot.path)
-        yield Handed(named, live)
+            yield Handed(named, None if named else Stored(workload))
+        elif alone(config):
+            yield Handed(named)
+        elif later:
+            yield Handed(named, later=partial(_copied, stack, workload, named=named))
+        else:
+            yield _copied(stack, workload, named=named)
+
+
+def _copied(stack: ExitStack, workload: Workload, *, named: bool) -> Handed:
+    with suppress(ConfigError) if named else nullcontext():
+        snapshot = stack.enter_context(closing(Snapshot(workload)))
+        return Handed(named, partial(opened, snapshot.path))
+    return Handed(named)
 
 
 def alone(config: CampaignConfig) -> bool:
@@ -185,6 +198,26 @@ def make_executor(
     """
     if alone(config):
         return InProcess(experiment)
+    if handed.later is not None:
+        hire = partial(_hired, config, experiment, golden, handed.later)
+        return Growing(InProcess(experiment), hire)
+    return _workers(config, experiment, golden, handed)
+
+
+def _hired(
+    config: CampaignConfig, experiment: Experiment, golden: Outcome, later: Callable[[], Handed]
+) -> Executor | None:
+    """As many workers as the settings have, and as there is memory for: each may take our own."""
+    assert isinstance(config.workers, int)
+    number = min(config.workers, int(available_bytes() // resident_bytes()))
+    if number < 2:
+        return None
+    return _workers(replace(config, workers=number), experiment, golden, later())
+
+
+def _workers(
+    config: CampaignConfig, experiment: Experiment, golden: Outcome, handed: Handed
+) -> Executor:
     assert isinstance(config.workers, int)
     threads = torch.get_num_threads()
     recipe = Recipe(replace(config, threads=threads), handed, experiment.digest, golden)

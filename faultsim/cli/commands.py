@@ -11,7 +11,7 @@ from faultsim.config import AnySubject, CampaignConfig, PerturbConfig, StudyConf
 from faultsim.config.campaign import Mode
 from faultsim.config.schema import SchemaName
 from faultsim.config.settings import Settings
-from faultsim.config.values import Bits, Count, NotNegative, Seed, Share
+from faultsim.config.values import Bits, Count, NotNegative, Seed, Share, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind
 
@@ -20,6 +20,7 @@ from faultsim.kinds import Kind
 class Campaign(CampaignConfig):
     """Strike a model with faults, trial by trial, and record what becomes of its predictions."""
 
+    workers: Workers = "auto"
     config: str | None = None
     """A TOML file with any of these settings; flags win over it."""
     json: bool = False
@@ -31,6 +32,7 @@ class Campaign(CampaignConfig):
 class Plan(CampaignConfig):
     """Trials and time that a margin will take, after a pilot of which nothing is recorded."""
 
+    workers: Workers = "auto"
     mode: Mode = "estimate"
     """Only estimate has a margin to plan for."""
     pilot: Count = 200
@@ -135,6 +137,8 @@ class Perturb(PerturbConfig):
 @dataclass(frozen=True)
 class Study(StudyConfig):
     """The whole study of one model over several data sets, part by part."""
+
+    workers: Workers = "auto"
 
 
 @dataclass(frozen=True)

@@ -125,9 +125,10 @@ class CampaignConfig(Evaluation, AnySubject):
     replay: bool = True
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
     workers: Workers = 1
-    """Processes that run trials, or auto: one for each GPU, or for each core, so many --threads of
-    which each takes. --threads are those of one worker; unless given, the cores are shared out.
-    Outcomes are the same for any number of workers."""
+    """Processes that run trials. auto, which commands take: one for each GPU, or for each core, so
+    many --threads of which each takes; they begin once trials have taken 20 seconds. --threads are
+    those of one worker; unless given, the cores are shared out. Outcomes are the same for any
+    number of workers."""
     executor: Literal["local", "ray"] = "local"
     """Where workers are: processes of this machine, or actors of a Ray cluster, of which auto has
     as many as there is room for, each with its --threads (1 unless given) or a GPU."""

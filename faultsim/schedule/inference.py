@@ -16,7 +16,8 @@ SAMPLE = 2
 """Random stream beside that of the faults."""
 
 TOGETHER = 512
-"""Trials that are known at a time, so that they can share passes; of one process, a kill loses no more."""
+"""Trials that are known at a time, so that they can share passes; a kill loses no more, unless
+workers have others."""
 
 
 def inferences(plan: Plan, samples: int, seed: int) -> Plan:

@@ -183,6 +183,56 @@ def test_threads_are_those_of_each_worker(run, tmp_path):
     assert shared_out(CampaignConfig(**usual, workers=2)).threads == 1 == torch.get_num_threads()
 
 
+@pytest.fixture
+def two_cores_at_once(monkeypatch):
+    monkeypatch.setattr("faultsim.campaign.workers.cores", lambda: 2)
+    monkeypatch.setattr("faultsim.executors.growing.PATIENCE", -1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mode": "estimate", "margin": 0.2, "trials": None}])
+def test_auto_begins_workers_when_trials_take_long(run, monkeypatch, two_cores_at_once, settings):
+    began, start = set(), LocalWorkers.give
+
+    def give(self, worker, trials):
+        began.add(worker)
+        start(self, worker, trials)
+
+    monkeypatch.setattr(LocalWorkers, "give", give)
+    assert run("one", 1, **settings) == run("auto", "auto", **settings)
+    assert began == {0, 1}
+    assert not workers_now()
+
+
+@pytest.mark.parametrize(
+    "change", [("growing.PATIENCE", 1e9), ("memory.available_bytes", lambda: 1 << 20)]
+)
+def test_auto_begins_none_in_a_short_campaign_or_without_memory(
+    run, monkeypatch, two_cores_at_once, change
+):
+    where, value = change
+    place = {"memory": "faultsim.campaign.workers", "growing": "faultsim.executors.growing"}
+    module, name = where.split(".")
+    monkeypatch.setattr(f"{place[module]}.{name}", value)
+    monkeypatch.setattr(LocalWorkers, "give", None)
+    assert run("one", 1) == run("auto", "auto")
+
+
+def test_auto_goes_on_alone_where_what_is_live_cannot_be_handed_over(
+    model, dataset, tmp_path, two_cores_at_once
+):
+    model.own = lambda x: x  # cannot be pickled
+    usual = {"mode": "random", "trials": 3, "flips": (1,), "threads": 1, "workers": "auto"}
+    told = []
+    run_campaign(
+        CampaignConfig(**usual, out=str(tmp_path / "out")),
+        model=model,
+        data=dataset,
+        progress=told.append,
+    )
+    assert told[-1].done == 3
+    assert "leave workers at 1" in told[-1].lost["workers"]
+
+
 def ends(number):
     raise SystemExit(1)
 

@@ -87,7 +87,7 @@ def test_an_error_comes_at_the_trial_that_failed():
         next(outcomes)
 
 
-@pytest.mark.parametrize("waiting, sizes", [(200, [100, 100]), (3, [2, 1]), (1, [1])])
+@pytest.mark.parametrize(("waiting", "sizes"), [(200, [100, 100]), (3, [2, 1]), (1, [1])])
 def test_trials_that_share_passes_go_to_idle_workers_in_equal_parts(waiting, sizes):
     pretended = Pretended(2)
     Shared(pretended).submit([OfOneSample(number) for number in range(waiting)])
