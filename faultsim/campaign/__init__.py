@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from faultsim.campaign.exporting import export as export
     from faultsim.campaign.hardened import Hardening as Hardening
     from faultsim.campaign.hardening import harden as harden
+    from faultsim.campaign.progress import Progress as Progress
     from faultsim.campaign.protecting import compare_protections as compare_protections
     from faultsim.campaign.protections_record import Cost as Cost
     from faultsim.campaign.protections_record import Paid as Paid
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from faultsim.campaign.reproducing import reproduce as reproduce
     from faultsim.campaign.result import CampaignResult as CampaignResult
     from faultsim.campaign.result import load_result as load_result
-    from faultsim.campaign.runner import Progress as Progress
     from faultsim.campaign.runner import run_campaign as run_campaign
     from faultsim.campaign.summary import CellSummary as CellSummary
     from faultsim.config import CampaignConfig as CampaignConfig
@@ -35,7 +35,7 @@ _HOMES = {
     "DetectorScore": "faultsim.campaign.detectors",
     "Hardening": "faultsim.campaign.hardened",
     "Paid": "faultsim.campaign.protections_record",
-    "Progress": "faultsim.campaign.runner",
+    "Progress": "faultsim.campaign.progress",
     "Reproduction": "faultsim.campaign.reproducing",
     "compare": "faultsim.campaign.comparison",
     "compare_protections": "faultsim.campaign.protecting",

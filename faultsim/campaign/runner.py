@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ from faultsim.campaign.fit import known_fit
 from faultsim.campaign.journal import Journal
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest_writing import manifest_of
-from faultsim.campaign.objective import ACCURACY, Objective
+from faultsim.campaign.objective import Objective
 from faultsim.campaign.observing import observing
+from faultsim.campaign.progress import Progress
 from faultsim.campaign.recording import recorded
 from faultsim.campaign.result import CampaignResult
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
@@ -45,59 +46,16 @@ from faultsim.run.compiled import uncompiled
 from faultsim.run.experiment import Experiment
 from faultsim.run.observations import TrialObserver
 from faultsim.run.outcome import Outcome
-from faultsim.run.trial import Trial
 from faultsim.schedule import SCHEDULES, Context, Learnt, Plan, inferences, sharded
 from faultsim.schedule.estimate import counted
 from faultsim.schedule.given import Given, given
 from faultsim.space import FaultSpace
-from faultsim.stats import Estimate
 from faultsim.workload import Workload
 from faultsim.workload.task import ranges_of
 from faultsim.workload.workload import REPORTED
 
 CHOSEN = "given"
 """Stands for the fault file in the record of a campaign whose trials were given."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What :func:`run_campaign` tells its caller after the golden run and after each trial.
-
-    Attributes:
-        directory: The campaign directory.
-        golden: The golden run on the test split, of perturbed images where there are such.
-        clean: The golden run on the images as they are, where others are perturbed.
-        replays: Whether trials run only what their faults can reach.
-        skipped: By name of a tensor, why no fault strikes it.
-        done: Trials finished.
-        total: Trials planned; a search may end with fewer.
-        lost: What could have been faster, and why it is not.
-        trial: The trial just finished, None at the start.
-        outcome: Its outcome.
-        objective: The figure that counts.
-        estimate: Of a campaign that goes on until a rate is known, what is known by now.
-        resumed: Trials that were recorded before.
-    """
-
-    directory: Path
-    golden: Outcome
-    clean: Outcome | None
-    replays: bool
-    skipped: Mapping[str, str]
-    done: int
-    total: int
-    lost: Mapping[str, str] = field(default_factory=dict)
-    trial: Trial | None = None
-    outcome: Outcome | None = None
-    objective: Objective = ACCURACY
-    estimate: Estimate | None = None
-    resumed: int = 0
-
-    def after(self, **now: Any) -> Progress:
-        """The same, but for what is new after a trial; there are many, so quickly made."""
-        made = object.__new__(Progress)
-        vars(made).update(vars(self), **now)
-        return made
 
 
 def run_campaign(
