@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+MEMINFO, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def resident_bytes() -> int:
@@ -20,7 +22,7 @@ def resident_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """What the machine can still give, or the control group that this process is in.
+    """What the machine can still give, and the control groups that this process is in.
 
     Where the system does not tell, half of what is built in.
     """
@@ -28,7 +30,28 @@ def available_bytes() -> int:
     with suppress(OSError):
         free = re.search(r"MemAvailable:\s+(\d+) kB", MEMINFO.read_text(encoding="ascii"))
         found = int(free[1]) * 1024 if free else found
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        most, used = (int((CGROUP / f"memory.{what}").read_text()) for what in ("max", "current"))
-        found = min(found, most - used)
-    return max(0, found)
+    return max(0, min([found, *_left_by_groups()]))
+
+
+def _left_by_groups() -> Iterator[int]:
+    """Of each control group with a limit, from ours to the root: in either version of the system.
+
+    A container sees its own group as the root, whatever its path is called outside.
+    """
+    with suppress(OSError):
+        for line in GROUPS.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if "memory" in controllers.split(","):
+                yield from _left(CGROUP / "memory", path, "limit_in_bytes", "usage_in_bytes")
+            elif not controllers:
+                yield from _left(CGROUP, path, "max", "current")
+
+
+def _left(root: Path, path: str, limit: str, used: str) -> Iterator[int]:
+    own = Path(path.lstrip("/"))
+    for group in (own, *own.parents):
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            most, now = (
+                int((root / group / f"memory.{what}").read_text()) for what in (limit, used)
+            )
+            yield most - now

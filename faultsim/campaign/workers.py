@@ -206,12 +206,19 @@ def make_executor(
 
 def _hired(
     config: CampaignConfig, experiment: Experiment, golden: Outcome, later: Callable[[], Handed]
-) -> Executor | None:
-    """As many workers as the settings have, and as there is memory for: each may take our own."""
+) -> Executor:
+    """As many workers as the settings have, and as there is memory for: each may take our own.
+
+    Raises:
+        ExecutorError: There is none for several.
+    """
     assert isinstance(config.workers, int)
-    number = min(config.workers, int(available_bytes() // resident_bytes()))
+    available, own = available_bytes(), resident_bytes()
+    number = min(config.workers, available // own)
     if number < 2:
-        return None
+        raise ExecutorError(
+            f"{available >> 20:,} MB of memory are free, and two may take {2 * own >> 20:,}"
+        )
     return _workers(replace(config, workers=number), experiment, golden, later())
 
 

@@ -25,6 +25,7 @@ def run(command: Campaign) -> int:
     """Runs the campaign and prints its tables."""
     console = Console()
     from faultsim.campaign import Progress, run_campaign
+    from faultsim.executors.growing import WORKERS
 
     config = CampaignConfig(**{f.name: getattr(command, f.name) for f in fields(CampaignConfig)})
     if command.json:
@@ -59,5 +60,6 @@ def run(command: Campaign) -> int:
         raise
     show_result(console, config, result)
     for what, why in lost.items():
-        console.print(escape(f"Not replayed: {what}, since {why}"), soft_wrap=True)
+        short = "One process ran all trials" if what == WORKERS else f"Not replayed: {what}"
+        console.print(escape(f"{short}, since {why}"), soft_wrap=True)
     return 0

@@ -10,32 +10,35 @@ from faultsim.executors.executor import Executor
 from faultsim.run.outcome import Outcome
 from faultsim.run.trial import Trial
 
+WORKERS = "workers"
+"""What may be lost, beside replay."""
+
 PATIENCE = 20.0
-"""Seconds after which workers are worth the seconds that they take to begin."""
+"""Seconds of trials after which workers are worth the seconds that they take to begin."""
 
 
 class Growing:
     """Runs trials in this process, and those after a while in workers.
 
-    Nobody has asked for workers, so that they cannot begin is no error: this process goes on.
+    How many workers is left to us, so that they cannot begin is no error: this process goes on.
     """
 
-    def __init__(self, own: Executor, hire: Callable[[], Executor | None]) -> None:
+    def __init__(self, own: Executor, hire: Callable[[], Executor]) -> None:
         """Nothing is started yet.
 
         Args:
             own: Of this process.
-            hire: Makes that of workers, once; None where there is no room for several.
+            hire: Makes that of workers, once; a FaultSimError says why there can be none.
         """
         self._own, self._hire = own, hire
         self._workers: Executor | None = None
-        self._refused, self._began, self._since = "", False, time.monotonic()
-        self._asked = False
+        self._since: float | None = None
+        self._refused, self._began = "", False
 
     @property
     def lost(self) -> Mapping[str, str]:
         """Of both, and why there are no workers."""
-        refused = {"workers": self._refused} if self._refused else {}
+        refused = {WORKERS: self._refused} if self._refused else {}
         return {**self._own.lost, **(self._workers.lost if self._workers else {}), **refused}
 
     def ahead(self, trial: Trial) -> int:
@@ -44,18 +47,19 @@ class Growing:
 
     def submit(self, trials: Sequence[Trial]) -> Iterator[Outcome]:
         """To workers when it is time for them."""
-        if not self._asked and time.monotonic() - self._since > PATIENCE:
-            self._ask()
+        if trials and not self._workers and not self._refused:
+            self._hire_in_time()
         if self._workers is None:
             return self._own.submit(trials)
         return self._outcomes(trials, self._workers.submit(trials))
 
-    def _ask(self) -> None:
-        self._asked = True
-        try:
-            self._workers = self._hire()
-        except FaultSimError as error:
-            self._refused = str(error)
+    def _hire_in_time(self) -> None:
+        self._since = time.monotonic() if self._since is None else self._since
+        if time.monotonic() - self._since > PATIENCE:
+            try:
+                self._workers = self._hire()
+            except FaultSimError as error:
+                self._refused = str(error)
 
     def _outcomes(self, trials: Sequence[Trial], theirs: Iterator[Outcome]) -> Iterator[Outcome]:
         done = 0

@@ -126,6 +126,14 @@ FATAL = SUBJECT.replace(
 )
 
 
+def test_a_command_says_why_it_took_no_workers(flags, monkeypatch, capsys):
+    monkeypatch.setattr("faultsim.campaign.workers.cores", lambda: 2)
+    monkeypatch.setattr("faultsim.campaign.workers.available_bytes", lambda: 3 << 20)
+    monkeypatch.setattr("faultsim.executors.growing.PATIENCE", -1)
+    assert main(flags("a", 3)) == 0
+    assert "One process ran all trials, since 3 MB of memory are free" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_an_error_in_a_worker_is_one_line(flags, tmp_path):
     (tmp_path / "few_layers.py").write_text(FATAL)

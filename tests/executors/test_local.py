@@ -203,18 +203,17 @@ def test_auto_begins_workers_when_trials_take_long(run, monkeypatch, two_cores_a
     assert not workers_now()
 
 
-@pytest.mark.parametrize(
-    "change", [("growing.PATIENCE", 1e9), ("memory.available_bytes", lambda: 1 << 20)]
-)
-def test_auto_begins_none_in_a_short_campaign_or_without_memory(
-    run, monkeypatch, two_cores_at_once, change
-):
-    where, value = change
-    place = {"memory": "faultsim.campaign.workers", "growing": "faultsim.executors.growing"}
-    module, name = where.split(".")
-    monkeypatch.setattr(f"{place[module]}.{name}", value)
+def test_auto_begins_none_in_a_short_campaign(run, monkeypatch):
     monkeypatch.setattr(LocalWorkers, "give", None)
     assert run("one", 1) == run("auto", "auto")
+
+
+def test_auto_begins_none_without_memory_and_says_so(run, monkeypatch, two_cores_at_once):
+    told = []
+    monkeypatch.setattr("faultsim.campaign.workers.available_bytes", lambda: 3 << 20)
+    monkeypatch.setattr(LocalWorkers, "give", None)
+    assert run("one", 1) == run("auto", "auto", told.append)
+    assert told[-1].lost["workers"].startswith("3 MB of memory are free, and two may take ")
 
 
 def test_auto_goes_on_alone_where_what_is_live_cannot_be_handed_over(
