@@ -153,6 +153,7 @@ def _command(out: Path) -> list[str]:
     asked = ["--mode", "estimate", "--margin", str(MARGIN), "--confidence", str(CONFIDENCE)]
     asked += ["--granularity", "inference"]
     work = ["--workload", "benchmarks.peers.rates:subject", "--threads", "1", "--out", str(out)]
+    work += ["--workers", "1"]  # whose time a process that waits for it knows
     return [sys.executable, "-m", "faultsim", "campaign", *work, *asked]
 
 

@@ -126,7 +126,7 @@ class CampaignConfig(Evaluation, AnySubject):
     """Trials run only what their faults can reach; --no-replay runs all: slower, equal outcomes."""
     workers: Workers = 1
     """Processes that run trials. auto, which commands take: one for each GPU, or for each core, so
-    many --threads of which each takes; they begin once trials have taken 20 seconds. --threads are
+    many --threads of which each takes; they begin once trials have taken a minute. --threads are
     those of one worker; unless given, the cores are shared out. Outcomes are the same for any
     number of workers."""
     executor: Literal["local", "ray"] = "local"
