@@ -268,13 +268,13 @@ def page(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured(device: torch.device) -> Iterator[dict[str, Any]]:
-    """The rows, one after the other."""
-    for name, (make, shape) in NETS.items():
-        for dtype in (torch.float32, torch.bfloat16):
-            row = {"name": name, "dtype": str(dtype).removeprefix("torch.")}
-            with reproducibly(1):
-                yield row | measure(bench(make, shape, dtype, device))
+def measured(device: torch.device, share: int = 0, of: int = 1) -> Iterator[dict[str, Any]]:
+    """The rows, one after the other; of several processes each may take a share."""
+    every = [(name, dtype) for name in NETS for dtype in (torch.float32, torch.bfloat16)]
+    for name, dtype in every[share::of]:
+        row = {"name": name, "dtype": str(dtype).removeprefix("torch.")}
+        with reproducibly(1):
+            yield row | measure(bench(*NETS[name], dtype, device))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.gpu.inference OUT``: a batch of faults in one pass, on the device.
+"""``python -m benchmarks.gpu.inference SHARE/OF OUT``: a batch of faults in one pass, on the device.
 
 Runs beside other steps, so its times mean nothing and are left out.
 """
@@ -17,14 +17,15 @@ from benchmarks.inference_granularity import measured
 
 def main() -> int:
     """Whether no row differs from the real flip's, as an exit code."""
+    share, of = map(int, sys.argv[1].split("/"))
     found: dict[str, Any] = {}
     exact = True
-    for row in measured(torch.device("cuda", 0)):
+    for row in measured(torch.device("cuda", 0), share, of):
         name, same = f"{row['name']}, {row['dtype']}", row["rows_differ"] == 0
         exact &= same
         counts = f"{row['faults']} faults, {row['for_real']} flipped for real"
         found |= {f"{name}: each row is the real flip's": same, name: counts}
-        (Path(sys.argv[1]) / "campaign.json").write_text(json.dumps(found, indent=1))
+        (Path(sys.argv[2]) / "campaign.json").write_text(json.dumps(found, indent=1))
         print(found[name], flush=True)
     return 0 if exact else 1
 

@@ -11,7 +11,7 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 JUNIT = "--junitxml={out}/junit.xml"
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
 BENCHMARKS = {"test_cuda": 100, "test_scan_cuda": 60, "test_trial_cuda": 90}
-SHARES = 3  # of the architectures, each a process
+SHARES = 3  # of the architectures, and of a batch of faults in one pass: each a process
 """Files, and the seconds they may take."""
 
 # Without the caching allocator each tensor has bounds of its own, and is known to be unwritten; but
@@ -43,9 +43,9 @@ def _campaign(name: str) -> Step:
     return Step(f"campaign-{name.replace(' ', '-')}", command, 300)
 
 
-def _architectures(share: int) -> Step:
-    command = (sys.executable, "-m", "benchmarks.gpu.architectures", f"{share}/{SHARES}", "{out}")
-    return Step(f"architectures-{share}", command, 300)
+def _share(name: str, share: int) -> Step:
+    command = (sys.executable, "-m", f"benchmarks.gpu.{name}", f"{share}/{SHARES}", "{out}")
+    return Step(f"{name}-{share}", command, 300)
 
 
 def _benchmark(name: str, limit: int) -> Step:
@@ -53,12 +53,11 @@ def _benchmark(name: str, limit: int) -> Step:
     return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
 
 
-INFERENCE = Step("inference", (sys.executable, "-m", "benchmarks.gpu.inference", "{out}"), 400)
+SHARED = ("architectures", "inference")
 TOGETHER = [
     _suite(),
     *map(_sanitizer, SANITIZERS),
     *map(_campaign, CAMPAIGNS),
-    *map(_architectures, range(SHARES)),
-    INFERENCE,
+    *(_share(name, share) for name in SHARED for share in range(SHARES)),
 ]
 ALONE = [_benchmark(name, limit) for name, limit in BENCHMARKS.items()]
