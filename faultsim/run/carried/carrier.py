@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from faultsim.faults import FaultSet, Site
 from faultsim.run.carried.costs import Costs
 from faultsim.run.carried.depth import Run
+from faultsim.run.carried.moved import Moved
 from faultsim.run.carried.pass_ import CarriedPass, Diverged
 from faultsim.run.carried.probe import Plan, Refused, probe
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import samples_of
-from faultsim.run.carried.sharing import counts, ways
+from faultsim.run.carried.sharing import LEAST, counts, ways
 from faultsim.run.carried.storage import Undo, memory_of, struck_words
 from faultsim.run.carried.tails import Tail, watched
 from faultsim.run.carried.tries import Tries
@@ -63,6 +65,7 @@ class Carrier:
         self._ledger: list[Undo] = []
         self._holders: dict[Any, Holder] = {}
         self._readings: dict[Any, dict[int, Reading]] = {}
+        self._moved: dict[Any, Moved] = {}
         self._tails: dict[Any, Tail] = {}
         self._tried: set[int] = set()
         self._signature: Any = None
@@ -86,15 +89,23 @@ class Carrier:
         if self._plan is None or self._signature in self._readings:
             return
         self._readings[self._signature] = {}
+        moved = Moved(batch.size, self._plan.funcs, self._plan.axes)
+        if batch.size >= LEAST:
+            with suppress(Exception), untouched(self._workload.model):
+                moved.keep(partial(self._workload.run, inputs))
+        self._moved[self._signature] = moved
         for mixes, samples in ways(batch.size, batch.size):
             costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
+            tail = Tail(self._plan.funcs, 0, 0, mixes)
             with suppress(Diverged, *((Exception,) if mixes else ())):
                 given = samples_of(inputs, batch.size, samples) if mixes else inputs
-                with untouched(self._workload.model), costs:
-                    output = self._workload.run(given)
-                if self._is_golden(output, samples):
+                run = partial(self._workload.run, given)
+                with untouched(self._workload.model):
+                    with costs:
+                        output = run()
+                    agrees = not mixes or moved.agrees(run, tail, samples)
+                if agrees and self._is_golden(output, samples):
                     self._readings[self._signature] = costs.readings
-                    tail = Tail(self._plan.funcs, 0, 0, mixes)
                     self._tails[self._signature, WHOLE, batch.size] = tail
                     return
 
@@ -172,9 +183,10 @@ class Carrier:
         key = self._signature, cut, count
         if key not in self._tails:
             fewest = counts(self._signature[0])[-1]
-            few = count > fewest and self._mixed_before(cut, count)
-            tail = self._tail(start, cut, fewest) if few else None
-            self._tails[key] = tail if tail and tail.mixes else self._watched(start, cut, count)
+            known = self._mixed_before(cut, count)
+            tail = self._tail(start, cut, fewest) if known and count > fewest else None
+            seen = tail if tail and tail.mixes else self._seen(start, cut, count, known)
+            self._tails[key] = seen
         return self._tails[key]
 
     def _mixed_before(self, cut: int, count: int) -> bool:
@@ -182,12 +194,14 @@ class Carrier:
         known = (key for key, tail in self._tails.items() if tail.mixes)
         return any((of, n) == (self._signature, count) and at <= cut for of, at, n in known)
 
-    def _watched(self, start: Start, cut: int, count: int) -> Tail:
+    def _seen(self, start: Start, cut: int, count: int, known: bool) -> Tail:
+        """The operators from a cut on, by a golden pass; that samples move may be known of them."""
         assert self._plan is not None
-        funcs = self._plan.funcs
+        funcs, moved = self._plan.funcs, self._moved[self._signature]
         for mixes, samples in ways(self._signature[0], count):
             with suppress(Exception):  # it is met again from the start, if it is the model's
                 tail, output = watched(start(cut, samples), funcs)
-                if self._is_golden(output, samples):
+                agrees = known or not mixes or moved.agrees(start(cut, samples), tail, samples)
+                if agrees and self._is_golden(output, samples):
                     return tail._replace(mixes=mixes)
         return Tail((), 0, len(funcs))

@@ -12,6 +12,7 @@ import torch
 
 from faultsim import trees
 from faultsim.run.carried.again import of_batch, of_some
+from faultsim.run.carried.moved import is_coarse
 from faultsim.run.carried.operators import Call
 from faultsim.run.carried.pass_ import Diverged
 from faultsim.run.carried.reading import Reading
@@ -60,7 +61,8 @@ class Costs(Dispatch):
         struck = call.with_operands(_infinite(call, reading))
         wanted, batch = _timed(partial(of_batch, struck))
         seconds = {self._size: batch}
-        for count in FEW if reading.apart else ():
+        few = reading.apart and not any(map(is_coarse, outputs))
+        for count in FEW if few else ():
             samples = list(range(count))
             if count == 1 and len(seconds) > 1:
                 break

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from faultsim import trees
-from faultsim.run.carried.operators import Operator, Operators, Seen, name_of, nothing
+from faultsim.run.carried.operators import Operator, Operators, Seen, Shape, name_of, nothing
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.storage import memory_of
 from faultsim.targets.inputs import Arguments, arguments_of, readings
@@ -42,6 +42,7 @@ class Plan:
         readings: By number, those that read weights or what is made of them.
         readers: By address of a weight's storage, the numbers of those that depend on it.
         alone: By address of a weight's storage, why its faults cannot be carried.
+        axes: By operator, where what it returns has its samples.
         few: The batch that the model was tried on.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     readings: dict[int, Reading]
     readers: dict[int, list[int]]
     alone: dict[int, str]
+    axes: list[tuple[int | None, ...]]
     few: Any
 
 
@@ -114,8 +116,10 @@ class _Probe:
         for address in self._weights:
             if address not in readers:
                 self.alone.setdefault(address, "no operator was seen to read it")
-        few = self._large.args[0]
-        return Plan([op.func for op in log], readings_, dict(readers), self.alone, few)
+        sizes = zip(log, self._small_log, strict=True)
+        axes = [tuple(map(_axis, op.shapes, small.shapes)) for op, small in sizes]
+        few, funcs = self._large.args[0], [op.func for op in log]
+        return Plan(funcs, readings_, dict(readers), self.alone, axes, few)
 
     def _reads(self) -> tuple[dict[int, frozenset[int]], set[int]]:
         """By operator, the weights that it reads; and which make values of weights alone."""
@@ -214,6 +218,11 @@ class _Probe:
         ]
         unclear = any(isinstance(given, str) and given != CONSTANT for given in sides[0])
         return Reading(plain[0], plain[1], apart=not unclear), ""
+
+
+def _axis(shape: Shape, other: Shape) -> int | None:
+    """Which dimension follows the number of samples; None where none does."""
+    return next((n for n, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b), None)
 
 
 def _outputs_only(seen: Seen) -> Seen:
