@@ -75,7 +75,8 @@ template <class Grid>
 void register_grid_ranking(py::module_& m, const std::string& ending) {
   m.def(("rank_bits" + ending).c_str(),
         [](uintptr_t weight, uintptr_t grad, int64_t n, int format, uint64_t bits, bool finite_only,
-           int direction, int64_t k, uintptr_t buffer, int64_t capacity, uintptr_t grid) {
+           int direction, int64_t k, uintptr_t buffer, int64_t capacity, uintptr_t flag,
+           uintptr_t grid) {
           const RankJob job{pointer<void>(weight),
                             pointer<void>(grad),
                             n,
@@ -87,12 +88,14 @@ void register_grid_ranking(py::module_& m, const std::string& ending) {
                             1};
           std::vector<Ranked> best;
           int64_t nan = -1;
+          int32_t skipped = 0;  // of kernels before: it is waited for anyway
           {
             const py::gil_scoped_release release;
             const RankBuffer room{pointer<RankFound>(buffer), capacity};
             best = GridRanking<Grid>{{grid}, room}.run(job, &nan);
+            Grid{grid}.copy(&skipped, pointer<int32_t>(flag), sizeof skipped);
           }
-          return ranking(best, nan);
+          return py::make_tuple(ranking(best, nan), skipped);
         });
 }
 

@@ -4,7 +4,6 @@
 // that alone.
 #pragma once
 #include <memory>
-#include <utility>
 
 #include "atomics.h"
 #include "float_mode.h"
@@ -15,16 +14,17 @@
 
 namespace faultsim {
 
-constexpr int kPacks = 4;       // loads in flight for each thread
+constexpr int kPacks = 4;       // loads in flight for each thread where all words are read
+constexpr int kFew = 1;         // and where few are: a thread alone with many would be waited for
 constexpr int kPackBytes = 16;  // of one load
 
 // One pass. A block of threads reads a unit of consecutive words; units are scattered.
-template <class F>
+template <class F, int packs>
 struct RankPass {
   using Word = typename F::Stored;
   using Real = typename RankBound<F>::Real;
   static constexpr int64_t kWide = kPackBytes / sizeof(Word);
-  static constexpr int64_t kUnit = kPacks * kBlockThreads * kWide;
+  static constexpr int64_t kUnit = packs * kBlockThreads * kWide;
 
   struct alignas(kPackBytes) Pack {
     Word words[kWide];
@@ -67,16 +67,16 @@ struct RankPass {
   // Few words survive, and are read again: what all go through stays in registers.
   template <bool raises>
   FAULTSIM_HD void whole_unit(const Limit& limit, int64_t begin) const {
-    Pack weights[kPacks], gradients[kPacks];
+    Pack weights[packs], gradients[packs];
     FAULTSIM_UNROLL
-    for (int pack = 0; pack < kPacks; ++pack) {
+    for (int pack = 0; pack < packs; ++pack) {
       const int64_t at = begin + pack * kBlockThreads * kWide;
       weights[pack] = *reinterpret_cast<const Pack*>(weight() + at);
       gradients[pack] = *reinterpret_cast<const Pack*>(gradient() + at);
     }
     uint32_t survivors = 0;
     FAULTSIM_UNROLL
-    for (int i = 0; i < kPacks * kWide; ++i) {
+    for (int i = 0; i < packs * kWide; ++i) {
       const int pack = i / kWide, word = i % kWide;
       const auto most =
           bound.template quick<raises>(weights[pack].words[word], gradients[pack].words[word]);
@@ -93,7 +93,7 @@ struct RankPass {
 
   FAULTSIM_HD void last_unit(const Limit& limit, int64_t at) const {
     if (is_full()) return;
-    for (int i = 0; i < kPacks * kWide && at < job.n; ++i, at += kBlockThreads) look_at(limit, at);
+    for (int i = 0; i < packs * kWide && at < job.n; ++i, at += kBlockThreads) look_at(limit, at);
   }
 
   FAULTSIM_HD void look_at(const Limit& limit, int64_t at) const {
@@ -151,28 +151,27 @@ struct GridRanking {
  private:
   template <class F>
   std::vector<Ranked> run_as(const RankJob& job, int64_t* nan) const;
-  template <class F>
-  RankPass<F> pass_of(const RankJob& job) const;
+  template <class Pass>
+  Pass pass_of(const RankJob& job) const;
   template <class F>
   void begin(const Ranked& worst) const;
+  template <class Pass>
+  void collect(Pass pass, int64_t visits) const;
   template <class F>
-  void collect(RankPass<F>& pass, int64_t visits) const;
+  void raise(int64_t k) const;
   template <class F>
-  void raise(const RankPass<F>& pass) const;
-  template <class F>
-  void narrow(RankPass<F>& pass) const;
+  void narrow(const RankJob& job) const;
   void bring(const RankBuffer& host) const;
 };
 
 template <class Grid>
-template <class F>
-RankPass<F> GridRanking<Grid>::pass_of(const RankJob& job) const {
-  constexpr int64_t unit = RankPass<F>::kUnit;
+template <class Pass>
+Pass GridRanking<Grid>::pass_of(const RankJob& job) const {
   const auto addresses =
       reinterpret_cast<uintptr_t>(job.weight) | reinterpret_cast<uintptr_t>(job.grad);
-  const int64_t units = (job.n + unit - 1) / unit;
+  const int64_t units = (job.n + Pass::kUnit - 1) / Pass::kUnit;
   return {job,
-          RankBound<F>(job),
+          decltype(Pass::bound)(job),
           addresses % kPackBytes == 0,
           units,
           scatter_step(units),
@@ -191,8 +190,8 @@ void GridRanking<Grid>::begin(const Ranked& worst) const {
 }
 
 template <class Grid>
-template <class F>
-void GridRanking<Grid>::collect(RankPass<F>& pass, int64_t visits) const {
+template <class Pass>
+void GridRanking<Grid>::collect(Pass pass, int64_t visits) const {
   pass.visits = visits;
   pass.blocks = std::min(visits, grid.blocks_at_once());
   pass.leap = pass.blocks * pass.step % pass.units;
@@ -201,9 +200,10 @@ void GridRanking<Grid>::collect(RankPass<F>& pass, int64_t visits) const {
 
 template <class Grid>
 template <class F>
-void GridRanking<Grid>::raise(const RankPass<F>& pass) const {
-  grid.run_blocks(1, RankRaise<F>{buffer.found, buffer.entries(), pass.capacity,
-                                  static_cast<uint64_t>(pass.job.k)});
+void GridRanking<Grid>::raise(int64_t k) const {
+  grid.run_blocks(
+      1, RankRaise<F>{buffer.found, buffer.entries(), static_cast<uint64_t>(buffer.capacity),
+                      static_cast<uint64_t>(k)});
 }
 
 // The bit whose flips mostly score highest.
@@ -217,19 +217,22 @@ uint64_t telling_bit(uint64_t bits) {
 // Passes over growing samples, each with the threshold that the last has shown.
 template <class Grid>
 template <class F>
-void GridRanking<Grid>::narrow(RankPass<F>& pass) const {
-  // A pass finds k * growth flips or so; of few, their number varies, and should fit all the same.
-  const int64_t growth = std::max<int64_t>(2, buffer.capacity / (2 * pass.job.k + 8));
-  int64_t visits = pass.units;  // that grow to all units exactly
-  while (visits > growth) visits = (visits + growth - 1) / growth;
+void GridRanking<Grid>::narrow(const RankJob& job) const {
+  using Pass = RankPass<F, kFew>;
+  const Pass pass = pass_of<Pass>(job);
   // A threshold to begin with, from one bit: all flips of as many words would not fit.
-  const uint64_t bits = std::exchange(pass.job.bits, telling_bit<F>(pass.job.bits));
-  collect(pass, 1);
-  raise(pass);
-  pass.job.bits = bits;
+  RankJob telling = job;
+  telling.bits = telling_bit<F>(job.bits);
+  const int64_t first = std::clamp<int64_t>(buffer.capacity / (2 * Pass::kUnit), 1, pass.units);
+  collect(pass_of<Pass>(telling), first);
+  raise<F>(job.k);
+  // A pass finds k * growth flips or so; of few, their number varies, and should fit all the same.
+  const int64_t growth = std::max<int64_t>(2, buffer.capacity / (2 * job.k + 8));
+  int64_t visits = pass.units;  // that grow to all units exactly
+  while (visits > growth * 2 * first) visits = (visits + growth - 1) / growth;
   for (; visits < pass.units; visits = std::min(pass.units, visits * growth)) {
     collect(pass, visits);
-    raise(pass);
+    raise<F>(job.k);
   }
 }
 
@@ -249,12 +252,12 @@ std::vector<Ranked> GridRanking<Grid>::run_as(const RankJob& job, int64_t* nan) 
   constexpr int64_t last = std::numeric_limits<int64_t>::max();
   const std::unique_ptr<char[]> memory(new char[RankBuffer::bytes(buffer.capacity)]);
   const RankBuffer host{reinterpret_cast<RankFound*>(memory.get()), buffer.capacity};
-  RankPass<F> pass = pass_of<F>(job);
+  const auto all = pass_of<RankPass<F, kPacks>>(job);
   grid.clear(buffer.found, RankBuffer::bytes(buffer.capacity / 2));  // it is copied as a whole
   begin<F>({-1, last, last});
-  narrow(pass);
+  narrow<F>(job);
   for (;;) {
-    collect(pass, pass.units);
+    collect(all, all.units);
     bring(host);
     Ranked *first = host.entries(), *end = first + std::min(job.k, host.flips());
     if (end != first) std::nth_element(first, end - 1, first + host.flips());

@@ -25,7 +25,7 @@ CAMPAIGNS = {
     "states": replace(BASE, mode="random", target="states", trials=20),
     "layer-wise": replace(BASE, mode="layer-wise", trials=2),
     "worst-case": replace(BASE, mode="worst-case", trials=2),
-    "inference": replace(BASE, mode="random", granularity="inference", trials=200),
+    "inference": replace(BASE, mode="random", granularity="inference", trials=60),
     "estimate": replace(BASE, mode="estimate", flips=(1,), margin=0.1, max_trials=400),
     "hbm2": replace(EVENTS, fault_model="hbm2"),
     "gpu-sdc": replace(EVENTS, fault_model="gpu-sdc", target="activations"),
@@ -33,7 +33,7 @@ CAMPAIGNS = {
     "own operator": replace(
         BASE, mode="random", op="benchmarks.test_operators:flipped", operand=2.0**30, trials=20
     ),
-    "protected": replace(BASE, mode="random", protect="ranger,secded", trials=20),
+    "protected": replace(BASE, mode="random", protect="ranger,secded", trials=6),
     "workers": replace(BASE, mode="random", workers=2, trials=40),
 }
 NEAR, ENOUGH = 0.02, 0.95

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.gpu.inference SHARE/OF OUT``: a batch of faults in one pass, on the device.
+"""``python -m benchmarks.gpu.inference SHARE/OF OUT``: a batch of faults in one pass on the device.
 
 Runs beside other steps, so its times mean nothing and are left out.
 """

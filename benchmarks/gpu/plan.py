@@ -10,9 +10,16 @@ from benchmarks.gpu.steps import Step
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 JUNIT = "--junitxml={out}/junit.xml"
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
-BENCHMARKS = {"test_cuda": 100, "test_scan_cuda": 60, "test_trial_cuda": 90}
-SHARES = 3  # of the architectures, and of a batch of faults in one pass: each a process
+BENCHMARKS = {
+    "test_cuda": 100,
+    "test_scan_cuda": 60,
+    "test_trial_cuda": 90,
+    "test_inference_cuda": 90,
+}
 """Files, and the seconds they may take."""
+SHARED = ("architectures", "inference")
+SHARES = 3
+"""What several processes share, and how many."""
 
 # Without the caching allocator each tensor has bounds of its own, and is known to be unwritten; but
 # nothing that allocates can be captured. Where unwritten memory is sought, torch's kernels must be
@@ -53,7 +60,6 @@ def _benchmark(name: str, limit: int) -> Step:
     return Step(name, (*PYTEST, f"benchmarks/{name}.py", *options), limit)
 
 
-SHARED = ("architectures", "inference")
 TOGETHER = [
     _suite(),
     *map(_sanitizer, SANITIZERS),

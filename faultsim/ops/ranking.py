@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from faultsim.dtypes import FORMATS
 from faultsim.errors import FaultError, FormatError
 from faultsim.formats import BitSpec, mask_of
 from faultsim.ops._native import native
-from faultsim.ops.grid import check_device, check_device_flag, launch, on_grid
+from faultsim.ops.grid import check_device, check_device_flag, device_flag, launch, on_grid
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 DIRECTIONS = (None, "0to1", "1to0")
@@ -83,7 +84,7 @@ def rank_bits(
         slopes.data_ptr(),
         words.numel(),
         _FLOATS.index(words.dtype),
-        mask_of(FORMATS[words.dtype].select(bits)) & (1 << 64) - 1,
+        _named(words.dtype, bits) if isinstance(bits, str) else _chosen(words.dtype, bits),
         finite_only,
         DIRECTIONS.index(direction),
         min(k, max(1, words.numel() * 64)),
@@ -104,6 +105,17 @@ def _on_grid(job: tuple[Any, ...], device: torch.device) -> Any:
     capacity = 8 * job[-1] + 4096
     size = native().rank_header_bytes + capacity * native().rank_entry_bytes
     buffer = torch.empty(size, dtype=torch.uint8, device=device)
-    result = launch("rank_bits", device, *job, buffer.data_ptr(), capacity)
-    check_device_flag(device)
+    room = buffer.data_ptr(), capacity, device_flag(buffer.device).data_ptr()
+    result, skipped = launch("rank_bits", device, *job, *room)
+    if skipped:
+        check_device_flag(device)
     return result
+
+
+@cache
+def _named(dtype: torch.dtype, bits: str) -> int:
+    return _chosen(dtype, bits)
+
+
+def _chosen(dtype: torch.dtype, bits: BitSpec) -> int:
+    return mask_of(FORMATS[dtype].select(bits)) & (1 << 64) - 1

@@ -147,8 +147,10 @@ def test_a_ranking_survives_overflows_in_any_order(
     expected = native().rank_bits(*job, 1)
     capacity = k + room
     size = native().rank_header_bytes + capacity * native().rank_entry_bytes
-    buffer = torch.empty(size, dtype=torch.uint8)
-    found = native().rank_bits_grid(*job, buffer.data_ptr(), capacity, seed)
+    buffer, flag = torch.empty(size, dtype=torch.uint8), torch.tensor([5], dtype=torch.int32)
+    room = buffer.data_ptr(), capacity, flag.data_ptr()
+    found, skipped = native().rank_bits_grid(*job, *room, seed)
+    assert skipped == 5
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
