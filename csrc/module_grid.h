@@ -92,8 +92,9 @@ void register_grid_ranking(py::module_& m, const std::string& ending) {
           {
             const py::gil_scoped_release release;
             const RankBuffer room{pointer<RankFound>(buffer), capacity};
-            best = GridRanking<Grid>{{grid}, room}.run(job, &nan);
-            Grid{grid}.copy(&skipped, pointer<int32_t>(flag), sizeof skipped);
+            const GridRanking<Grid> work{{grid}, room};
+            best = work.run(job, &nan);
+            skipped = work.read(pointer<int32_t>(flag));
           }
           return py::make_tuple(ranking(best, nan), skipped);
         });

@@ -148,6 +148,9 @@ struct GridRanking {
   // As rank_bits.
   std::vector<Ranked> run(const RankJob& job, int64_t* nan) const;
 
+  // A word of the grid, for the host.
+  int32_t read(const int32_t* word) const;
+
  private:
   template <class F>
   std::vector<Ranked> run_as(const RankJob& job, int64_t* nan) const;
@@ -285,6 +288,13 @@ std::vector<Ranked> GridRanking<Grid>::run(const RankJob& job, int64_t* nan) con
     default:
       return run_as<BF16>(job, nan);
   }
+}
+
+template <class Grid>
+int32_t GridRanking<Grid>::read(const int32_t* word) const {
+  int32_t found;
+  grid.copy(&found, word, sizeof found);
+  return found;
 }
 
 extern template struct GridRanking<DeviceGrid>;
