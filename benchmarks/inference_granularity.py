@@ -15,7 +15,7 @@ import os
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -178,9 +178,11 @@ def measure(made: Bench) -> dict[str, Any]:
         name: [each for block in blocks for each in way.run(block)]
         for name, way in made.ways.items()
     }
-    outputs = [
-        (a, each.output) for way in found.values() for a, each in zip(rows, way, strict=True)
-    ]
+    both = {
+        name: [(a, each.output) for a, each in zip(rows, way, strict=True)]
+        for name, way in found.items()
+    }
+    outputs = [pair for pairs in both.values() for pair in pairs]
     took: dict[str, list[float]] = defaultdict(list)
     for some in blocks:
         took["bare"].append(seconds(made.bare))
@@ -192,7 +194,8 @@ def measure(made: Bench) -> dict[str, Any]:
     carried, measured = found["carried"], found["as measured"]
     return {
         "faults": len(rows),
-        "rows_differ": sum(not identical(plain(real), plain(own)) for real, own in outputs),
+        "rows_differ": sum(_differ(outputs)),
+        "ways_differ": {name: sum(_differ(pairs)) for name, pairs in both.items()},
         "other_nan": sum(not identical(real, own) for real, own in outputs),
         "decisions_differ": sum(bool((a.argmax(1) != b.argmax(1)).any()) for a, b in outputs),
         "for_real": sum(each.alone for each in carried),
@@ -200,6 +203,10 @@ def measure(made: Bench) -> dict[str, Any]:
         "chosen": sum(not each.alone for each in measured[-TIMED:]) / TIMED,
         "ms": {name: round(median(times) * 1e3, 3) for name, times in took.items()},
     }
+
+
+def _differ(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> list[bool]:
+    return [not identical(plain(real), plain(own)) for real, own in pairs]
 
 
 def plain(output: torch.Tensor) -> torch.Tensor:

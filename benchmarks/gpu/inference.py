@@ -26,7 +26,7 @@ def main() -> int:
         counts = f"{row['faults']} faults, {row['for_real']} flipped for real"
         found |= {f"{name}: each row is the real flip's": same, name: counts}
         (Path(sys.argv[2]) / "campaign.json").write_text(json.dumps(found, indent=1))
-        print(found[name], flush=True)
+        print(row, flush=True)
     return 0 if exact else 1
 
 

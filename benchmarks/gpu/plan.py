@@ -10,6 +10,7 @@ from benchmarks.gpu.steps import Step
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 JUNIT = "--junitxml={out}/junit.xml"
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
+PARTS = {"test_words": "words", "not test_words": "others"}
 BENCHMARKS = {
     "test_cuda": 100,
     "test_scan_cuda": 60,
@@ -36,13 +37,15 @@ def _suite() -> Step:
     return Step("tests", (*PYTEST, "tests", "-k", "cuda", "--numprocesses=4", JUNIT), 200)
 
 
-def _sanitizer(tool: str) -> Step:
-    """The tests of the kernels; torch's own kernels are left alone where that is possible."""
+def _sanitizer(tool: str, part: str) -> Step:
+    """Tests of the kernels; torch's own kernels are left alone where that is possible."""
     ours = () if tool == "initcheck" else ("--kernel-name", "kernel_substring=faultsim")
     options = ("--tool", tool, *ours, "--error-exitcode", "9", "--print-limit", "20")
-    tests = ("tests/ops", "-k", KERNEL_TESTS.get(tool, "cuda"), "-p", "no:xdist")
+    tests = ("tests/ops", "-k", f"{KERNEL_TESTS.get(tool, 'cuda')} and {part}", "-p", "no:xdist")
     environment = EXACT_MEMORY if tool in KERNEL_TESTS else ()
-    return Step(tool, ("compute-sanitizer", *options, *PYTEST, *tests), 300, environment)
+    return Step(
+        f"{tool}-{PARTS[part]}", ("compute-sanitizer", *options, *PYTEST, *tests), 300, environment
+    )
 
 
 def _campaign(name: str) -> Step:
@@ -62,7 +65,7 @@ def _benchmark(name: str, limit: int) -> Step:
 
 TOGETHER = [
     _suite(),
-    *map(_sanitizer, SANITIZERS),
+    *(_sanitizer(tool, part) for tool in SANITIZERS for part in PARTS),
     *map(_campaign, CAMPAIGNS),
     *(_share(name, share) for name in SHARED for share in range(SHARES)),
 ]
