@@ -4,9 +4,10 @@
 
 Campaigns with one worker and with two, in turns, each in a process of its own, on a model whose
 every trial takes some 50 ms; a long one less a short one, so without what it takes to begin (within
-one, workers are ahead of the trials that are told). Clock time needs as many idle cores. Processor
-time does not: it tells what workers have to do besides, and how much faster they can at most be.
-Memory is what a worker alone holds, which it would take if it were added, beside the model's size.
+one, workers are ahead of the trials that are told). In the same turns, processes that do nothing
+but run the model: what the machine has to give at that time. Processor time tells what workers have
+to do besides. Memory is what a worker alone holds, which it would take if it were added, beside the
+model's size.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 TRIALS, FEW = 60, 12
-GIVEN = {"object": "as a live object", "name": "by its name"}
+BARE = "bare"
+GIVEN = {"object": "as a live object", "name": "by its name", BARE: "passes, no campaign"}
 
 
 def subject() -> Any:
@@ -71,6 +73,40 @@ def campaign(workers: int, given: str, trials: int) -> dict[str, float]:
     return found
 
 
+def bare(processes: int, trials: int) -> dict[str, float]:
+    """As many passes, shared out to processes that do nothing else."""
+    context = multiprocessing.get_context("spawn")
+    ready, said = context.Barrier(processes), context.Queue()
+    shares = [(trials // processes, ready, said) for _ in range(processes)]
+    runs = [context.Process(target=passes, args=share) for share in shares]
+    for run in runs:
+        run.start()
+    spent = [said.get() for _ in runs]
+    for run in runs:
+        run.join()
+    return {
+        "seconds": max(clock for clock, _ in spent),
+        "processor": sum(processor for _, processor in spent),
+        "private": 0.0,
+    }
+
+
+def passes(number: int, ready: Any, said: Any) -> None:
+    """Tells the seconds that passes took, from when all processes were ready."""
+    import torch
+
+    torch.set_num_threads(1)
+    work = subject()
+    inputs = next(iter(work.read("test", 8))).inputs
+    with torch.no_grad():
+        work.run(inputs)
+        ready.wait()
+        began = time.perf_counter(), time.process_time()
+        for _ in range(number):
+            work.run(inputs)
+    said.put((time.perf_counter() - began[0], time.process_time() - began[1]))
+
+
 def processor_seconds() -> float:
     """Of this process and of its workers, which a fork server started."""
     tick = os.sysconf("SC_CLK_TCK")
@@ -111,22 +147,46 @@ def main() -> None:
     parser.add_argument("--alone", type=int, help="workers of one campaign, told in JSON")
     options = parser.parse_args()
     if options.alone is not None:
-        print(json.dumps(campaign(options.alone, options.given[0], options.trials)))
+        asked = options.alone, options.trials
+        one = (
+            bare(*asked)
+            if options.given == [BARE]
+            else campaign(asked[0], options.given[0], asked[1])
+        )
+        print(json.dumps(one))
         return
     print(f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; medians of {options.rounds}.")
-    print("\n| the model is given | a trial, one worker | two are faster by | by processor time | "
-          "private MB of a worker |\n|---|---|---|---|---|")  # fmt: skip
-    for given in options.given:
-        rounds = [
-            [measured(workers, given, options.trials) for workers in (1, 2)]
-            for _ in range(options.rounds)
-        ]
-        clock = statistics.median(one["seconds"] / two["seconds"] for one, two in rounds)
-        spent = statistics.median(2 * one["processor"] / two["processor"] for one, two in rounds)
-        trial = statistics.median(one["processor"] for one, _ in rounds)
-        private = statistics.median(two["private"] for _, two in rounds)
-        print(f"| {GIVEN[given]} | {1000 * trial:.0f} ms | {clock:.2f} × | {spent:.2f} × | "
-              f"{private:.0f} |", flush=True)  # fmt: skip
+    rounds = [
+        {given: [measured(n, given, options.trials) for n in (1, 2)] for given in options.given}
+        for _ in range(options.rounds)
+    ]
+    print(table(rounds))
+
+
+def table(rounds: list[dict[str, list[dict[str, float]]]]) -> str:
+    """Medians over rounds; those of the campaigns also over the bare passes of the same round."""
+    lines = [
+        "| the model is given | a trial, one worker | two are faster by | of what passes are "
+        "| by processor time | private MB of a worker |",
+        "|---|---|---|---|---|---|",
+    ]
+    gains = {
+        given: [turn[given][0]["seconds"] / turn[given][1]["seconds"] for turn in rounds]
+        for given in rounds[0]
+    }
+    own = gains.get(BARE, [float("nan")] * len(rounds))
+    for given, gain in gains.items():
+        both = [turn[given] for turn in rounds]
+        share = statistics.median(a / b for a, b in zip(gain, own, strict=True))
+        spent = statistics.median(2 * one["processor"] / two["processor"] for one, two in both)
+        trial = statistics.median(one["processor"] for one, _ in both)
+        private = statistics.median(two["private"] for _, two in both)
+        lines.append(
+            f"| {GIVEN[given]} | {1000 * trial:.0f} ms "
+            f"| {statistics.median(gain):.2f} × ({min(gain):.2f} to {max(gain):.2f}) "
+            f"| {share:.2f} | {spent:.2f} × | {private:.0f} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ def sample_size(
     """
     if not 0 < margin < 1 or not 0 < confidence < 1 or not 0 < rate < 1:
         raise ConfigError("margin, confidence and rate must lie between 0 and 1")
-    from scipy.stats import norm
+    from scipy.special import ndtri  # scipy.stats takes a second to import
 
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(ndtri((1 + confidence) / 2))
     endless = z * z * rate * (1 - rate) / margin**2
     if population is None:
         return math.ceil(endless)
