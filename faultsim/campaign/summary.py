@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from faultsim.campaign.lines import Line
 from faultsim.errors import ConfigError
 from faultsim.run.outcome import DIAGNOSIS, DIRECTIONS, plain
 from faultsim.stats import Estimate, bounded_mean, clopper_pearson, image_rate
+
+Floats = npt.NDArray[np.float64]
 
 OUTCOMES = ("due", "sdc", "benign", "masked")
 INTERPLAY = ("faults_alone", "excess")
@@ -125,18 +130,16 @@ def _summary(
 ) -> CellSummary:
     cell = outcomes[0].cell
     searched = str(cell.get("curve", "")).startswith("worst-case")
-    images = [outcome.n for outcome in outcomes]
-    count = len(outcomes)
-    estimates = {
-        name: sample_rate([getattr(o, name) for o in outcomes], images) for name in OUTCOMES
-    }
-    estimates["any_sdc"] = clopper_pearson(sum(o.sdc > 0 for o in outcomes), count)
-    estimates["any_due"] = clopper_pearson(sum(o.due > 0 for o in outcomes), count)
+    count, images = len(outcomes), column(outcomes, "n")
+    kinds = {name: column(outcomes, name) for name in OUTCOMES}
+    estimates = {name: sample_rate(events, images) for name, events in kinds.items()}
+    estimates["any_sdc"] = clopper_pearson(int((kinds["sdc"] > 0).sum()), count)
+    estimates["any_due"] = clopper_pearson(int((kinds["due"] > 0).sum()), count)
     counts = "acc" if objective is None else objective
     told = [o.score(counts) for o in outcomes]
     scores = [score for score in told if math.isfinite(score)]
     if counts == "":
-        estimates["accuracy"] = sample_rate([o.benign + o.masked for o in outcomes], images)
+        estimates["accuracy"] = sample_rate(kinds["benign"] + kinds["masked"], images)
     elif scores:
         estimates["accuracy"] = _mean(scores, ranges.get(counts))
     else:
@@ -168,11 +171,21 @@ def _summary(
     )
 
 
-def sample_rate(events: Sequence[float], images: Sequence[int]) -> Estimate:
-    """The share of samples; where each trial had one, a proportion."""
-    if max(images) > 1 or len(images) == 1:
+def column(lines: Sequence[Line], name: str) -> Floats:
+    """(trials,) one figure of each."""
+    return np.fromiter(map(attrgetter(name), lines), np.float64, len(lines))
+
+
+def sample_rate(events: Floats, images: Floats) -> Estimate:
+    """The share of samples; where each trial had one, a proportion.
+
+    Args:
+        events: (trials,) samples with the outcome, each trial.
+        images: (trials,) samples evaluated, each trial.
+    """
+    if images.max() > 1 or len(images) == 1:
         return image_rate(events, images)
-    return clopper_pearson(int(sum(events)), len(images))
+    return clopper_pearson(int(events.sum()), len(images))
 
 
 def _mean(values: list[float], ends: Sequence[float] | None) -> Estimate:
@@ -193,10 +206,13 @@ def _under(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, Estimate
 def _events(outcomes: list[Line]) -> dict[str, Estimate]:
     """Over the trials that tell of events: those recorded by an earlier version may not."""
     told = [outcome for outcome in outcomes if outcome.events]
-    images = [outcome.n for outcome in told]
+    images = column(told, "n")
     names = dict.fromkeys(name for outcome in told for name in outcome.events or ())
-    counts = {n: [(o.events or {}).get(n, 0) for o in told] for n in names}
-    return {EVENT + n: sample_rate(of, images) for n, of in counts.items()}
+    found = {}
+    for name in names:
+        counts = ((outcome.events or {}).get(name, 0) for outcome in told)
+        found[EVENT + name] = sample_rate(np.fromiter(counts, np.float64, len(told)), images)
+    return found
 
 
 def _metrics(outcomes: list[Line], ranges: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:
@@ -235,7 +251,7 @@ def _interplay(outcomes: list[Line], attack_loss: float) -> dict[str, Estimate]:
 
 def _diagnosis(outcomes: list[Line]) -> dict[str, Estimate]:
     """What is defined of it; whether an image set has a diseased one is the same in all trials."""
-    images = [outcome.n for outcome in outcomes]
+    images = column(outcomes, "n")
     found = {}
     for name in DIAGNOSIS:
         if _defined(name, outcomes):

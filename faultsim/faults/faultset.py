@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["OPS", "Fault", "FaultSet", "Site"]
 
 SHOWN = 10  # faults of a set, in a notebook
+_WORD = (1 << 64) - 1  # all bits of a pattern
 
 
 class HasSites(Protocol):
@@ -123,14 +124,21 @@ class FaultSet:
         self._hold(tuple(sites), table)
         if not checked:
             check(self)
-        for array in (table, *(getattr(self, name) for name in self._columns)):
-            array.flags.writeable = False
+            for name in self._columns:
+                getattr(self, name).flags.writeable = False  # it was made of what can be written
+        table.flags.writeable = False
 
     def _hold(self, sites: tuple[Site, ...], table: Ints) -> None:
         object.__setattr__(self, "sites", sites)
         object.__setattr__(self, "table", table)
-        for name, row in zip(self._columns, table, strict=True):
-            object.__setattr__(self, name, row)
+
+    def __getattr__(self, name: str) -> Ints:
+        """A column, when it is first asked for: most sets are asked for few."""
+        if name not in self._columns:
+            raise AttributeError(f"a FaultSet has no {name!r}")
+        row: Ints = self.table[self._columns.index(name)]
+        object.__setattr__(self, name, row)
+        return row
 
     @classmethod
     def trusted(cls, sites: tuple[Site, ...], table: Ints) -> FaultSet:
@@ -198,7 +206,7 @@ class FaultSet:
         return made
 
     def __len__(self) -> int:
-        return len(self.index)
+        return int(self.table.shape[1])
 
     def __iter__(self) -> Iterator[Fault]:
         for site, index, mask, number, operand, sample, step, random in self.table.T.tolist():
@@ -261,11 +269,17 @@ class FaultSet:
     @property
     def flips(self) -> int:
         """Number of bits struck; of operators of whole words but ``replace``, of words."""
+        if len(self) == 1:  # as in most trials
+            word, whole = int(self.mask[0]) & _WORD, self.op[0] > OPS.index("replace")
+            return 1 if whole else word.bit_count()
         struck = np.where(self.op <= OPS.index("replace"), self.mask, 1)  # a word is as one bit
         return int.from_bytes(struck.tobytes(), "little").bit_count()
 
     def by_site(self) -> Iterator[tuple[Site, FaultSet]]:
         """Each site struck with its faults, in the order of ``sites``."""
+        if len(self.sites) == 1:
+            yield self.sites[0], self
+            return
         for number, site in enumerate(self.sites):
             rows = self.site == number
             if rows.all():

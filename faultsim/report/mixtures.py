@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from faultsim.campaign.lines import Line
-from faultsim.campaign.summary import sample_rate
+from faultsim.campaign.summary import column, sample_rate
 from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.table import ESTIMATE, Row, Table, estimate
 from faultsim.stats import clopper_pearson
@@ -50,11 +50,11 @@ def _rows(kinds: dict[str, list[Line]], trials: int) -> Iterator[Row]:
     """The most frequent kind first."""
     for kind in sorted(kinds, key=lambda kind: -len(kinds[kind])):
         lines = kinds[kind]
-        sizes = [line.n for line in lines]
+        sizes = column(lines, "n")
         outcomes = {
             "struck": clopper_pearson(len(lines), trials),
-            "SDC": sample_rate([line.sdc for line in lines], sizes),
-            "DUE": sample_rate([line.due for line in lines], sizes),
+            "SDC": sample_rate(column(lines, "sdc"), sizes),
+            "DUE": sample_rate(column(lines, "due"), sizes),
         }
         for outcome, rate in outcomes.items():
             yield {"event": kind, "outcome": outcome, **estimate(rate)}

@@ -114,17 +114,23 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers for a journal line, non-finite ones as strings."""
-        counts = {name: getattr(self, name) for name in COUNTS} | {"max_dev": plain(self.max_dev)}
+        counts = {
+            "n": self.n,
+            "due": self.due,
+            "sdc": self.sdc,
+            "benign": self.benign,
+            "masked": self.masked,
+            "max_dev": plain(self.max_dev),
+        }
         raised = {"raised": self.raised} if self.raised else {}
         metrics = {name: plain(value) for name, value in self.metrics.items()}
         if not self.of_images:
             return {**counts, **raised, "events": dict(self.events), "metrics": metrics}
         known = {**counts, **metrics, **self.events}
-        shown = [name for name in LINE if name in _ALWAYS or known.get(name) is not None]
+        line = {name: known.get(name) for name in LINE}
+        shown = {name: n for name, n in line.items() if n is not None or name in _ALWAYS}
         others = {name: n for name, n in self.events.items() if name not in DIRECTIONS}
-        return (
-            {name: known[name] for name in shown} | raised | ({"events": others} if others else {})
-        )
+        return shown | raised | ({"events": others} if others else {})
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Outcome:

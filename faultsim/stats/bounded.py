@@ -94,7 +94,11 @@ def _ends(hits: Floats, sizes: Floats, confidence: float) -> tuple[float, float]
 
 def _grouped(hits: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats]:
     """Distinct trials and how often each occurs; of too many, means of those that are near."""
-    pairs, counts = np.unique(hits + 1j * sizes, return_counts=True)
+    if np.ptp(sizes) == 0:  # as in most campaigns, and numbers sort faster than pairs
+        distinct, counts = np.unique(hits, return_counts=True)
+        pairs = distinct + 1j * sizes[0]
+    else:
+        pairs, counts = np.unique(hits + 1j * sizes, return_counts=True)
     if len(pairs) > MOST:
         excess = pairs.real - hits.sum() / sizes.sum() * pairs.imag
         place = ((excess - excess.min()) / (np.ptp(excess) or 1) * MOST).astype(int)
