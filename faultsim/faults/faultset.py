@@ -157,7 +157,7 @@ class FaultSet:
         raise AttributeError("a FaultSet is immutable")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        numbers = set(self.op.tolist())
+        numbers = set(self.table[3].tolist())
         own = {number: numbered(number) for number in numbers if number >= FIRST_OWN}
         if own:
             return partial(_numbered_anew, own), (self.sites, *self.table)
@@ -270,8 +270,8 @@ class FaultSet:
     def flips(self) -> int:
         """Number of bits struck; of operators of whole words but ``replace``, of words."""
         if len(self) == 1:  # as in most trials
-            word, whole = int(self.mask[0]) & _WORD, self.op[0] > OPS.index("replace")
-            return 1 if whole else word.bit_count()
+            _, _, mask, op, *_ = self.table[:, 0].tolist()
+            return 1 if op > OPS.index("replace") else (mask & _WORD).bit_count()
         struck = np.where(self.op <= OPS.index("replace"), self.mask, 1)  # a word is as one bit
         return int.from_bytes(struck.tobytes(), "little").bit_count()
 

@@ -127,8 +127,10 @@ class Outcome:
         if not self.of_images:
             return {**counts, **raised, "events": dict(self.events), "metrics": metrics}
         known = {**counts, **metrics, **self.events}
-        line = {name: known.get(name) for name in LINE}
-        shown = {name: n for name, n in line.items() if n is not None or name in _ALWAYS}
+        shown = {name: known[name] for name in _ALWAYS}
+        for name in _SELDOM:
+            if known.get(name) is not None:
+                shown[name] = known[name]
         others = {name: n for name, n in self.events.items() if name not in DIRECTIONS}
         return shown | raised | ({"events": others} if others else {})
 
@@ -148,7 +150,7 @@ class Outcome:
 
 
 _FIGURES = frozenset(FIGURES)
-_ALWAYS = frozenset((*COUNTS, *FIGURES))
+_ALWAYS, _SELDOM = LINE[:10], LINE[10:]
 
 
 def plain(value: Number) -> float | int | str | None:
