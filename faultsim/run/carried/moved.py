@@ -9,7 +9,6 @@ order nearly always, and not always: where there are any, nothing is moved.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,6 +20,10 @@ from faultsim.run.dispatch import Dispatch
 
 WORDS = {torch.float32: torch.int32, torch.float64: torch.int64}
 """Floats whose bits show an order of sums, and their words."""
+SPREAD = -1640531535
+"""Some odd number; products of words wrap around."""
+TOGETHER = 1 << 24
+"""Words that are summed at a time, which takes as much memory again."""
 UNWRITTEN = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 
 Axes = Sequence[Sequence[int | None]]
@@ -114,12 +117,8 @@ def _sums(tensor: torch.Tensor, axis: int | None) -> torch.Tensor:
         return torch.zeros(lengths, dtype=torch.int64, device=tensor.device)
     rows = tensor.detach() if axis is None else tensor.detach().movedim(axis, 0)
     words = rows.reshape(*(lengths or (1,)), -1).view(WORDS[tensor.dtype])
-    keys = _keys(words.shape[1], words.dtype, words.device)
-    return (words * keys).sum(dim=1, dtype=torch.int64).view(lengths)
-
-
-@lru_cache(maxsize=16)
-def _keys(n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Odd numbers, so that a word that differs changes the sum."""
-    drawn = torch.Generator().manual_seed(n)
-    return torch.randint(-(1 << 30), 1 << 30, (n,), generator=drawn, dtype=dtype).to(device) | 1
+    # Odd numbers that differ by place: a word that differs changes the sum.
+    keys = torch.arange(words.shape[1], dtype=words.dtype, device=words.device) * SPREAD | 1
+    count = max(1, TOGETHER // max(1, words.shape[1]))
+    parts = (words[n : n + count] for n in range(0, max(1, len(words)), count))
+    return torch.cat([(part * keys).sum(dim=1, dtype=torch.int64) for part in parts]).view(lengths)
