@@ -75,6 +75,8 @@ def copy_of(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.numel() or tensor.layout != torch.strided or tensor.is_nested:
         return tensor.clone()
     before = tensor.storage_offset() % max(1, _LINE // tensor.element_size())
+    if not before and tensor.is_contiguous():
+        return tensor.clone()
     start = tensor.storage_offset() - before
     memory = tensor.as_strided((before + span(tensor),), (1,), start).clone()
     return memory.as_strided(tensor.shape, tensor.stride(), before)

@@ -32,6 +32,8 @@ def check_tensor(tensor: torch.Tensor) -> None:
 
 def overlaps(tensor: torch.Tensor) -> bool:
     """Whether two elements share memory, as those of an expanded tensor do."""
+    if tensor.is_contiguous():
+        return False
     reach = 0
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1:

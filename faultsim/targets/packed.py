@@ -89,6 +89,8 @@ def packed_in(module: nn.Module) -> Iterator[Packed]:
     ]
     for holder in (module, *inner):
         for name, value in _attributes(holder).items():
+            if name not in _NUMBERS and not isinstance(value, torch.ScriptObject):
+                continue  # nearly all, and every trial looks
             kind = _kind_of(holder, name, value)
             if kind is not None:
                 yield Packed(holder, name, kind)

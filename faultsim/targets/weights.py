@@ -13,6 +13,8 @@ from faultsim.targets.packed import Packed, packed_in
 from faultsim.targets.tensors import owner_of, tensor_of
 from faultsim.targets.words import stored_words
 
+PLAIN = (torch.Tensor, nn.Parameter)
+
 
 def hold(model: nn.Module, sites: Iterable[Site]) -> list[Holder]:
     """The weights of some sites, to be struck together.
@@ -37,14 +39,14 @@ class Holder:
     def __init__(self, model: nn.Module, site: Site, opened: dict[nn.Module, list[Packed]]) -> None:
         self.site = site
         self._owner, self._leaf = owner_of(model, site.name)
+        self._source = tensor_of(self._owner, self._leaf)
         if self._owner not in opened:
             opened[self._owner] = list(packed_in(self._owner))
         self._packed = next((p for p in opened[self._owner] if _part(site) in p.parts), None)
         self.tensor = self._checked()
 
-    def _in_memory(self) -> torch.Tensor | str | None:
-        """The words now, why they cannot be struck, None where there are none by that name."""
-        tensor = tensor_of(self._owner, self._leaf)
+    def _in_memory(self, tensor: torch.Tensor | None) -> torch.Tensor | str | None:
+        """The words of a tensor, why they cannot be struck, None where there are none so named."""
         if tensor is None:
             return None
         _, colon, inner = self.site.name.partition(":")
@@ -52,7 +54,7 @@ class Holder:
 
     def _checked(self) -> torch.Tensor:
         name, site = self.site.name, self.site
-        words = self._packed.parts[_part(site)] if self._packed else self._in_memory()
+        words = self._packed.parts[_part(site)] if self._packed else self._in_memory(self._source)
         if words is None:
             raise FaultError(f"the model has no parameter or buffer {name!r}")
         if isinstance(words, str):
@@ -78,7 +80,10 @@ class Holder:
         """Whether the module has other storage by now."""
         if self._packed is not None:
             return self._packed.replaced()
-        found = self._in_memory()
+        now = tensor_of(self._owner, self._leaf)
+        if now is not None and now is self._source and type(now) in PLAIN:
+            return now.data_ptr() != self.tensor.data_ptr()
+        found = self._in_memory(now)
         return not isinstance(found, torch.Tensor) or found.data_ptr() != self.tensor.data_ptr()
 
     def commit(self) -> None:

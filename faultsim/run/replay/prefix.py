@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -15,7 +15,7 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.faults import FaultSet
-from faultsim.run.replay.calls import WHOLE, Calls
+from faultsim.run.replay.calls import WHOLE, Call, Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
 from faultsim.run.replay.gains import NO_GAIN, that_pay
@@ -43,6 +43,8 @@ CACHED = "what one forward pass keeps for the next is at hand only in a run from
 UNKEPT = "the output holds what cannot be kept as a copy, such as a cache (use_cache=False)"
 
 Run = Callable[[Any], Any]
+Handed = Callable[[Kept, Any], Any]
+"""What a call that is skipped returns, by what was kept of the batch and its arguments."""
 
 
 class _Seen(NamedTuple):
@@ -104,7 +106,7 @@ class Prefix:
         self._prepared = False
         self.refuted: dict[int, str] = {}
         self.calls = Calls((), {}, (0.0,))
-        self._skipped: dict[int, dict[str, list[int | None]]] = {WHOLE: {}}
+        self._skipped: dict[int, dict[str, list[Handed | None]]] = {WHOLE: {}}
         if self.modules:
             self._watch(inputs, size, total)
         if not self.cuts:
@@ -126,19 +128,21 @@ class Prefix:
             first, again = (self._seen_in(sample) for _ in range(2))
             self.calls = first.at_best(again)  # what a pass does once takes long, and misleads
             cuts = choose_cuts(self.calls, MEMORY / total * (SAMPLE if cut else size))
-            self._skipped = {cut: self._positions(cut) for cut in (WHOLE, *cuts)}
+            self._skipped = {cut: self._met(cut) for cut in (WHOLE, *cuts)}
             self.cuts = cuts
             self.cuts = self._exact(golden, sample)
 
     def _seen_in(self, sample: Any) -> Calls:
         return watch(self._model, self.modules, sample, run=self._run)[1]
 
-    def _positions(self, cut: int) -> dict[str, list[int | None]]:
-        """By module, its calls that a run from ``cut`` on meets; None for those it runs again."""
-        found: defaultdict[str, list[int | None]] = defaultdict(list)
+    def _met(self, cut: int) -> dict[str, list[Handed | None]]:
+        """By module, what its calls return in a run from ``cut`` on; None for those it runs."""
+        found: defaultdict[str, list[Handed | None]] = defaultdict(list)
         for position, call in enumerate(self.calls.calls):
             if call.met(cut):
-                found[call.module].append(position if call.skipped(cut) else None)
+                found[call.module].append(
+                    self._handed(position, cut) if call.skipped(cut) else None
+                )
         return {name: calls for name, calls in found.items() if any(c is not None for c in calls)}
 
     def _exact(self, golden: Any, sample: Any) -> list[int]:
@@ -299,31 +303,40 @@ class Prefix:
         skipped = self._skipped[cut]
 
         def around(name: str, forward: Forward) -> Forward:
-            left: Iterator[int | None] = iter(skipped[name])
+            left = iter(skipped[name])
 
             def replayed(*args: Any, **kwargs: Any) -> Any:
-                position = next(left, None)
-                if position is None:
-                    return forward(*args, **kwargs)
-                return self._handed(kept, position, cut, (args, kwargs))
+                handed = next(left, None)
+                return forward(*args, **kwargs) if handed is None else handed(kept, (args, kwargs))
 
             return replayed
 
         with other_forwards({name: self.modules[name] for name in skipped}, around):
             return self._run(inputs)
 
-    def _handed(self, kept: Kept, position: int, cut: int, given: Any) -> Any:
+    def _handed(self, position: int, cut: int) -> Handed:
         """What a call that is skipped returns: of its arguments one, where it did so before."""
         call = self.calls.calls[position]
-        if call.argument is not None:
-            argument = next(islice(trees.tensors(given), call.argument, None), None)
-            if argument is None:
-                raise Unkept
-            if not call.writes:
-                return argument
-            if not isinstance(argument, Absent):
-                return kept.into(argument, position)
-        return kept.copy(position) if call.needed(cut) else kept.stand_in(position)
+        needed = call.needed(cut)
+        if call.argument is None:
+            return partial(_recalled, position, needed)
+        return partial(_passed_on, call, position, needed)
+
+
+def _recalled(position: int, needed: bool, kept: Kept, _: Any) -> Any:
+    return kept.copy(position) if needed else kept.stand_in(position)
+
+
+def _passed_on(call: Call, position: int, needed: bool, kept: Kept, given: Any) -> Any:
+    assert call.argument is not None
+    argument = next(islice(trees.tensors(given), call.argument, None), None)
+    if argument is None:
+        raise Unkept
+    if not call.writes:
+        return argument
+    if not isinstance(argument, Absent):
+        return kept.into(argument, position)
+    return _recalled(position, needed, kept, given)
 
 
 def _said(error: BaseException) -> str:
