@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import field
 
@@ -167,13 +167,34 @@ def check_same(
     Raises:
         JournalError: It names the first difference.
     """
+    for differs in differences(recorded, now, parts):
+        raise JournalError(
+            f"{place} was begun with {differs.name} = {differs.was}, now it is {differs.now}; "
+            "resume with the same, or start another"
+        )
+
+
+class Difference(NamedTuple):
+    """Of two records.
+
+    Attributes:
+        name: Of the table, and of what differs in it.
+        was: Its value in the record.
+        now: Its value in the other.
+    """
+
+    name: str
+    was: Any
+    now: Any
+
+
+def differences(
+    recorded: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]
+) -> Iterator[Difference]:
+    """What differs between two records in the tables of these names."""
     fresh = json.loads(json.dumps(now))
     for part in parts:
         before, after = recorded.get(part) or {}, fresh.get(part) or {}
         for key in dict.fromkeys([*before, *after]):
-            was, new = before.get(key), after.get(key)
-            if was != new:
-                raise JournalError(
-                    f"{place} was begun with {part} {key} = {was}, now it is {new}; resume with "
-                    "the same, or start another"
-                )
+            if before.get(key) != after.get(key):
+                yield Difference(f"{part} {key}", before.get(key), after.get(key))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 from faultsim.campaign.directory import MANIFEST, SUMMARY, TRIALS, read_trials
-from faultsim.campaign.manifest import Manifest, check_same, read_manifest
+from faultsim.campaign.manifest import Manifest, differences, read_manifest
 from faultsim.campaign.merged import merged_summary
 from faultsim.campaign.observed import OBSERVED
 from faultsim.config.shard import Shard, shard_of
@@ -40,7 +40,7 @@ def merge(directories: Sequence[str | Path], out: str | Path) -> int:
     places = _in_order([Path(directory) for directory in directories])
     manifests = [_uncut(place) for place in places]
     for place, manifest in zip(places, manifests, strict=True):
-        check_same(place, manifest, manifests[0], COMPARED)
+        _check_of_one(place, manifest, places[0], manifests[0])
     trials = sum(_finished(place) for place in places)
     with locked(out):
         if (out / MANIFEST).exists() or (out / TRIALS).exists():
@@ -68,10 +68,21 @@ def _in_order(places: Sequence[Path]) -> list[Path]:
             )
         of = shard.of
         found[shard.first] = place
-    lacking = [f"{n + 1}/{of}" for n in range(of or 0) if n not in found]
+    if of is None:
+        raise JournalError("there is nothing to merge: give the directories of all shards")
+    lacking = [f"{n + 1}/{of}" for n in range(of) if n not in found]
     if lacking:
         raise JournalError(f"shard {lacking[0]} is missing: give the directories of all shards")
     return [found[n] for n in sorted(found)]
+
+
+def _check_of_one(place: Path, own: Mapping[str, Any], first: Path, its: Mapping[str, Any]) -> None:
+    """Raises JournalError, naming the first difference, where two shards are of two campaigns."""
+    for differs in differences(own, its, COMPARED):
+        raise JournalError(
+            f"{place} is of another campaign than {first}: {differs.name} = {differs.was}, there "
+            f"{differs.now}; give the shards of one campaign"
+        )
 
 
 def _shard(place: Path, manifest: Manifest) -> Shard:

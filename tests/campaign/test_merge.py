@@ -63,10 +63,14 @@ def test_a_shard_is_given_more_trials_and_is_that_of_the_longer_campaign(run, tm
 def test_what_does_not_belong_together_is_refused_in_one_line(run, tmp_path):
     first, second = run("first", "1/2"), run("second", "2/2")
     for given, message in (
+        ([], "nothing to merge: give the directories of all shards"),
         ([first], "shard 2/2 is missing"),
         ([first, first, second], "are both shard 1/2"),
         ([first, run("of-three", "2/3")], "is one of 3 shards, .* one of 2"),
-        ([first, run("seed", "2/2", seed=1)], "config seed = 1"),
+        (
+            [first, run("seed", "2/2", seed=1)],
+            "seed is of another campaign than .*first: config seed = 1, there 0",
+        ),
         ([run("whole"), first], "is no shard, but a whole campaign"),
     ):
         with pytest.raises(JournalError, match=message):
