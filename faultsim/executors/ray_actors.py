@@ -21,6 +21,9 @@ from faultsim.executors.worker import Recipe, one_line, report
 from faultsim.run.experiment import Experiment
 from faultsim.run.trial import Trial
 
+PATIENCE = 5.0
+"""Seconds without a report after which it is seen whether all actors have room."""
+
 
 def _ray() -> Any:
     try:
@@ -152,6 +155,7 @@ class RayActors:
         self._kind = kind(Actor)
         self.actors: dict[int, Any] = {}
         self._running: dict[int, deque[Any]] = {}
+        self._begun: set[int] = set()  # workers that have reported, so have their room
 
     def give(self, worker: int, trials: Sequence[Trial]) -> None:
         """Sends a task; that a worker is gone is noticed by :meth:`wait`."""
@@ -163,20 +167,39 @@ class RayActors:
     def wait(self) -> Iterable[tuple[int, Report | Ended]]:
         """Reports of workers, and of those that ended, as soon as there is one."""
         first = {running[0]: worker for worker, running in self._running.items() if running}
-        ready, _ = self._ray.wait([*first], num_returns=1)
+        ready, _ = self._ray.wait([*first], num_returns=1, timeout=PATIENCE)
         for reference in ready:
             yield first[reference], self._read(first[reference])
+        if not ready:
+            yield from self._without_room()
+
+    def _without_room(self) -> Iterator[tuple[int, Ended]]:
+        """Gives up who would wait for room for ever, the last first.
+
+        That a node is lost is known later than that its actors are, so that these were replaced.
+        """
+        threads, cuda = self._needs
+        new = [worker for worker in self.actors if worker not in self._begun]
+        for worker in new[::-1][: max(0, len(self.actors) - room(threads, cuda=cuda))]:
+            self._drop(worker)
+            yield worker, Ended("for want of room", replaced=False)
 
     def _read(self, worker: int) -> Report | Ended:
         try:
             said: Report = self._ray.get(self._running[worker].popleft())
+            self._begun.add(worker)
             return said
         except self._ray.exceptions.RayError as error:
-            self._running[worker].clear()
-            self._ray.kill(self.actors.pop(worker))
+            self._drop(worker)
             threads, cuda = self._needs
             again = room(threads, cuda=cuda) > len(self.actors)
             return Ended(f"with {type(error).__name__}", replaced=again)
+
+    def _drop(self, worker: int) -> None:
+        """Ends an actor, and forgets what it was given."""
+        self._running[worker].clear()
+        self._begun.discard(worker)
+        self._ray.kill(self.actors.pop(worker))
 
     def finish(self) -> None:
         """Raises what a worker finds when it checks its model for the last time."""

@@ -12,6 +12,7 @@ import pytest
 
 from faultsim import CampaignConfig, run_campaign
 from faultsim.errors import ConfigError
+from faultsim.executors import ray_actors
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -22,7 +23,9 @@ def nodes():
     """A cluster of two nodes with room for a worker each, and its second node."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
+    head = {"num_cpus": 1, "_system_config": soon | {"health_check_failure_threshold": 4}}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     second = cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster, second
@@ -81,14 +84,21 @@ def test_what_cannot_be_handed_over(model, dataset, nodes, tmp_path):
         run_campaign(config, model=model, data=dataset)
 
 
-def test_a_lost_node_takes_no_trial_with_it(files, nodes):
-    """Last, for the node does not come back: one worker does the work of two."""
+def test_a_lost_node_takes_no_trial_with_it(files, nodes, monkeypatch):
+    """Last, for the node does not come back: its loss is known after that of its actor."""
     cluster, second = nodes
+    truth, late = ray_actors.room, []
+
+    def room(threads, *, cuda):
+        return late.pop() if late else truth(threads, cuda=cuda)
 
     def lose(report) -> None:
         if report.done == 10:
-            cluster.remove_node(second)
+            late.extend([2, 2])
+            cluster.remove_node(second, allow_graceful=False)
 
+    monkeypatch.setattr(ray_actors, "room", room)
+    monkeypatch.setattr(ray_actors, "PATIENCE", 1.0)
     assert files("lost", lose, executor="ray", workers=2) == files("alone")
 
 
