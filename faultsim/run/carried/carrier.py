@@ -90,11 +90,11 @@ class Carrier:
             return
         self._readings[self._signature] = {}
         moved = Moved(batch.size, self._plan.funcs, self._plan.axes)
-        if batch.size >= LEAST:
+        if batch.size >= LEAST:  # of a small batch a few rows would tell little
             with suppress(Exception), untouched(self._workload.model):
                 moved.keep(partial(self._workload.run, inputs))
         self._moved[self._signature] = moved
-        for mixes, samples in ways(batch.size, batch.size):
+        for mixes, samples in ways(batch.size, batch.size, moved.possible):
             costs = Costs(self._plan.funcs, self._plan.readings, batch.size)
             tail = Tail(self._plan.funcs, 0, 0, mixes)
             with suppress(Diverged, *((Exception,) if mixes else ())):
@@ -198,7 +198,7 @@ class Carrier:
         """The operators from a cut on, by a golden pass; that samples move may be known of them."""
         assert self._plan is not None
         funcs, moved = self._plan.funcs, self._moved[self._signature]
-        for mixes, samples in ways(self._signature[0], count):
+        for mixes, samples in ways(self._signature[0], count, moved.possible):
             with suppress(Exception):  # it is met again from the start, if it is the model's
                 tail, output = watched(start(cut, samples), funcs)
                 agrees = known or not mixes or moved.agrees(start(cut, samples), tail, samples)

@@ -32,7 +32,8 @@ Axes = Sequence[Sequence[int | None]]
 
 def is_coarse(tensor: torch.Tensor) -> bool:
     """Whether rounding may hide in which order its numbers were summed."""
-    return tensor.is_floating_point() and tensor.dtype not in WORDS
+    rounded = tensor.is_floating_point() or tensor.dtype == torch.complex32 or tensor.is_quantized
+    return rounded and tensor.dtype not in WORDS
 
 
 class Digests(Dispatch):
@@ -63,7 +64,11 @@ class Digests(Dispatch):
 
 
 class Moved:
-    """What the operators of a batch return, to hold passes of other rows against."""
+    """What the operators of a batch return, to hold passes of other rows against.
+
+    Attributes:
+        possible: Whether any pass could agree.
+    """
 
     def __init__(self, size: int, funcs: Sequence[Any], axes: Axes) -> None:
         """Runs nothing.
@@ -81,6 +86,10 @@ class Moved:
         with Digests(self._funcs, self._axes) as digests:
             run()
         self._golden = None if digests.coarse else digests.found
+
+    @property
+    def possible(self) -> bool:
+        return self._golden is not None
 
     def agrees(self, run: Callable[[], Any], tail: Tail, samples: Sequence[int]) -> bool:
         """Whether a pass, or what is left of one, has such samples in its rows, bit for bit."""

@@ -89,14 +89,14 @@ def counts(size: int) -> list[int]:
     return [size, *(size // n for n in (2, 4, 8) if size // n >= LEAST)]
 
 
-def ways(size: int, count: int) -> Iterator[tuple[bool, Sequence[int]]]:
+def ways(size: int, count: int, moves: bool) -> Iterator[tuple[bool, Sequence[int]]]:
     """Golden passes that show whether samples can be moved, and the samples in their rows.
 
     First the last samples, backwards, each twice: kernels treat the last rows of a pass otherwise
-    than the first. Of a small batch a few rows would tell little. Where that does not give their
-    bits, all of the batch as it is.
+    than the first. Where they cannot be, or that does not give their bits, all of the batch as it
+    is.
     """
-    if size >= LEAST:
+    if moves:
         yield True, [size - 1 - row // 2 for row in range(count)]
     if count == size:
         yield False, range(size)

@@ -10,6 +10,7 @@ from torch import nn
 
 from faultsim import FaultSpace, Workload, inject
 from faultsim.run.carried.inferences import Inferences
+from faultsim.run.carried.moved import is_coarse
 from faultsim.run.carried.pass_ import CarriedPass
 from faultsim.run.engine import make_engine
 from faultsim.run.golden import golden_run
@@ -86,3 +87,20 @@ def test_samples_are_found_along_any_dimension(monkeypatch):
     torch.manual_seed(0)
     rows = rows_of_passes(TimeFirst().eval(), torch.randn(SIZE, 5, 6), monkeypatch)
     assert rows == {8}
+
+
+COARSE = (torch.float16, torch.bfloat16, torch.complex32, torch.quint8)
+
+
+@pytest.mark.parametrize("dtype", COARSE, ids=str)
+def test_half_of_a_complex_number_and_a_quantised_one_are_rounded_too(dtype):
+    if dtype == torch.quint8:
+        tensor = torch.quantize_per_tensor(torch.zeros(2), 1.0, 0, dtype)
+    else:
+        tensor = torch.zeros(2, dtype=dtype)
+    assert is_coarse(tensor)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.int64])
+def test_what_shows_an_order_of_sums_or_has_none_is_not(dtype):
+    assert not is_coarse(torch.zeros(2, dtype=dtype))
