@@ -24,7 +24,7 @@ def check_tensor(tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided:
         raise InjectionError(f"only strided tensors can be struck, not {tensor.layout}")
     check_device(tensor.device)
-    if not tensor.is_contiguous() and overlaps(tensor):
+    if overlaps(tensor):
         raise InjectionError("an expanded or overlapping tensor cannot be struck; clone it first")
     if tensor.is_neg():
         raise InjectionError("a lazily negated view has no words of its own; clone it first")

@@ -23,11 +23,10 @@ DIRECTIONS = ("missed", "false_alarms")
 
 COUNTS = ("n", "due", "sdc", "benign", "masked", "max_dev")
 
-LINE = (
-    "n", "correct", "due", "sdc", "benign", "masked", "loss", "max_dev", "acc", "auc", *DIAGNOSIS,
-    "clean_acc",
-)  # fmt: skip
-"""The fields of an image campaign's line, in their order."""
+ALWAYS = ("n", "correct", "due", "sdc", "benign", "masked", "loss", "max_dev", "acc", "auc")
+SELDOM = (*DIAGNOSIS, "clean_acc")
+LINE = (*ALWAYS, *SELDOM)
+"""The fields of an image campaign's line, in their order; the last ones where they apply."""
 
 
 def searching(cell: Cell) -> bool:
@@ -114,23 +113,14 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers for a journal line, non-finite ones as strings."""
-        counts = {
-            "n": self.n,
-            "due": self.due,
-            "sdc": self.sdc,
-            "benign": self.benign,
-            "masked": self.masked,
-            "max_dev": plain(self.max_dev),
-        }
+        counts = {name: getattr(self, name) for name in COUNTS} | {"max_dev": plain(self.max_dev)}
         raised = {"raised": self.raised} if self.raised else {}
         metrics = {name: plain(value) for name, value in self.metrics.items()}
         if not self.of_images:
             return {**counts, **raised, "events": dict(self.events), "metrics": metrics}
         known = {**counts, **metrics, **self.events}
-        shown = {name: known[name] for name in _ALWAYS}
-        for name in _SELDOM:
-            if known.get(name) is not None:
-                shown[name] = known[name]
+        shown = {name: known[name] for name in ALWAYS}
+        shown |= {name: known[name] for name in SELDOM if known.get(name) is not None}
         others = {name: n for name, n in self.events.items() if name not in DIRECTIONS}
         return shown | raised | ({"events": others} if others else {})
 
@@ -150,7 +140,6 @@ class Outcome:
 
 
 _FIGURES = frozenset(FIGURES)
-_ALWAYS, _SELDOM = LINE[:10], LINE[10:]
 
 
 def plain(value: Number) -> float | int | str | None:

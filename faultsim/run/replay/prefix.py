@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -15,14 +14,14 @@ from torch import nn
 
 from faultsim import trees
 from faultsim.faults import FaultSet
-from faultsim.run.replay.calls import WHOLE, Call, Calls
+from faultsim.run.replay.calls import WHOLE, Calls
 from faultsim.run.replay.cuts import choose_cuts
 from faultsim.run.replay.forwards import Forward, open_modules, other_forwards
 from faultsim.run.replay.gains import NO_GAIN, that_pay
+from faultsim.run.replay.handed import Handed, handed
 from faultsim.run.replay.operations import operation_ticks
 from faultsim.run.replay.trace import watch
 from faultsim.run.replay.values import (
-    Absent,
     Kept,
     Unkept,
     absent,
@@ -43,8 +42,6 @@ CACHED = "what one forward pass keeps for the next is at hand only in a run from
 UNKEPT = "the output holds what cannot be kept as a copy, such as a cache (use_cache=False)"
 
 Run = Callable[[Any], Any]
-Handed = Callable[[Kept, Any], Any]
-"""What a call that is skipped returns, by what was kept of the batch and its arguments."""
 
 
 class _Seen(NamedTuple):
@@ -140,9 +137,7 @@ class Prefix:
         found: defaultdict[str, list[Handed | None]] = defaultdict(list)
         for position, call in enumerate(self.calls.calls):
             if call.met(cut):
-                found[call.module].append(
-                    self._handed(position, cut) if call.skipped(cut) else None
-                )
+                found[call.module].append(handed(call, position, cut))
         return {name: calls for name, calls in found.items() if any(c is not None for c in calls)}
 
     def _exact(self, golden: Any, sample: Any) -> list[int]:
@@ -306,37 +301,13 @@ class Prefix:
             left = iter(skipped[name])
 
             def replayed(*args: Any, **kwargs: Any) -> Any:
-                handed = next(left, None)
-                return forward(*args, **kwargs) if handed is None else handed(kept, (args, kwargs))
+                own = next(left, None)
+                return forward(*args, **kwargs) if own is None else own(kept, (args, kwargs))
 
             return replayed
 
         with other_forwards({name: self.modules[name] for name in skipped}, around):
             return self._run(inputs)
-
-    def _handed(self, position: int, cut: int) -> Handed:
-        """What a call that is skipped returns: of its arguments one, where it did so before."""
-        call = self.calls.calls[position]
-        needed = call.needed(cut)
-        if call.argument is None:
-            return partial(_recalled, position, needed)
-        return partial(_passed_on, call, position, needed)
-
-
-def _recalled(position: int, needed: bool, kept: Kept, _: Any) -> Any:
-    return kept.copy(position) if needed else kept.stand_in(position)
-
-
-def _passed_on(call: Call, position: int, needed: bool, kept: Kept, given: Any) -> Any:
-    assert call.argument is not None
-    argument = next(islice(trees.tensors(given), call.argument, None), None)
-    if argument is None:
-        raise Unkept
-    if not call.writes:
-        return argument
-    if not isinstance(argument, Absent):
-        return kept.into(argument, position)
-    return _recalled(position, needed, kept, given)
 
 
 def _said(error: BaseException) -> str:
