@@ -7,7 +7,8 @@ every trial takes some 50 ms; a long one less a short one, so without what it ta
 one, workers are ahead of the trials that are told). In the same turns, processes that do nothing
 but run the model: what the machine has to give at that time. Processor time tells what workers have
 to do besides. Memory is what a worker alone holds, which it would take if it were added, beside the
-model's size.
+model's size. ``--given ray bare --trials 132`` is for actors of a Ray cluster that was begun on this
+machine (``PYTHONPATH=. ray start --head``); those take longer to begin, so more trials are needed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 TRIALS, FEW = 60, 12
-BARE = "bare"
-GIVEN = {"object": "as a live object", "name": "by its name", BARE: "passes, no campaign"}
+BARE, RAY = "bare", "ray"
+GIVEN = {
+    "object": "as a live object",
+    "name": "by its name",
+    RAY: "by its name, to actors of Ray",
+    BARE: "passes, no campaign",
+}
 
 
 def subject() -> Any:
@@ -59,14 +66,14 @@ def campaign(workers: int, given: str, trials: int) -> dict[str, float]:
         if progress.done == trials:
             found["seconds"] = time.perf_counter() - began[0]
             found["processor"] = processor_seconds() - began[1]
-            pids = [each.pid for each in multiprocessing.active_children()]
-            found["private"] = max(map(private_mb, pids), default=0.0)
+            found["private"] = max(map(private_mb, working()), default=0.0)
 
     with tempfile.TemporaryDirectory() as root:
         config = CampaignConfig(
             mode="random", flips=(1,), trials=trials, replay=False, threads=1, workers=workers,
             workload=None if given == "object" else "benchmarks.workers:subject",
             out=str(Path(root) / "out"),
+            **({"executor": "ray", "address": "auto"} if given == RAY else {}),
         )  # fmt: skip
         work = own.subject() if given == "object" else None
         run_campaign(config, work, progress=look)
@@ -107,17 +114,28 @@ def passes(number: int, ready: Any, said: Any) -> None:
     said.put((time.perf_counter() - began[0], time.process_time() - began[1]))
 
 
+def working() -> list[int]:
+    """Processes of workers: those that a fork server started, and all actors of Ray."""
+    own = [child.pid for child in multiprocessing.active_children() if child.pid]
+    actors = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (place / "cmdline").read_bytes().startswith(b"ray::Actor"):
+                actors.append(int(place.name))
+    return own + actors
+
+
 def processor_seconds() -> float:
-    """Of this process and of its workers, which a fork server started."""
+    """Of this process and of its workers."""
     tick = os.sysconf("SC_CLK_TCK")
     spent = time.process_time()
-    for child in multiprocessing.active_children():
-        stat = re.sub(r"\(.*\)", "", Path(f"/proc/{child.pid}/stat").read_text()).split()
+    for pid in working():
+        stat = re.sub(r"\(.*\)", "", Path(f"/proc/{pid}/stat").read_text()).split()
         spent += (int(stat[12]) + int(stat[13])) / tick
     return spent
 
 
-def private_mb(pid: int | None) -> float:
+def private_mb(pid: int) -> float:
     """What no other process has in memory."""
     lines = re.findall(r"Private_\w+: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text())
     return sum(map(int, lines)) / 1024
@@ -143,7 +161,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=TRIALS)
-    parser.add_argument("--given", nargs="+", default=list(GIVEN), choices=list(GIVEN))
+    parser.add_argument(
+        "--given",
+        nargs="+",
+        default=[given for given in GIVEN if given != RAY],
+        choices=list(GIVEN),
+    )
     parser.add_argument("--alone", type=int, help="workers of one campaign, told in JSON")
     options = parser.parse_args()
     if options.alone is not None:
