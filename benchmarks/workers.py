@@ -7,8 +7,8 @@ every trial takes some 50 ms; a long one less a short one, so without what it ta
 one, workers are ahead of the trials that are told). In the same turns, processes that do nothing
 but run the model: what the machine has to give at that time. Processor time tells what workers have
 to do besides. Memory is what a worker alone holds, which it would take if it were added, beside the
-model's size. ``--given ray bare --trials 132`` is for actors of a Ray cluster that was begun on this
-machine (``PYTHONPATH=. ray start --head``); those take longer to begin, so more trials are needed.
+model's size. ``--given ray bare --trials 132`` is for actors of a Ray cluster that was begun on
+this machine (``PYTHONPATH=. ray start --head``); they take longer to begin, hence more trials.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def campaign(workers: int, given: str, trials: int) -> dict[str, float]:
             mode="random", flips=(1,), trials=trials, replay=False, threads=1, workers=workers,
             workload=None if given == "object" else "benchmarks.workers:subject",
             out=str(Path(root) / "out"),
-            **({"executor": "ray", "address": "auto"} if given == RAY else {}),
+            executor="ray" if given == RAY else "local", address="auto" if given == RAY else None,
         )  # fmt: skip
         work = own.subject() if given == "object" else None
         run_campaign(config, work, progress=look)
