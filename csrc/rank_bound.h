@@ -44,6 +44,20 @@ class RankBound {
   // Whether exponent bits may be set.
   FAULTSIM_HD bool raises() const { return top_ != 0; }
 
+  // As quick(), for a word among usual ones.
+  template <bool raises>
+  FAULTSIM_HD Real usual(Word weight, Word gradient) const {
+    if constexpr (!raises) return quick<false>(weight, gradient);
+    return F::real((weight & kMagnitude<F>) | top_) * F::real(gradient & kMagnitude<F>);
+  }
+
+  // Whether usual() is no less than any flip's score for each of some words, given their union: the
+  // bit that changes most is clear in all.
+  template <bool raises>
+  FAULTSIM_HD bool all_usual(Word all) const {
+    return !raises || (all & top_) == 0;
+  }
+
   // No less, in a few instructions: infinite, or with a NaN, where a closer look is needed. Setting
   // the highest exponent bit that may be set at least doubles a word, and no other flip does more.
   template <bool raises>
