@@ -11,8 +11,7 @@ py::bytes packed(const void* data, size_t bytes) {
 
 void register_host_grid(py::module_& m) {
   m.attr("block_bits") = kBlockBits;
-  m.attr("rank_header_bytes") = sizeof(RankFound);
-  m.attr("rank_entry_bytes") = sizeof(Ranked);
+  m.def("rank_buffer_bytes", &RankBuffer::bytes);
   // What a patch over a grid reads: its tensors, and its faults sorted by word.
   m.attr("patch_fault_bytes") = static_cast<int>(sizeof(PatchFault));
   m.def("patch_tables", [](const std::vector<Words>& tensors,

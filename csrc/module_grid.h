@@ -87,16 +87,13 @@ void register_grid_ranking(py::module_& m, const std::string& ending) {
                             k,
                             1};
           std::vector<Ranked> best;
-          int64_t nan = -1;
-          int32_t skipped = 0;  // of kernels before: it is waited for anyway
+          RankNotes notes;
           {
             const py::gil_scoped_release release;
-            const RankBuffer room{pointer<RankFound>(buffer), capacity};
-            const GridRanking<Grid> work{{grid}, room};
-            best = work.run(job, &nan);
-            skipped = work.read(pointer<int32_t>(flag));
+            const RankBuffer room{pointer<RankFound>(buffer), k, capacity};
+            best = GridRanking<Grid>{{grid}, room, pointer<int32_t>(flag)}.run(job, &notes);
           }
-          return py::make_tuple(ranking(best, nan), skipped);
+          return py::make_tuple(ranking(best, notes.nan), notes.skipped);
         });
 }
 

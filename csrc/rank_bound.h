@@ -44,31 +44,22 @@ class RankBound {
   // Whether exponent bits may be set.
   FAULTSIM_HD bool raises() const { return top_ != 0; }
 
-  // As quick(), for a word among usual ones.
+  // No less, in a few instructions, for words of which all_usual(): setting the highest exponent
+  // bit that may be set at least doubles a word, and no other flip does more. Infinite, or a NaN,
+  // where a closer look is needed.
   template <bool raises>
   FAULTSIM_HD Real usual(Word weight, Word gradient) const {
-    if constexpr (!raises) return quick<false>(weight, gradient);
-    return F::real((weight & kMagnitude<F>) | top_) * F::real(gradient & kMagnitude<F>);
+    const Word magnitude = weight & kMagnitude<F>;
+    const Real slope = F::real(gradient & kMagnitude<F>);
+    if constexpr (raises) return F::real(magnitude | top_) * slope;
+    const Real own = F::real(magnitude) * part_, change = own < least_ ? least_ : own;
+    return magnitude < kInfinity<F> ? change * slope : static_cast<Real>(kInfinite);
   }
 
-  // Whether usual() is no less than any flip's score for each of some words, given their union: the
-  // bit that changes most is clear in all.
+  // Given the union of some words, whether that bit is clear in each.
   template <bool raises>
   FAULTSIM_HD bool all_usual(Word all) const {
     return !raises || (all & top_) == 0;
-  }
-
-  // No less, in a few instructions: infinite, or with a NaN, where a closer look is needed. Setting
-  // the highest exponent bit that may be set at least doubles a word, and no other flip does more.
-  template <bool raises>
-  FAULTSIM_HD Real quick(Word weight, Word gradient) const {
-    const Word magnitude = weight & kMagnitude<F>, raised = magnitude | top_;
-    const Real slope = F::real(gradient & kMagnitude<F>);
-    const bool usual =
-        raises ? raised != magnitude && raised < kInfinity<F> : magnitude < kInfinity<F>;
-    const Real own = F::real(magnitude) * part_;
-    const Real change = raises ? F::real(raised) : own < least_ ? least_ : own;
-    return usual ? change * slope : static_cast<Real>(kInfinite);
   }
 
  private:

@@ -7,8 +7,6 @@ abi: int
 isa: str
 with_cuda: bool
 block_bits: int
-rank_header_bytes: int
-rank_entry_bytes: int
 
 class Words:
     def __init__(
@@ -138,6 +136,7 @@ def write_bit_errors_grid(
     errors: int,
     grid: int,
 ) -> None: ...
+def rank_buffer_bytes(k: int, capacity: int) -> int: ...
 def rank_bits_grid(
     weight: int,
     grad: int,
@@ -149,6 +148,7 @@ def rank_bits_grid(
     k: int,
     buffer: int,
     capacity: int,
+    flag: int,
     grid: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]: ...
 def read_limit_grid(words: int, n: int, sum: int, grid: int) -> None: ...
@@ -195,6 +195,7 @@ def rank_bits_cuda(
     k: int,
     buffer: int,
     capacity: int,
+    flag: int,
     grid: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64], int]: ...
 def read_limit_cuda(words: int, n: int, sum: int, grid: int) -> None: ...

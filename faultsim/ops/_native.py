@@ -11,7 +11,7 @@ from faultsim.errors import NativeError
 if TYPE_CHECKING:
     from types import ModuleType
 
-ABI = 10
+ABI = 11
 """Raised with every change of the native module's interface; compiled into it by setup.py."""
 
 _REMEDY = "reinstall faultsim with a C++17 compiler at hand (pip install .)"

@@ -101,9 +101,10 @@ def _on_host(job: tuple[Any, ...], _: torch.device) -> Any:
 
 
 def _on_grid(job: tuple[Any, ...], device: torch.device) -> Any:
-    # Large enough that few passes overflow it, and small enough to be sorted in no time.
-    capacity = 8 * job[-1] + 4096
-    size = native().rank_header_bytes + capacity * native().rank_entry_bytes
+    # The more room, the fewer passes, and the fewer words are read twice.
+    k = job[-1]
+    capacity = min(128 * k, 8 * k + 32768) + 4096
+    size = native().rank_buffer_bytes(k, capacity)
     buffer = torch.empty(size, dtype=torch.uint8, device=device)
     room = buffer.data_ptr(), capacity, device_flag(buffer.device).data_ptr()
     result, skipped = launch("rank_bits", device, *job, *room)

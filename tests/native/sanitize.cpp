@@ -183,11 +183,11 @@ bool same(const std::vector<Ranked>& one, const std::vector<Ranked>& other) {
 }
 
 std::vector<Ranked> rank_on_a_grid(const RankJob& job, int64_t room) {
-  constexpr int64_t header = (sizeof(RankFound) - 1) / sizeof(Ranked) + 1;
-  std::vector<Ranked> memory(header + job.k + room);
-  const RankBuffer buffer{reinterpret_cast<RankFound*>(memory.data()), job.k + room};
-  int64_t nan = -1;
-  return GridRanking<HostGrid>{{3}, buffer}.run(job, &nan);
+  std::vector<Ranked> memory(RankBuffer::bytes(job.k, job.k + room) / sizeof(Ranked) + 1);
+  const RankBuffer buffer{reinterpret_cast<RankFound*>(memory.data()), job.k, job.k + room};
+  const int32_t flag = 0;
+  RankNotes notes;
+  return GridRanking<HostGrid>{{3}, buffer, &flag}.run(job, &notes);
 }
 
 template <class Word>

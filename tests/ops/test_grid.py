@@ -146,13 +146,25 @@ def test_a_ranking_survives_overflows_in_any_order(
     job = weight.data_ptr(), grad.data_ptr(), n, 1, bits, finite_only, 0, k
     expected = native().rank_bits(*job, 1)
     capacity = k + room
-    size = native().rank_header_bytes + capacity * native().rank_entry_bytes
+    size = native().rank_buffer_bytes(k, capacity)
     buffer, flag = torch.empty(size, dtype=torch.uint8), torch.tensor([5], dtype=torch.int32)
     room = buffer.data_ptr(), capacity, flag.data_ptr()
     found, skipped = native().rank_bits_grid(*job, *room, seed)
     assert skipped == 5
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_ranking_of_much_samples_in_units(dtype):
+    """So many words and flips that a sample is read as all words are."""
+    generator = torch.Generator().manual_seed(0)
+    weight, grad = (torch.randn(1 << 23, generator=generator).to(dtype) for _ in range(2))
+    expected = ops.rank_bits(weight, grad, 300_000)
+    with rehearsed(1):
+        found = ops.rank_bits(weight, grad, 300_000)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
