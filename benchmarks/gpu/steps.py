@@ -65,17 +65,19 @@ def run_alone(steps: Sequence[Step], out: Path) -> list[Result]:
 
 def run(step: Step, out: Path) -> Result:
     """Runs one step in a folder of its own."""
-    folder = out / step.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    start = time.monotonic()
+    folder, start = out / step.name, time.monotonic()
     status = _status(step, folder)
+    if status.startswith("killed"):  # sanitizers that begin together have crashed so
+        first, status = status, _status(step, folder)
+        print(f"{step.name}: {first}, and run once more", flush=True)
     seconds = round(time.monotonic() - start, 1)
     print(f"{step.name}: {status} ({seconds} s)", flush=True)
     return Result(step.name, status, seconds, folder)
 
 
 def _status(step: Step, folder: Path) -> str:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     command = [part.replace("{out}", str(folder)) for part in step.command]
     if shutil.which(command[0]) is None:
         return f"not run: there is no {command[0]} here"
@@ -94,4 +96,6 @@ def _status(step: Step, folder: Path) -> str:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return f"not finished after {step.limit} s"
+    if code < 0:
+        return f"killed by signal {-code}"
     return "passed" if code == 0 else f"failed with code {code}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from faultsim.run.timing import timed
 from faultsim.workload import Workload
 
 ROUNDS = 15
@@ -21,18 +21,6 @@ MOST_ROUNDS, ENOUGH = 51, 2.0
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def seconds(run: Callable[[], Any], device: torch.device) -> float:
-    """Of a run: of all threads of the process, or on a device until it is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    start = clock()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return clock() - start
-
-
 def in_turn(
     one: Callable[[], Any], other: Callable[[], Any], device: torch.device
 ) -> list[tuple[float, float]]:
@@ -40,7 +28,7 @@ def in_turn(
     one(), other()
     found: list[tuple[float, float]] = []
     while len(found) < ROUNDS or (len(found) < MOST_ROUNDS and sum(map(sum, found)) < ENOUGH):
-        found.append((seconds(one, device), seconds(other, device)))
+        found.append((timed(one, device)[1], timed(other, device)[1]))
     return found
 
 
@@ -66,7 +54,7 @@ def time_of_layer(
         else:
             runs = [lambda: bare.run(inputs), lambda: safe.run(inputs)]
         pairs = in_turn(runs[0], runs[1], device)
-        whole = median(seconds(lambda: bare.run(inputs), device) for _ in range(ROUNDS))
+        whole = median(timed(lambda: bare.run(inputs), device)[1] for _ in range(ROUNDS))
     return max(0.0, median(other - one for one, other in pairs) / whole)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from faultsim.run.carried.pass_ import Diverged
 from faultsim.run.carried.reading import Reading
 from faultsim.run.carried.rows import part_of
 from faultsim.run.dispatch import Dispatch
+from faultsim.run.timing import timed
 from faultsim.targets.layouts import differs
 
 FEW = (2, 8, 1)
@@ -59,7 +59,8 @@ class Costs(Dispatch):
         That shows whether kernels treat the border of a sample alike.
         """
         struck = call.with_operands(_infinite(call, reading))
-        wanted, batch = _timed(partial(of_batch, struck))
+        device = outputs[0].device
+        wanted, batch = timed(partial(of_batch, struck), device)
         seconds = {self._size: batch}
         few = reading.apart and not any(map(is_coarse, outputs))
         for count in FEW if few else ():
@@ -68,7 +69,7 @@ class Costs(Dispatch):
                 break
             if count < self._size and self._same(call, reading, outputs, count):
                 run = partial(of_some, struck, reading, self._size, samples, count)
-                (again, once), (_, more) = _timed(run), _timed(run)
+                (again, once), (_, more) = timed(run, device), timed(run, device)
                 if self._equal(reading, wanted, again, samples, count):
                     seconds[count] = min(once, more)
         return replace(reading, seconds=seconds)
@@ -119,13 +120,3 @@ def _infinite(call: Call, reading: Reading) -> dict[int, torch.Tensor]:
             found[leaf] = trees.copy_of(tensor)
             found[leaf][(0,) * tensor.ndim] = torch.inf
     return found
-
-
-def _timed(run: Callable[[], list[torch.Tensor]]) -> tuple[list[torch.Tensor], float]:
-    cuda = torch.cuda.is_available()
-    clock = time.perf_counter if cuda else time.process_time
-    start = clock()
-    found = run()
-    if cuda:
-        torch.cuda.synchronize()
-    return found, clock() - start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from faultsim.run.replay.values import (
     can_be_kept,
     nbytes,
 )
+from faultsim.run.timing import timed
 from faultsim.workload.failures import cause
 from faultsim.workload.outputs import copied, same_bits, shapes
 
@@ -153,15 +153,16 @@ class Prefix:
         self._run(trees.map_tensors(sample, _other))
         exact: dict[int, float] = {}
         for cut in self.cuts[::-1]:
-            start = time.process_time()
-            if self._repeats(golden, sample, kept, cut):
-                exact[cut] = time.process_time() - start
+            run = partial(self._repeats, golden, sample, kept, cut)
+            repeats, seconds = timed(run, self._device)
+            if repeats:
+                exact[cut] = seconds
         return self._paying(exact, sample, kept) if self._measured else sorted(exact)
 
     def _paying(self, exact: Mapping[int, float], sample: Any, kept: Kept) -> list[int]:
         """Those of the exact cuts that pay; a golden run from each took so many seconds."""
         parts = {cut: partial(self.forward, sample, kept, cut) for cut in exact}
-        paying = that_pay(partial(self._run, sample), parts, exact)
+        paying = that_pay(partial(self._run, sample), parts, exact, self._device)
         self.refuted |= dict.fromkeys(set(exact) - set(paying), NO_GAIN)
         return sorted(paying)
 

@@ -36,8 +36,16 @@ def corrupted(golden, output, batch):
     return (golden != output).flatten(1).any(1)
 
 
+def whole(tensor):
+    """Small whole numbers, whose sums are the same in the order of any kernel."""
+    with torch.no_grad():
+        return tensor.copy_(torch.randint(-2, 3, tensor.shape))
+
+
 def rows_of_passes(model, x, monkeypatch):
     """How many rows carried passes have; each sample is checked against the real flip."""
+    for tensor in (x, *model.parameters()):
+        whole(tensor)
     work = Workload(model, x, corrupted)
     batches = work.read("test", SIZE)
     engine = make_engine(work, batches, torch.device("cpu"), replay=False)
@@ -79,7 +87,7 @@ class TimeFirst(nn.Module):
         self.cell, self.head = nn.Linear(6, 8), nn.Linear(8, 4)
 
     def forward(self, x):
-        steps = torch.tanh(self.cell(x.transpose(0, 1)))
+        steps = torch.relu(self.cell(x.transpose(0, 1)))
         return self.head(steps.flatten(0, 1)).unflatten(0, (-1, len(x))).sum(0)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from faultsim import CampaignConfig, Workload, run_campaign, tasks
-from faultsim.run import engine
+from faultsim.run import engine, timing
 from faultsim.run.replay import Prefix, decisions, gains
 
 
@@ -16,7 +16,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now, self.runs = 0.0, []
-        monkeypatch.setattr(gains.time, "process_time", lambda: self.now)
+        monkeypatch.setattr(timing.time, "process_time", lambda: self.now)
 
     def run(self, name, *durations):
         left = list(durations)
