@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -257,7 +258,8 @@ class Prefix:
 
     def cut_before(self, reach: int) -> int:
         """The last cut up to a tick."""
-        return max(cut for cut in (WHOLE, *self.cuts) if cut <= reach)
+        at = bisect_right(self.cuts, reach)
+        return self.cuts[at - 1] if at else WHOLE
 
     def copy(self, kept: Kept, cut: int, copy: Callable[[Any], Any] = copied) -> Kept:
         """A copy of what a run from ``cut`` on is handed.
