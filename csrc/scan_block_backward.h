@@ -104,7 +104,7 @@ struct BackwardScan {
       block.each([&](int thread) { start_of(share, i, thread) = lanes[thread].h; });
       if (i + 1 == scratch.tiles) return;
       const Steps steps(job, i * tile, tile);
-      const bool special = load_tile(block, job, share, steps, lanes, shared, [](int) {});
+      const bool special = load_tile(block, job, share, steps, lanes, shared, nullptr, [](int) {});
       pass_tile(block, job, share, steps, special, lanes, shared,
                 [](int, int, const Pair<Real>&, const Pair<Real>&) {});
     }
@@ -113,12 +113,12 @@ struct BackwardScan {
   // States and decays of a tile.
   FAULTSIM_HD void recall_tile(const ScanBlock& block, const Share<L>& share, const Steps& steps,
                                PerScanThread<Lane<Real>>& lanes, Shared& shared) const {
-    const bool special = load_tile(block, job, share, steps, lanes, shared, [&](int thread) {
-      load_matrix<L>(job, share, steps, thread, job.C, shared.c);
-      each_step<L>(share, steps, thread, [&](int channel, int t) {
-        shared.dy[t][channel] = load<Real>(job, grads.dy, share.row(job, channel) + steps.from + t);
-      });
+    const bool special = load_tile(block, job, share, steps, lanes, shared, job.C, [&](int thread) {
+      RowPart<L, tile> dy;
+      dy.fetch_from(job, share, steps, thread, grads.dy);
       lanes[thread].h = shared.h[0][thread] = start_of(share, steps.from / tile, thread);
+      dy.each(share, steps, thread,
+              [&](int channel, int t, int j) { shared.dy[t][channel] = dy.values[j]; });
     });
     pass_tile(block, job, share, steps, special, lanes, shared,
               [&](int thread, int t, const Pair<Real>& decay, const Pair<Real>& h) {

@@ -22,9 +22,7 @@ struct ForwardScan {
     block.each([&](int thread) { lanes[thread] = first_lane<L>(job, share, thread); });
     for (int64_t from = 0; from < job.length; from += L::forward_tile) {
       const Steps steps(job, from, L::forward_tile);
-      const bool special = load_tile(block, job, share, steps, lanes, shared, [&](int thread) {
-        load_matrix<L>(job, share, steps, thread, job.C, shared.c);
-      });
+      const bool special = load_tile(block, job, share, steps, lanes, shared, job.C, [](int) {});
       pass_tile(block, job, share, steps, special, lanes, shared,
                 [&](int thread, int t, const Pair<Real>&, const Pair<Real>& h) {
                   const Pair<Real> c = shared.c[t][L::lane(thread)];

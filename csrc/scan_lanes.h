@@ -143,18 +143,58 @@ FAULTSIM_HD inline Lane<Real> first_lane(const ScanJob& job, const Share<L>& sha
   return lane;
 }
 
-// One row of B or C after another, so that neighbours read neighbours.
-template <class L, int tile, class Real = typename L::Real>
-FAULTSIM_HD inline void load_matrix(const ScanJob& job, const Share<L>& share, const Steps& steps,
-                                    int thread, const void* matrix,
-                                    Pair<Real> (&out)[tile][L::lanes + 1]) {
-  for (int i = thread; i < job.state * tile; i += kScanThreads) {
-    const int n = i / tile, t = i % tile;
-    if (t < steps.count)
-      out[t][n / kHeld][n % kHeld] =
-          load<Real>(job, matrix, share.matrix + n * job.length + steps.from + t);
+// Elements n of what may be stored in bfloat16, all on their way before one is waited for: where
+// few blocks fill the device, nothing else hides how long that takes. A negative place is none.
+template <int n, class Real, class Place>
+FAULTSIM_HD inline void fetch(const ScanJob& job, const void* values, const Place& place,
+                              Real (&out)[n]) {
+  if constexpr (sizeof(Real) == 4)
+    if (job.is_narrow) {
+      FAULTSIM_UNROLL
+      for (int j = 0; j < n; ++j) {
+        const int64_t at = place(j);
+        const uint16_t word = at < 0 ? 0 : static_cast<const uint16_t*>(values)[at];
+        out[j] = bits_as<float>(uint32_t{word} << 16);
+      }
+      return;
+    }
+  FAULTSIM_UNROLL
+  for (int j = 0; j < n; ++j) {
+    const int64_t at = place(j);
+    out[j] = at < 0 ? 0 : static_cast<const Real*>(values)[at];
   }
 }
+
+// A thread's share of a tile of B or C: one row after another, so that neighbours read neighbours.
+template <class L, int tile, class Real = typename L::Real>
+struct MatrixPart {
+  static constexpr int n = (L::lanes * kHeld * tile + kScanThreads - 1) / kScanThreads;
+
+  FAULTSIM_HD void fetch_from(const ScanJob& job, const Share<L>& share, const Steps& steps,
+                              int thread, const void* matrix) {
+    fetch(
+        job, matrix,
+        [&](int j) {
+          const int row = row_of(thread, j), t = step_of(thread, j);
+          const bool is_there = row < job.state && t < steps.count;
+          return is_there ? share.matrix + row * job.length + steps.from + t : -1;
+        },
+        values);
+  }
+
+  FAULTSIM_HD void lay(int thread, Pair<Real> (&out)[tile][L::lanes + 1]) const {
+    FAULTSIM_UNROLL
+    for (int j = 0; j < n; ++j) {
+      const int row = row_of(thread, j);
+      if (row < L::lanes * kHeld) out[step_of(thread, j)][row / kHeld][row % kHeld] = values[j];
+    }
+  }
+
+  FAULTSIM_HD static int row_of(int thread, int j) { return (thread + j * kScanThreads) / tile; }
+  FAULTSIM_HD static int step_of(int thread, int j) { return (thread + j * kScanThreads) % tile; }
+
+  Real values[n];
+};
 
 // Delta with the bias, before the softplus.
 template <class L, class Real = typename L::Real>
@@ -173,22 +213,64 @@ FAULTSIM_HD inline void each_step(const Share<L>& share, const Steps& steps, int
   for (int t = L::lane(thread); t < steps.count; t += L::lanes) body(channel, t);
 }
 
-// Lays a tile out, all but C, which `also` may. Whether something in it is out of the ordinary: a
+// A thread's steps of a row of its channel.
+template <class L, int tile, class Real = typename L::Real>
+struct RowPart {
+  static constexpr int n = (tile + L::lanes - 1) / L::lanes;
+
+  FAULTSIM_HD void fetch_from(const ScanJob& job, const Share<L>& share, const Steps& steps,
+                              int thread, const void* rows) {
+    const int channel = L::channel(thread);
+    fetch(
+        job, rows,
+        [&](int j) {
+          const int t = L::lane(thread) + j * L::lanes;
+          const bool is_there = channel < share.channels && t < steps.count;
+          return is_there ? share.row(job, channel) + steps.from + t : -1;
+        },
+        values);
+  }
+
+  // Calls body(channel, step, j) for each; values[j] is its own.
+  template <class Body>
+  FAULTSIM_HD static void each(const Share<L>& share, const Steps& steps, int thread,
+                               const Body& body) {
+    const int channel = L::channel(thread);
+    if (channel >= share.channels) return;
+    FAULTSIM_UNROLL
+    for (int j = 0; j < n; ++j) {
+      const int t = L::lane(thread) + j * L::lanes;
+      if (t < steps.count) body(channel, t, j);
+    }
+  }
+
+  Real values[n];
+};
+
+// Lays a tile out, with C unless it is null. Whether something in it is out of the ordinary: a
 // 2^(step * rate), or a fault that strikes the block.
 template <class L, class S, class Also, class Real = typename L::Real>
 FAULTSIM_HD inline bool load_tile(const ScanBlock& block, const ScanJob& job, const Share<L>& share,
                                   const Steps& steps, PerScanThread<Lane<Real>>& lanes, S& tile,
-                                  const Also& also) {
+                                  const void* C, const Also& also) {
   return block.any([&](int thread) {
     bool special = false;
+    MatrixPart<L, S::tile> b, c;
+    RowPart<L, S::tile> u, delta;
+    u.fetch_from(job, share, steps, thread, job.u);
+    delta.fetch_from(job, share, steps, thread, job.delta);
+    b.fetch_from(job, share, steps, thread, job.B);
+    if (C != nullptr) c.fetch_from(job, share, steps, thread, C);
     also(thread);
-    load_matrix<L>(job, share, steps, thread, job.B, tile.b);
-    each_step<L>(share, steps, thread, [&](int channel, int t) {
-      const Real u = load<Real>(job, job.u, share.row(job, channel) + steps.from + t);
-      const Real raw = raw_step<L>(job, share, channel, steps.from + t);
+    b.lay(thread, tile.b);
+    if (C != nullptr) c.lay(thread, tile.c);
+    const int own = L::channel(thread) < share.channels ? L::channel(thread) : 0;
+    const Real bias = of_channel<Real>(job.bias, share.first + own);
+    u.each(share, steps, thread, [&](int channel, int t, int j) {
+      const Real raw = delta.values[j] + bias;
       const Real step = job.softplus ? softplus(raw) : raw;
-      tile.step[t][channel] = {step, step * u};
-      tile.u[t][channel] = u;
+      tile.step[t][channel] = {step, step * u.values[j]};
+      tile.u[t][channel] = u.values[j];
       special |= !is_near(step * lanes[thread].most_rate);
     });
     if (job.n_faults == 0) return special;

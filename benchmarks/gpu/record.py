@@ -135,6 +135,7 @@ def table(record: dict[str, Any]) -> str:
     """The record as Markdown."""
     about = ", ".join(f"{key} {record[key]}" for key in ("driver", "cuda", "torch", "python"))
     rows = [f"# {record['gpu']}", "", f"{about}; {record['seconds']} s.", ""]
+    rows += [record["note"], ""] if "note" in record else []
     rows += ["| step | figure | value | goal | met |", "|---|---|---|---|---|"]
     for figure in record["figures"]:
         met = {True: "yes", False: "**no**", None: ""}[figure["met"]]
