@@ -3,7 +3,7 @@
 // scattered sample of the blocks comes first, so that ascending scores are little worse than random
 // ones; the rest follows in the order of memory.
 #include <cmath>
-#include <limits>
+#include <functional>
 
 #include "float_mode.h"
 #include "isa.h"
@@ -47,8 +47,11 @@ class Ranking {
     const uint64_t mantissa = job.bits & ((uint64_t{1} << F::mantissa) - 1);
     const bool clears = exponent != 0, negates = job.bits >> width & 1;
     const bool sets = clears && job.direction != Direction::one_to_zero;
-    for (int e = 0; e < F::exponent; ++e)
+    screen_.top = kSignBit;
+    for (int e = 0; e < F::exponent; ++e) {
       screen_.up[e] = sets && exponent >> (F::mantissa + e) & 1 ? octave << e : kSignBit;
+      screen_.top = std::max(screen_.top, screen_.up[e]);
+    }
     const int fill = mantissa != 0 ? 63 - __builtin_clzll(mantissa) : 0;
     screen_.tiny = static_cast<int16_t>(uint64_t{mantissa != 0} << fill >> (width - 15));
     screen_.scaled = static_cast<int16_t>(clears || negates ? 0x7FFF : 0x8000 - octave);
@@ -62,6 +65,7 @@ class Ranking {
     const int64_t blocks = (end - begin + kScreenBlock - 1) / kScreenBlock;
     const int64_t samples = (blocks + kSampling - 1) / kSampling;
     const int64_t step = scatter_step(samples);
+    find_floor(begin, end);
     for (int64_t visit = 0, at = 0; visit < samples; ++visit, at = (at + step) % samples)
       block(begin + at * kSampling * kScreenBlock, end);
     for (int64_t at = 0; at < blocks; ++at)
@@ -72,11 +76,33 @@ class Ranking {
   int64_t nan() const { return nan_; }
 
  private:
+  // A score that k flips reach or more, from one bit of a few words: without it, every bit of the
+  // first block would be scored.
+  void find_floor(int64_t begin, int64_t end) {
+    const int64_t words = std::min(end - begin, std::max<int64_t>(kScreenBlock, 8 * job_.k));
+    if (job_.k > words / 4) return;
+    RankJob telling = job_;
+    telling.bits = telling_bit<F>(job_.bits);
+    std::vector<double> scores;
+    scores.reserve(words);
+    for (int64_t at = begin; at < begin + words; ++at)
+      visit_bits<F>(
+          telling, weight_[at], grad_[at], [] { return 0; },
+          [&](double score, int) { scores.push_back(score); });
+    if (static_cast<int64_t>(scores.size()) < job_.k) return;
+    const auto kth = scores.begin() + (job_.k - 1);
+    std::nth_element(scores.begin(), kth, scores.end(), std::greater<double>());
+    floor_ = *kth;
+  }
+
+  // Flips that score less are not among the k best.
+  double least() const { return top_.full() ? std::max(floor_, top_.worst().score) : floor_; }
+
   void block(int64_t at, int64_t end) {
     const int n = static_cast<int>(std::min<int64_t>(kScreenBlock, end - at));
     if (set_threshold()) {
       int passed[kScreenBlock];
-      const int count = run_screen_(weight_ + at, grad_ + at, n, screen_, passed);
+      const int count = run_screen_(weight_ + at, grad_ + at, n, screen_, &usual_, passed);
       for (int i = 0; i < count; ++i) score_word(at + passed[i]);
       return;
     }
@@ -87,10 +113,10 @@ class Ranking {
       if (!skip_zero || (grad_[at + i] & kMagnitude<F>) != 0) score_word(at + i);
   }
 
-  // Sets the screen to the worst of the k best scores; false while that is of no use to it.
+  // Sets the screen to what flips must score; false while that is of no use to it.
   bool set_threshold() {
-    if (!top_.full() || top_.worst().score == 0) return false;
-    const double threshold = std::min(top_.worst().score, std::numeric_limits<double>::max());
+    const double threshold = std::min(least(), kLargest);
+    if (threshold <= 0) return false;
     if (threshold == threshold_) return true;
     threshold_ = threshold;
     constexpr int exponent = std::max(F::exponent, 8), bias = (1 << (exponent - 1)) - 1;
@@ -104,7 +130,7 @@ class Ranking {
   void score_word(int64_t at) {
     if (std::isnan(value<F>(grad_[at]))) nan_ = nan_ < 0 ? at : std::min(nan_, at);
     visit_bits<F>(
-        job_, weight_[at], grad_[at], [&] { return top_.full() ? top_.worst().score : -1; },
+        job_, weight_[at], grad_[at], [&] { return least(); },
         [&](double score, int bit) { top_.offer({score, at, bit}); });
   }
 
@@ -114,7 +140,8 @@ class Ranking {
   ScreenFn run_screen_;
   Top top_;
   Screen screen_{};
-  double threshold_ = -1;
+  bool usual_ = true;  // of the words screened last
+  double floor_ = -1, threshold_ = -1;
   int64_t nan_ = -1;
 };
 

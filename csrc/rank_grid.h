@@ -105,14 +105,6 @@ RankSelect<F> GridRanking<Grid>::best(const RankJob& job) const {
           static_cast<uint64_t>(job.k)};
 }
 
-// The bit whose flips mostly score highest.
-template <class F>
-uint64_t telling_bit(uint64_t bits) {
-  const uint64_t exponent = bits & static_cast<uint64_t>(kInfinity<F>);
-  if (exponent != 0) bits = exponent;
-  return bits == 0 ? 0 : uint64_t{1} << highest_bit(bits);
-}
-
 // Passes over growing samples, each with the threshold that the last has shown.
 template <class Grid>
 template <class F>

@@ -50,4 +50,12 @@ FAULTSIM_HD inline void visit_bits(const RankJob& job, typename F::Stored weight
   }
 }
 
+// The bit whose flips mostly score highest.
+template <class F>
+uint64_t telling_bit(uint64_t bits) {
+  const uint64_t exponent = bits & static_cast<uint64_t>(kInfinity<F>);
+  if (exponent != 0) bits = exponent;
+  return bits == 0 ? 0 : uint64_t{1} << highest_bit(bits);
+}
+
 }  // namespace faultsim

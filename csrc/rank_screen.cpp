@@ -21,9 +21,10 @@ constexpr int16_t kOctave = 1 << (15 - F::exponent);
 template <class F>
 constexpr int16_t kLimit = 0x8000 - kOctave<F>;  // patterns from here on are not finite
 
-// The largest pattern that setting one exponent bit makes.
-template <class F>
+// The largest pattern that setting one exponent bit makes; where the top bit is clear, that.
+template <class F, bool usual>
 inline int16_t raised(int16_t word, const Screen& screen) {
+  if constexpr (usual) return word | screen.top;
   int16_t best = word | screen.up[0];
 #pragma GCC unroll 16
   for (int e = 1; e < F::exponent; ++e)
@@ -46,8 +47,10 @@ inline uint16_t log_of_grad(int16_t grad) {
   return static_cast<uint16_t>(grad);
 }
 
-template <class F, bool finite_only>
-int screen_block(const void* weight, const void* grad, int n, const Screen& given, int* passed) {
+// Returns -1 where words are not as usual; else how many pass. `united` becomes the union of words.
+template <class F, bool finite_only, bool usual>
+int screen_block(const void* weight, const void* grad, int n, const Screen& given, int16_t* united,
+                 int* passed) {
   const auto* w = static_cast<const typename F::Stored*>(weight);
   const auto* g = static_cast<const typename F::Stored*>(grad);
   const Screen screen = given;  // a copy that no store below can change
@@ -56,11 +59,11 @@ int screen_block(const void* weight, const void* grad, int n, const Screen& give
   constexpr int lift = finite_only ? kOctave<F> : 0;
   uint16_t sums[kScreenBlock];
   uint16_t largest = 0;
-  int16_t peak = 0;
+  int16_t peak = 0, all = 0;
   for (int i = 0; i < n; ++i) {
     const int16_t word = static_cast<int16_t>(w[i] >> kLower<F>) & 0x7FFF;
     const int16_t slope = static_cast<int16_t>(g[i] >> kLower<F>) & 0x7FFF;
-    const int16_t up = static_cast<int16_t>(raised<F>(word, screen) + lift);
+    const int16_t up = static_cast<int16_t>(raised<F, usual>(word, screen) + lift);
     const int16_t other = static_cast<int16_t>((word & screen.scaled) + (screen.slope + lift));
     const int16_t change = std::max(std::max(up, other), static_cast<int16_t>(screen.tiny + lift));
     const uint16_t sum = log_of_change<F>(change) + log_of_grad<F>(slope);
@@ -69,7 +72,10 @@ int screen_block(const void* weight, const void* grad, int n, const Screen& give
     sums[i] = sum;
     largest = sum > largest ? sum : largest;
     peak = most > peak ? most : peak;
+    all |= word;
   }
+  *united = all;
+  if (usual && (all & screen.top) != 0) return -1;
   if (peak >= kLimit<F> - kOctave<F>) {  // also words with changes beyond the largest number
     std::iota(passed, passed + n, 0);
     return n;
@@ -87,10 +93,23 @@ int screen_block(const void* weight, const void* grad, int n, const Screen& give
   return count;
 }
 
+template <class F, bool finite_only>
+int screen_as(const void* weight, const void* grad, int n, const Screen& screen, bool* usual,
+              int* passed) {
+  int16_t united;
+  int count = -1;
+  if (*usual) count = screen_block<F, finite_only, true>(weight, grad, n, screen, &united, passed);
+  if (count < 0)
+    count = screen_block<F, finite_only, false>(weight, grad, n, screen, &united, passed);
+  *usual = (united & screen.top) == 0;
+  return count;
+}
+
 template <class F>
-int screen_words(const void* weight, const void* grad, int n, const Screen& screen, int* passed) {
-  const auto block = screen.finite_only ? screen_block<F, true> : screen_block<F, false>;
-  return block(weight, grad, n, screen, passed);
+int screen_words(const void* weight, const void* grad, int n, const Screen& screen, bool* usual,
+                 int* passed) {
+  const auto run = screen.finite_only ? screen_as<F, true> : screen_as<F, false>;
+  return run(weight, grad, n, screen, usual, passed);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ namespace faultsim {
 //   `tiny`, for the mantissa bits of subnormal words.
 struct Screen {
   int16_t up[11];  // exponent bits that may be set; the sign bit, which never wins, for the others
+  int16_t top;     // the highest of them; the sign bit if there is none
   int16_t scaled;
   int16_t slope;
   int16_t tiny;
@@ -23,9 +24,10 @@ struct Screen {
 };
 
 // Writes the positions of the words that may pass, and of all n where a gradient or a change that
-// counts is not finite; returns how many.
+// counts is not finite; returns how many. `usual` says whether the top bit was clear in all words
+// before, as it is where none is 2 or more: then it alone need be tried.
 using ScreenFn = int (*)(const void* weight, const void* grad, int n, const Screen& screen,
-                         int* passed);
+                         bool* usual, int* passed);
 
 constexpr int kScreenBlock = 1024;  // the largest n
 

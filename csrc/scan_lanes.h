@@ -165,7 +165,8 @@ FAULTSIM_HD inline void fetch(const ScanJob& job, const void* values, const Plac
   }
 }
 
-// A thread's share of a tile of B or C: one row after another, so that neighbours read neighbours.
+// A thread's share of a tile of B or C, zeros of none: one row after another, so that neighbours
+// read neighbours.
 template <class L, int tile, class Real = typename L::Real>
 struct MatrixPart {
   static constexpr int n = (L::lanes * kHeld * tile + kScanThreads - 1) / kScanThreads;
@@ -176,7 +177,7 @@ struct MatrixPart {
         job, matrix,
         [&](int j) {
           const int row = row_of(thread, j), t = step_of(thread, j);
-          const bool is_there = row < job.state && t < steps.count;
+          const bool is_there = matrix != nullptr && row < job.state && t < steps.count;
           return is_there ? share.matrix + row * job.length + steps.from + t : -1;
         },
         values);
@@ -260,7 +261,7 @@ FAULTSIM_HD inline bool load_tile(const ScanBlock& block, const ScanJob& job, co
     u.fetch_from(job, share, steps, thread, job.u);
     delta.fetch_from(job, share, steps, thread, job.delta);
     b.fetch_from(job, share, steps, thread, job.B);
-    if (C != nullptr) c.fetch_from(job, share, steps, thread, C);
+    c.fetch_from(job, share, steps, thread, C);
     also(thread);
     b.lay(thread, tile.b);
     if (C != nullptr) c.lay(thread, tile.c);
