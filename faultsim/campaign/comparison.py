@@ -103,7 +103,7 @@ class Comparison:
 def compare(
     first: CampaignResult | str | Path,
     second: CampaignResult | str | Path,
-    confidence: float = CONFIDENCE,
+    confidence: float | None = None,
 ) -> Comparison:
     """The rates of two campaigns, and their differences with intervals.
 
@@ -116,13 +116,14 @@ def compare(
     Args:
         first: A campaign that has ended, or its directory.
         second: The one to compare with it.
-        confidence: Of the differences; of estimates theirs counts.
+        confidence: Of the differences, 0.95 by default; none of estimates, whose own counts.
 
     Raises:
-        ConfigError: The campaigns are not of a kind, or strike other populations.
+        ConfigError: The campaigns are not of a kind, or strike other populations; or a confidence
+            that cannot be had.
         JournalError: A directory holds no campaign, or a damaged one.
     """
-    if not 0 < confidence < 1:
+    if confidence is not None and not 0 < confidence < 1:
         raise ConfigError(f"confidence lies between 0 and 1, not at {confidence}")
     places = [
         Path(one.directory if isinstance(one, CampaignResult) else one) for one in (first, second)
@@ -133,14 +134,17 @@ def compare(
     _check_same(one, other, CONDITIONS, names)
     if one.manifest.config["mode"] == "estimate":
         _check_population(one, other, names)
+        if confidence is not None:
+            raise ConfigError(
+                "--confidence does not go with estimates: a difference holds as their own lets it"
+            )
         return _of_estimates(one, other)
+    level = CONFIDENCE if confidence is None else confidence
     why = _unpaired(one.lines, other.lines)
     if why:
         _check_population(one, other, names)
     sampled = one.manifest.config["mode"] != "exhaustive"
-    return Comparison(
-        not why, why, confidence, list(_changes(one, other, why, confidence, sampled))
-    )
+    return Comparison(not why, why, level, list(_changes(one, other, why, level, sampled)))
 
 
 def _ended(place: Path) -> Recorded:
@@ -174,7 +178,8 @@ def _check_population(one: Recorded, other: Recorded, names: tuple[str, str]) ->
         raise ConfigError(
             f"{names[0]} and {names[1]} strike other populations: {sizes[0].bits:,} bits of "
             f"{sizes[0].tensors} tensors and {sizes[1].bits:,} of {sizes[1].tensors}, or of other "
-            "names; strike the same faults in both (--mode from-file)"
+            "names; --include the layers that both have, or compare a protection by "
+            "faultsim protect"
         )
 
 

@@ -13,7 +13,13 @@ import msgspec
 
 from faultsim.campaign.directory import EARLIER, MANIFEST, SUMMARY, TRIALS
 from faultsim.campaign.lines import Alike, Line, trials_in
-from faultsim.campaign.manifest import check_begun, check_same, grows, read_manifest, with_defaults
+from faultsim.campaign.manifest import (
+    asked_for_more,
+    check_begun,
+    check_same,
+    read_manifest,
+    with_defaults,
+)
 from faultsim.errors import ConfigError, JournalError
 from faultsim.files import end_of_lines, read_lines, replacing, write_json
 from faultsim.files.writing import lock, remove_drafts
@@ -154,10 +160,9 @@ class Journal:
     def _go_on(self, manifest: Mapping[str, Any]) -> None:
         """Reads what is there, and checks all of it before a torn last line is cut off."""
         was = read_manifest(self.directory)
-        growing = grows(was, manifest)
+        more = asked_for_more(was, manifest)
         now = {**manifest, "config": {**manifest["config"]}}
-        if growing:
-            now["config"]["trials"] = was.config["trials"]
+        now["config"] |= {name: was.config.get(name) for name in more}
         recorded = msgspec.to_builtins(was)
         recorded["config"] = with_defaults(was.config)
         for record in (recorded, now):
@@ -167,8 +172,14 @@ class Journal:
         end = self._read()
         was.check_number(self.directory / TRIALS, len(self.recorded))
         self._read_earlier()
+        known = max(len(self.recorded), len(self._earlier))
+        if more and manifest["planned"] < known:
+            raise JournalError(
+                f"{self.directory} has {known:,} trials, more than --max-trials "
+                f"{manifest['planned']:,}: give as many or more"
+            )
         self._file.truncate(end)
-        if growing:
+        if more:
             self._grow(manifest)
 
     def _read(self) -> int:

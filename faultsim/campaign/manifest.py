@@ -23,6 +23,9 @@ TRANSIENT = ("out", "resume", "replay", "workers", "executor", "address")
 EXTENSIBLE = ("random", "layer-wise", "bit-wise")
 """Modes whose trials are independent of one another, so that there can be more of them."""
 
+MARGINS = ("margin", "relative", "part_margin")
+"""Settings of an estimate that can become smaller."""
+
 
 class ModelRecord(Record):
     digest: str
@@ -141,10 +144,20 @@ NEEDED = ("mode", "data", "seed", "target", "flips", "ber", "bits", "op", "direc
 """Settings that every campaign has recorded; later ones have their defaults where they lack."""
 
 
-def grows(was: Manifest, now: Mapping[str, Any]) -> bool:
-    """Whether a campaign is asked for more trials than it was begun with, and can have them."""
-    more = was.planned is not None and now["planned"] > was.planned
-    return more and now["config"]["mode"] in EXTENSIBLE and "trials" in was.config
+def asked_for_more(was: Manifest, now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings by which a campaign is asked for more than it was begun with, and can have it.
+
+    More trials of those that do not depend on one another; of an estimate a smaller margin, or
+    another number at which it ends in any case.
+    """
+    config = now["config"]
+    if config["mode"] in EXTENSIBLE and "trials" in was.config:
+        return ("trials",) if was.planned is not None and now["planned"] > was.planned else ()
+    if config["mode"] != "estimate":
+        return ()
+    before = with_defaults(was.config)
+    smaller = [n for n in MARGINS if before[n] and config[n] and config[n] < before[n]]
+    return (*smaller, *(["max_trials"] if config["max_trials"] != before["max_trials"] else []))
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -43,7 +42,8 @@ class Forecast:
         workers: That trials are to be shared out to.
         classical: Trials by the formula that knows nothing of the rate; with a margin of their own
             for bits and layers, of all of these.
-        known: By the same formula, if the rate is that of the pilot.
+        known: By the same formula, if the rate is that of the pilot; or the highest that this
+            allows, where nothing failed in it.
         stratified: By mode ``estimate``, if the strata fail as the pilot lets expect.
     """
 
@@ -120,15 +120,20 @@ def _by_formula(
 
     def trials(margin: float, share: float, rate: float) -> int:
         pairs = max(round(share * population), 1)
-        seen = min(max(rate, 1 / (pairs + 1)), 0.5) if known and math.isfinite(rate) else 0.5
+        seen = min(max(rate, 1 / (pairs + 1)), 0.5) if known else 0.5
         return sample_size(margin, config.confidence, pairs, seen)
 
-    wanted = Counter(whole=trials(margin, 1.0, learnt.rate.estimate.value))
+    wanted = Counter(whole=trials(margin, 1.0, _guess(learnt.rate.estimate)))
     if config.part_margin is not None:
         for labels, rows in parts_of(learnt.strata):
-            share, own = float(learnt.rate.weights[rows].sum()), learnt.rate.within(rows).value
+            share, own = float(learnt.rate.weights[rows].sum()), _guess(learnt.rate.within(rows))
             wanted[next(iter(labels))] += trials(config.part_margin, share, own)
     return max(wanted.values())
+
+
+def _guess(pilot: Estimate) -> float:
+    """The rate by a pilot: none at all is unlikely to be the truth."""
+    return pilot.value if pilot.value > 0 else pilot.high or 0.5
 
 
 def _timed(plan: Plan, experiment: Experiment) -> Iterator[float]:

@@ -36,7 +36,8 @@ class CampaignResult:
         estimate: Of a campaign that went on until a rate was known, that rate.
         parts: Labels and rates of each bit and layer, as far as it was told by them; there are no
             cells.
-        reached: Whether the rate is known as well as was asked.
+        reached: Whether the rate is known as well as was asked; not of an estimate that has not
+            ended.
         finished: Whether it has ended; of one that has not, all is as far as its journal goes.
     """
 
@@ -213,7 +214,7 @@ def load_result(directory: str | Path) -> CampaignResult:
         objective=recorded_objective(found),
         estimate=None if estimate is None else _estimate(estimate),
         parts=[(part.cell, _estimate(part)) for part in estimate.parts] if estimate else (),
-        reached=estimate is None or estimate.reached,
+        reached=estimate.reached if estimate else manifest.config["mode"] != "estimate",
         finished=summary is not None,
     )
     vars(result)["recorded"] = found  # what has been read is not read again

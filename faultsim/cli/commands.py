@@ -185,8 +185,8 @@ class Compare(Settings):
     """A campaign directory."""
     second: Positional[str]
     """The one to compare with it."""
-    confidence: Share = 0.95
-    """That the interval of a difference holds; of estimates, their own confidence counts."""
+    confidence: Share | None = None
+    """That the interval of a difference holds, 0.95 by default; of estimates their own counts."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +13,9 @@ from rich.table import Table
 
 from faultsim.cli.commands import Plan
 from faultsim.config import CampaignConfig
+
+if TYPE_CHECKING:
+    from faultsim.campaign.planning import Forecast
 
 
 def run(command: Plan) -> int:
@@ -35,14 +40,27 @@ def run(command: Plan) -> int:
     table.add_column("time", justify="right")
     ways = {
         "the classical formula (Leveugle 2009), nothing known": found.classical,
-        "the same, if the rate is that of the pilot": found.known,
+        f"the same, if the rate is {_guessed(found.pilot.value)}": found.known,
         "--mode estimate, if strata fail as in the pilot": found.stratified,
     }
     for name, trials in ways.items():
         table.add_row(name, f"{trials:,}", _span(found.time(trials)))
     console.print(table)
-    console.print("The pilot is a guess; only the estimate itself says when it is enough.")
+    for note in _notes(found, command.max_trials):
+        console.print(note, soft_wrap=True)
     return 0
+
+
+def _guessed(rate: float) -> str:
+    return "that of the pilot" if rate > 0 else "the highest that the pilot allows"
+
+
+def _notes(found: Forecast, most: int | None) -> Iterator[str]:
+    yield "The pilot is a guess; only the estimate itself says when it is enough."
+    if most is not None and most < found.stratified:
+        yield f"--max-trials {most:,} ends it before that."
+    if found.population <= found.stratified:
+        yield "There are no more pairs than that: --mode exhaustive tries all, and has no interval."
 
 
 def _own(command: Plan) -> str:

@@ -31,6 +31,8 @@ def check_estimate(config: CampaignConfig) -> None:
         )
     if config.part_margin is not None and config.by == "none":
         raise ConfigError("--part-margin needs parts: --by bit, layer or bit,layer, not none")
+    if config.flips not in (type(config).flips, (1,)):
+        raise ConfigError("--flips does not go with --mode estimate, which is of single flips")
     for name, why in UNWANTED.items():
         if getattr(config, name) is not None:
             raise ConfigError(f"--{name} does not go with --mode estimate: {why}")

@@ -122,13 +122,15 @@ def test_estimates_are_compared_by_their_own_intervals(tmp_path):
     assert found.confidence == pytest.approx(0.9)
     assert change.difference.low == change.second.low - change.first.high
     assert change.difference.high == change.second.high - change.first.low
+    with pytest.raises(ConfigError, match="--confidence does not go with estimates"):
+        faultsim.compare(*places, confidence=0.99)
 
 
 @pytest.mark.parametrize(
     ("other", "settings", "words"),
     [
         ({}, {"bits": "mantissa"}, "bits = 23-30"),
-        ({"hidden": 5}, {}, "strike other populations"),
+        ({"hidden": 5}, {}, "strike other populations.*--include.*faultsim protect"),
         ({"shift": 1.0}, {}, "other data"),
         ({}, {"flips": (1, 2, 3)}, "only one of the campaigns has trials of"),
         ({}, ESTIMATE, "campaigns of one mode"),

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from faultsim import CampaignConfig, FaultSpace, Workload, inject, run_campaign, tasks
+from faultsim import CampaignConfig, FaultSpace, Workload, inject, load_result, run_campaign, tasks
 from faultsim.campaign import reproduce
 from faultsim.campaign.directory import read_campaign
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, JournalError
 from faultsim.run import engine, single
 from faultsim.run.carried import gains, trials
 from faultsim.run.replay import Prefix
@@ -235,6 +235,7 @@ def test_an_event_of_the_task_has_a_rate_too(tmp_path):
         ({"mode": "random", "part_margin": 0.1}, "--part-margin goes with"),
         ({**MARGIN, "part_margin": 0.1, "by": "none"}, "--part-margin needs parts"),
         ({**MARGIN, "trials": 5}, "--max-trials"),
+        ({**MARGIN, "flips": (4,)}, "--flips does not go with --mode estimate"),
         ({**MARGIN, "direction": "0to1"}, "--direction"),
         ({**MARGIN, "observe": True}, "--observe"),
         ({"mode": "random", "margin": 0.1}, "--margin goes with"),
@@ -284,3 +285,58 @@ def test_tokens_by_keyword_and_perturbed_images_are_cut_too(tmp_path, model, dat
     assert run_campaign(CampaignConfig(**config, out=str(tmp_path / "a")), work).estimate.n == 40
     noisy = CampaignConfig(**config, perturb="fgsm:eps=1/255", out=str(tmp_path / "b"))
     assert run_campaign(noisy, model=model, data=dataset).estimate.n == 40
+
+
+def everything(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+@pytest.mark.parametrize("before", [{"max_trials": 50}, {"max_trials": 50, "margin": 0.2}])
+@pytest.mark.parametrize("after", [{"max_trials": 300}, {"margin": 0.04}, {"max_trials": 50}])
+def test_an_estimate_can_be_asked_for_more(before, after, tmp_path):
+    """What there is is used again, and all is as if it had been asked for at once."""
+    runs = {"more": tmp_path / "more", "once": tmp_path / "once"}
+    first = CampaignConfig(**MARGIN | before, out=str(runs["more"]))
+    asked = MARGIN | after
+    run_campaign(first, workload())
+    run_campaign(CampaignConfig(**asked, out=str(runs["more"]), resume=True), workload())
+    run_campaign(CampaignConfig(**asked, out=str(runs["once"])), workload())
+    assert everything(runs["more"]) == everything(runs["once"])
+
+
+def test_one_that_was_stopped_tells_its_rate_when_it_ends_there(tmp_path, monkeypatch):
+    asked = {**MARGIN, "margin": 0.001, "out": str(tmp_path / "a")}
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(CampaignConfig(**asked), workload(), progress=_stopping(after=60))
+    stopped = load_result(tmp_path / "a")
+    assert (stopped.finished, stopped.reached, stopped.estimate) == (False, False, None)
+    there = len(lines_of(tmp_path / "a"))
+    known = everything(tmp_path / "a")["trials-0.jsonl"]
+    with pytest.raises(JournalError, match=f"has {there} trials, more than --max-trials 40"):
+        run_campaign(CampaignConfig(**asked, max_trials=40, resume=True), workload())
+    assert everything(tmp_path / "a")["trials-0.jsonl"] == known
+    ended = run_campaign(CampaignConfig(**asked, max_trials=there, resume=True), workload())
+    assert (ended.estimate.n, ended.reached) == (there, False)
+    assert everything(tmp_path / "a")["trials-0.jsonl"] == known
+
+
+def _stopping(after: int):
+    """Interrupts a campaign."""
+
+    def told(event) -> None:
+        if getattr(event, "done", 0) >= after:
+            raise KeyboardInterrupt
+
+    return told
+
+
+@pytest.mark.parametrize(
+    "now", [{"margin": 0.06}, {"confidence": 0.95}, {"relative": 0.5, "margin": None}]
+)
+def test_an_estimate_is_not_asked_for_something_else(now, tmp_path):
+    asked = {**MARGIN, "max_trials": 40, "out": str(tmp_path / "a")}
+    run_campaign(CampaignConfig(**asked), workload())
+    before = everything(tmp_path / "a")
+    with pytest.raises(JournalError, match="was begun with config"):
+        run_campaign(CampaignConfig(**asked | now, resume=True), workload())
+    assert everything(tmp_path / "a") == before

@@ -61,3 +61,23 @@ def test_the_command_tells_trials_and_time(capsys):
     assert main(["plan", *arguments]) == 0
     said = capsys.readouterr().out
     assert "classical formula" in said
+
+
+def test_a_pilot_without_a_failure_does_not_promise_that_there_is_none():
+    config = CampaignConfig(mode="estimate", margin=0.1, bits="mantissa")
+    found = forecast(config, 20, workload())
+    assert found.pilot.value == 0
+    at_most = sample_size(0.1, 0.95, found.population, min(found.pilot.high, 0.5))
+    assert found.known == at_most > 1
+
+
+def test_the_command_says_what_ends_it_sooner_or_tells_all(capsys):
+    few = ["--limit", "1", "--include", "head.bias", "--bits", "sign", "--pilot", "3"]
+    assert main(["plan", "--margin", "0.001", *few, "--max-trials", "5"]) == 0
+    told = capsys.readouterr().out
+    assert "--max-trials 5 ends it before that" in told
+    assert "--mode exhaustive tries all" in told
+    assert main(["plan", "--margin", "0.3", "--limit", "4", "--pilot", "3"]) == 0
+    told = capsys.readouterr().out
+    assert "--max-trials" not in told
+    assert "exhaustive" not in told
