@@ -56,8 +56,13 @@ class Pace:
         return True
 
     def left(self, progress: Progress) -> float | None:
-        """Seconds until all planned trials are run; None where nothing can be said."""
-        return (progress.total - progress.done) / self.rate if self.rate else None
+        """Seconds until all planned trials are run; None where nothing can be said.
+
+        So of an estimate, which ends when its rate is known.
+        """
+        if not self.rate or progress.estimate is not None:
+            return None
+        return (progress.total - progress.done) / self.rate
 
     def estimate(self, progress: Progress) -> Estimate | None:
         """What is known by now: of an estimate its rate, else the share of trials with an SDC."""

@@ -48,6 +48,7 @@ class Events:
             directory=str(result.directory),
             cells=[cell.to_json() for cell in result.cells],
             estimate=result.estimate.to_json() if result.estimate else None,
+            reached=result.reached,
         )
 
 

@@ -70,6 +70,16 @@ def test_events_for_programs(tmp_path, capsys):
     assert again[-1] == lines[-1]
 
 
+def test_of_an_estimate_nobody_knows_what_is_left(tmp_path, capsys):
+    settings = "--mode estimate --margin 0.0001 --max-trials 40 --threads 1 --limit 8 --json"
+    argv = ["campaign", *settings.split(), "--include", "head.bias", "--out", str(tmp_path / "a")]
+    assert main(argv) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["left"] for line in lines if line["event"] == "trials"} == {None}
+    assert lines[-1]["reached"] is False
+    assert lines[-1]["estimate"]["n"] == 40
+
+
 def test_without_a_terminal_there_is_no_bar(tmp_path, capsys):
     assert main([*FLAGS.split(), "--out", str(tmp_path / "a")]) == 0
     text = capsys.readouterr().out
