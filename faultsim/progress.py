@@ -44,10 +44,8 @@ def step_of(progress: Progress, pace: Pace) -> Step | None:
 
 
 def _speed(pace: Pace, progress: Progress) -> str:
-    left = pace.left(progress)
-    if pace.rate is None or left is None:
-        return ""
-    return f"{pace.rate:.3g}/s, {timedelta(seconds=round(left))} left"
+    left, speed = pace.left(progress), "" if pace.rate is None else f"{pace.rate:.3g}/s"
+    return speed if left is None else f"{speed}, {timedelta(seconds=round(left))} left"
 
 
 def _note(pace: Pace, progress: Progress) -> str:
