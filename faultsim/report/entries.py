@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from faultsim.config import PerturbConfig
 from faultsim.report import words
 from faultsim.report.command import command_line, protect_line
+from faultsim.report.labels import unused
 from faultsim.report.perturbations import RecordedPerturbation
 from faultsim.report.protections import RecordedProtections
 from faultsim.report.sources import Sources
@@ -55,7 +55,7 @@ def _entry(run: words.Run, anchor: str) -> Entry:
         run.label,
         str(run.directory),
         words.settings(run),
-        _facts(run.manifest),
+        _facts(run),
         _commands(run),
         [LIVE.get(name, name) for name in run.manifest.get("live", ())],
         type(run),
@@ -78,8 +78,13 @@ def _commands(run: words.Run) -> list[str]:
     return commands
 
 
-def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    facts = [(name.replace("_", " "), value) for name, value in manifest["config"].items()]
+def _facts(run: words.Run) -> list[tuple[str, Any]]:
+    manifest, left_out = run.manifest, unused(run)
+    facts = [
+        (name.replace("_", " "), value)
+        for name, value in manifest["config"].items()
+        if name not in left_out
+    ]
     facts += [
         (f"{part} {key}", value)
         for part in ("model", "data")

@@ -12,6 +12,7 @@ import pytest
 from faultsim import CampaignConfig, run_campaign
 from faultsim.errors import JournalError
 from faultsim.report import overview, write_report
+from faultsim.report.entries import entries
 from faultsim.report.sources import read_sources
 from faultsim.report.words import text as shown_as
 
@@ -189,6 +190,22 @@ def test_live_objects_are_said_to_be_live(page, write_campaign, tmp_path):
     assert "It ran on a live model" in text
     assert "Reliability of live model aaaaaa on digits" in text
     assert "faultsim campaign" not in text
+
+
+@pytest.mark.parametrize(
+    ("known", "listed"),
+    [
+        ({}, {"model", "data"}),
+        ({"workload": "mynet:work"}, {"workload"}),
+        ({"live": ["work"]}, set()),
+        ({"live": ["model"]}, {"data"}),
+        ({"live": ["data"]}, {"model"}),
+    ],
+)
+def test_a_model_or_data_that_was_not_used_is_no_setting(write_campaign, tmp_path, known, listed):
+    (entry,) = entries(read_sources([write_campaign(tmp_path / "a", [], **known)]))
+    found = {name for name, value in entry.facts if value is not None}
+    assert found & {"model", "data", "workload"} == listed
 
 
 def test_a_perturbed_campaign_shows_its_setting_and_the_clean_run(
