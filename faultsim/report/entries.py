@@ -6,8 +6,10 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from faultsim.campaign.named_code import named_code
 from faultsim.config import PerturbConfig
 from faultsim.report import words
+from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.command import command_line, protect_line
 from faultsim.report.labels import unused
 from faultsim.report.perturbations import RecordedPerturbation
@@ -70,12 +72,15 @@ def _commands(run: words.Run) -> list[str]:
         return [command_line(run.manifest["config"], PerturbConfig)]
     if isinstance(run, RecordedProtections):
         return [protect_line(run.config, run.manifest["protections"])]
-    commands = [command_line(run.config)]
     damaging = (run.summary.damaging if run.summary else []) or run.lines[:1]
-    if damaging:
-        directory, trial = shlex.quote(str(run.directory)), damaging[0].trial
-        commands.append(f"faultsim reproduce {directory} --trial {trial}")
-    return commands
+    again = [_reproduced(run, damaging[0].trial)] if damaging else []
+    return [command_line(run.config), *again]
+
+
+def _reproduced(run: RecordedCampaign, trial: int) -> str:
+    told = ["faultsim", "reproduce", str(run.directory), "--trial", str(trial)]
+    code = named_code(run.config, run.lines[trial], run.manifest.get("live", ()))
+    return shlex.join(told if code is None else [*told, "--trust-code"])
 
 
 def _facts(run: words.Run) -> list[tuple[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -183,6 +184,25 @@ def test_every_run_says_how_to_have_it_again(page, worst_case):
         in text
     )
     assert "aa" * 32 in text  # the model's digest
+
+
+@pytest.mark.parametrize(
+    ("known", "flags"),
+    [
+        ({}, []),
+        ({"model": "faultsim.models:medmamba"}, []),
+        ({"workload": "mynet:work"}, ["--trust-code"]),
+        ({"model": "mynet:make"}, ["--trust-code"]),
+        ({"op": "mynet:twist"}, ["--trust-code"]),
+    ],
+)
+def test_a_trial_that_runs_code_of_yours_is_reproduced_with_trust(
+    write_campaign, line, tmp_path, known, flags
+):
+    run = write_campaign(tmp_path / "a b", [line(0, 9, ("stem.weight", 3), flips=1)], **known)
+    (entry,) = entries(read_sources([run]))
+    expected = ["faultsim", "reproduce", str(run), "--trial", "0", *flags]
+    assert shlex.split(entry.commands[1]) == expected
 
 
 def test_live_objects_are_said_to_be_live(page, write_campaign, tmp_path):
