@@ -14,6 +14,7 @@ from faultsim.report.figures import FIGURES
 from faultsim.report.render import draw_figures, save_figures
 from faultsim.report.sources import read_sources
 
+ESTIMATE = {"mode": "estimate", "margin": 0.1}
 MAGIC = {"pdf": b"%PDF", "png": b"\x89PNG", "svg": b"<?xml"}
 
 
@@ -61,6 +62,14 @@ def test_figures_are_the_same_every_time_and_keep_their_text(small, tmp_path):
 def test_pdf_is_the_usual_format(small, tmp_path):
     assert report(small, "--figures", tmp_path / "f") == 0
     assert {path.suffix for path in (tmp_path / "f").iterdir()} == {".pdf", ".csv"}
+
+
+def test_no_figures_are_said_and_leave_no_folder(write_campaign, tmp_path, capsys):
+    run, figures = write_campaign(tmp_path / "a", [], **ESTIMATE), tmp_path / "figures"
+    assert report(run, "--figures", figures) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [f"There are no figures of these campaigns: nothing is written to {figures}"]
+    assert not figures.exists()
 
 
 def test_several_runs_are_found_below_a_directory(whole):
