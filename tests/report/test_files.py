@@ -83,6 +83,7 @@ def test_several_runs_are_found_below_a_directory(whole):
         (["{empty}"], "holds nothing to report"),
         ([], "name one or more campaign directories"),
         (["{none}"], "there is no directory"),
+        (["{run}/manifest.json"], "manifest.json is no directory"),
         (["{run}", "{empty}"], "holds nothing to report"),
         (["{run}", "--out", "/proc/nothing/report.html"], "cannot write /proc/nothing"),
         (["{run}", "--out", "{empty}"], "empty: name a file in it"),
