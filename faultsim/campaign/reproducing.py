@@ -15,10 +15,10 @@ from faultsim.campaign.directory import TRIALS, read_campaign
 from faultsim.campaign.lines import Line
 from faultsim.campaign.manifest import Manifest
 from faultsim.campaign.manifest_writing import check_operators
+from faultsim.campaign.named_code import named_code
 from faultsim.campaign.subject import make_experiment, make_space, make_workload
 from faultsim.config import CampaignConfig
 from faultsim.config.granularity import alone
-from faultsim.config.importing import foreign_code
 from faultsim.devices import reproducibly
 from faultsim.errors import ConfigError, FaultError, JournalError
 from faultsim.faults import FaultSet
@@ -108,11 +108,7 @@ def reproduce(
 
 def check_code(directory: str | Path, config: CampaignConfig, line: Line, live: list[str]) -> None:
     """Raises ConfigError where a campaign names code that is not of this project."""
-    named = {"model": config.model, "data": config.data}
-    if config.workload is not None:
-        named = {"workload": config.workload}
-    used = () if "work" in live else [path for name, path in named.items() if name not in live]
-    code = foreign_code(*used, config.op, *(fault.op for fault in line.faults))
+    code = named_code(vars(config), line, live)
     if code is not None:
         raise ConfigError(f"{directory} names the code {code}; --trust-code imports and calls it")
 

@@ -37,8 +37,8 @@ def grouped(text: str) -> str:
 
 
 def _entries(body: str) -> list[str]:
-    """The lines of each flag."""
-    return re.findall(r"^│ -.*?\n(?:│  .*?\n)*", body, re.MULTILINE)
+    """The lines of each flag; long choices go on where a line begins, as flags do."""
+    return re.findall(r"^│ -.*?\n(?:│ [^-].*?\n)*", body, re.MULTILINE)
 
 
 def _group(entry: str) -> str:

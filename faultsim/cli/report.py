@@ -26,9 +26,12 @@ def run(command: Report) -> int:
     ]
     told = [f"{n} {plural(name, n)}" for n, name in found if n]
     console.print(f"Report of {' and '.join(told)}: {escape(str(written.page))}", soft_wrap=True)
-    if written.figures:
-        console.print(
-            f"{len(written.figures)} files of figures and data: {escape(str(command.figures))}",
-            soft_wrap=True,
-        )
+    if command.figures is not None:
+        console.print(escape(_of_figures(len(written.figures), command.figures)), soft_wrap=True)
     return 0
+
+
+def _of_figures(files: int, folder: str) -> str:
+    if not files:
+        return f"There are no figures of these campaigns: nothing is written to {folder}"
+    return f"{files} files of figures and data: {folder}"

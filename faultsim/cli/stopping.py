@@ -54,6 +54,9 @@ def stoppable() -> Iterator[None]:
         if by_key is signal.default_int_handler:
             signal.signal(signal.SIGINT, interrupt)
         yield
+    except Exception:  # of what was interrupted: a class that was being made gives a RuntimeError
+        raise_again()
+        raise
     finally:
         for each in ours:
             signal.signal(each, before[each])

@@ -12,7 +12,7 @@ from faultsim.config.operators import check_operator
 from faultsim.config.shard import check_shard
 from faultsim.config.subject import AnySubject, Evaluation
 from faultsim.config.targeted import check_target
-from faultsim.config.values import Bits, Count, Index, NotNegative, Rate, Share, Workers
+from faultsim.config.values import Bits, Count, Index, NotNegative, Rate, Share, Strata, Workers
 from faultsim.errors import ConfigError
 from faultsim.kinds import Kind, When
 
@@ -109,8 +109,9 @@ class CampaignConfig(Evaluation, AnySubject):
     """Of estimate: that the interval holds the rate, whenever the campaign stops."""
     rate: str = "failure"
     """Of estimate: failure (SDC or DUE), sdc, due, or an event that the task names."""
-    by: Literal["bit,layer", "bit", "layer", "none"] = "bit,layer"
-    """Of estimate: the strata, between which trials are shared out as it turns out to pay."""
+    by: Strata = "bit,layer"
+    """Of estimate: the strata, between which trials are shared out as it turns out to pay: by bit,
+    layer, both (bit,layer) or none."""
     part_margin: Share | None = None
     """Of estimate: go on until the rate of each layer and each bit that --by tells apart is known
     this well, too; without --margin or --relative, the whole is to be known as well."""

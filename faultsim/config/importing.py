@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from faultsim.errors import ConfigError
+from faultsim.errors import ConfigError, did_you_mean
 
 
 def import_factory(path: str) -> Callable[..., Any]:
@@ -23,13 +23,24 @@ def import_factory(path: str) -> Callable[..., Any]:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        found = getattr(importlib.import_module(module_name), name, None)
+        module = importlib.import_module(module_name)
+        found = getattr(module, name, None)
     except Exception as error:
-        raise ConfigError(f"cannot import {module_name}: {type(error).__name__}: {error}") from None
+        said = f"{type(error).__name__}: {error}{_looked(error, module_name)}"
+        raise ConfigError(f"cannot import {module_name}: {said}") from None
     if not callable(found):
-        raise ConfigError(f"{module_name} has no callable {name!r}")
+        own = (each for each, value in vars(module).items() if callable(value))
+        raise ConfigError(f"{module_name} has no callable {name!r}{did_you_mean(name, own)}")
     factory: Callable[..., Any] = found
     return factory
+
+
+def _looked(error: Exception, module: str) -> str:
+    """Where it was looked for, of a module that is not there; not of one that it imports."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is None or not f"{module}.".startswith(f"{missing}."):
+        return ""
+    return f"; looked in the current folder ({os.getcwd()}) and in what is installed"
 
 
 def call_factory(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from faultsim.errors import ConfigError, did_you_mean, shown
 
 FIELDS = ("all", "sign", "exponent", "mantissa", "magnitude")
+STRATA = ("bit", "layer")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,22 @@ class BitNames:
                 )
 
 
+@dataclass(frozen=True)
+class StrataNames:
+    """What tells strata apart: one of the names, both in any order, or none."""
+
+    def fit(self, value: str, name: str) -> str:
+        """The names in the order in which they are recorded; ConfigError for any others."""
+        items = [item.strip() for item in value.split(",")]
+        for item in items:
+            if item not in STRATA and items != ["none"]:
+                raise ConfigError(
+                    f"{name} {shown(item)} not understood; use bit,layer for both, bit, layer "
+                    f"or none{did_you_mean(item, (*STRATA, 'none'))}"
+                )
+        return ",".join(each for each in STRATA if each in items) or "none"
+
+
 # The greatest numbers are what a 32-bit count holds, and more threads than any machine has cores:
 # OpenMP ends the process where it cannot start as many as it is told to.
 Count = Annotated[int, Bounds(1, 2**31 - 1)]
@@ -74,6 +91,7 @@ Rate = Annotated[float, Bounds(0, 1)]
 Share = Annotated[float, Within(0, 1)]
 NotNegative = Annotated[float, Bounds(0)]
 Bits = Annotated[str, BitNames()]
+Strata = Annotated[str, StrataNames()]
 
 
 def fitting(value: Any, hint: Any, name: str) -> Any:
@@ -95,6 +113,8 @@ def fitting(value: Any, hint: Any, name: str) -> Any:
     if origin is Annotated:
         plain = fitting(value, arguments[0], name)
         for rule in arguments[1:]:
+            if isinstance(rule, StrataNames):
+                plain = rule.fit(plain, name)
             if isinstance(rule, Bounds | Within | BitNames):
                 rule.check(plain, name)
         return plain

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from faultsim.campaign.named_code import named_code
 from faultsim.config import PerturbConfig
 from faultsim.report import words
+from faultsim.report.campaigns import RecordedCampaign
 from faultsim.report.command import command_line, protect_line
+from faultsim.report.labels import unused
 from faultsim.report.perturbations import RecordedPerturbation
 from faultsim.report.protections import RecordedProtections
 from faultsim.report.sources import Sources
@@ -55,7 +57,7 @@ def _entry(run: words.Run, anchor: str) -> Entry:
         run.label,
         str(run.directory),
         words.settings(run),
-        _facts(run.manifest),
+        _facts(run),
         _commands(run),
         [LIVE.get(name, name) for name in run.manifest.get("live", ())],
         type(run),
@@ -70,16 +72,24 @@ def _commands(run: words.Run) -> list[str]:
         return [command_line(run.manifest["config"], PerturbConfig)]
     if isinstance(run, RecordedProtections):
         return [protect_line(run.config, run.manifest["protections"])]
-    commands = [command_line(run.config)]
     damaging = (run.summary.damaging if run.summary else []) or run.lines[:1]
-    if damaging:
-        directory, trial = shlex.quote(str(run.directory)), damaging[0].trial
-        commands.append(f"faultsim reproduce {directory} --trial {trial}")
-    return commands
+    again = [_reproduced(run, damaging[0].trial)] if damaging else []
+    return [command_line(run.config), *again]
 
 
-def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    facts = [(name.replace("_", " "), value) for name, value in manifest["config"].items()]
+def _reproduced(run: RecordedCampaign, trial: int) -> str:
+    told = ["faultsim", "reproduce", str(run.directory), "--trial", str(trial)]
+    code = named_code(run.config, run.lines[trial], run.manifest.get("live", ()))
+    return shlex.join(told if code is None else [*told, "--trust-code"])
+
+
+def _facts(run: words.Run) -> list[tuple[str, Any]]:
+    manifest, left_out = run.manifest, unused(run)
+    facts = [
+        (name.replace("_", " "), value)
+        for name, value in manifest["config"].items()
+        if name not in left_out
+    ]
     facts += [
         (f"{part} {key}", value)
         for part in ("model", "data")

@@ -90,6 +90,12 @@ def model_and_data(run: Run) -> str:
     return str(facts["data"]) if _is_workload(run) else f"{facts['model']} on {facts['data']}"
 
 
+def unused(run: Run) -> set[str]:
+    """Which of model and data are but the settings' defaults, as something else was run."""
+    subject = {"model", "data"}
+    return subject if _is_workload(run) else subject.intersection(run.manifest.get("live", ()))
+
+
 def _facts(run: Run) -> dict[str, Any]:
     """The settings by which runs differ; of live objects and files what was recorded of them."""
     facts = dict(run.manifest["config"])

@@ -71,12 +71,13 @@ def _drawn(module: FigureModule, table: Table, styles: Styles, sources: Sources)
 
 
 def save_figures(drawn: Sequence[Drawn], directory: Path, formats: Sequence[str]) -> list[Path]:
-    """Writes each figure in each format, and its data as ``<figure>.csv``.
+    """Writes each figure in each format, and its data as ``<figure>.csv``; no folder for none.
 
     Raises:
         OSError: They cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    if drawn:
+        directory.mkdir(parents=True, exist_ok=True)
     written = []
     for item in drawn:
         for suffix in formats:

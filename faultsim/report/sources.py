@@ -59,7 +59,8 @@ def read_sources(directories: Sequence[str | Path]) -> Sources:
 
 def _directories(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise ConfigError(f"there is no directory {root}")
+        what = f"{root} is no directory" if root.exists() else f"there is no directory {root}"
+        raise ConfigError(what)
     return [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
 
 

@@ -17,6 +17,8 @@ from faultsim.report.render import Drawn, draw_figures, inline_svg
 from faultsim.report.sources import Sources
 from faultsim.table import Table
 
+NONE = "no figures of this campaign"
+
 
 class Figures(dict[str, Figure]):
     """Figures by name, which a notebook shows one below the other."""
@@ -26,11 +28,11 @@ class Figures(dict[str, Figure]):
         self._drawn = drawn
 
     def __repr__(self) -> str:
-        return f"Figures({', '.join(self)})"
+        return f"Figures({', '.join(self) or NONE})"
 
     def _repr_html_(self) -> str:
         shown = (f"<p><b>{item.title}</b></p>{inline_svg(item)}" for item in self._drawn)
-        return "".join(shown)
+        return "".join(shown) or f"<p>{NONE}</p>"
 
 
 def figures_of(directory: Path, name: str | None = None) -> Mapping[str, Figure] | Figure:
@@ -43,7 +45,7 @@ def figures_of(directory: Path, name: str | None = None) -> Mapping[str, Figure]
     if name not in found:
         raise ConfigError(
             f"{directory} has no figure {name!r}{did_you_mean(name, found)}; "
-            f"it has {', '.join(found)}"
+            f"it has {', '.join(found) or 'none'}"
         )
     return found[name]
 

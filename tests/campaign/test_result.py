@@ -156,6 +156,15 @@ def test_the_reports_figures_are_matplotlibs(layers):
         layers.plot("layer")
 
 
+def test_a_result_without_figures_says_so(tmp_path):
+    settings = {"mode": "estimate", "margin": 0.3, "max_trials": 40, "trials": None}
+    result = campaign(tmp_path / "c", **settings)
+    assert repr(result.plot()) == "Figures(no figures of this campaign)"
+    assert result.plot()._repr_html_() == "<p>no figures of this campaign</p>"
+    with pytest.raises(ConfigError, match="no figure 'layers'; it has none"):
+        result.plot("layers")
+
+
 def test_layers_are_ranked_by_their_mean_harm(layers):
     table = layers.worst_layers()
     harms = [row["harm"] for row in table.rows]

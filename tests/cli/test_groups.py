@@ -9,6 +9,7 @@ import pytest
 from faultsim.cli.commands import COMMANDS
 from faultsim.cli.flags import flags_of
 from faultsim.cli.main import main
+from faultsim.kinds import KINDS
 
 
 def told(capsys, *argv: str) -> str:
@@ -24,6 +25,14 @@ def test_long_help_has_groups_and_every_flag(capsys, command):
         assert f"─ {group} ─" in text
     found = re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE)
     assert sorted(found) == sorted(name for name in flags_of(COMMANDS[command]))
+
+
+@pytest.mark.parametrize("command", ["campaign", "plan", "protect"])
+def test_no_line_of_a_long_help_is_lost(capsys, monkeypatch, command):
+    grouped = told(capsys, command)
+    monkeypatch.setattr("faultsim.cli.parsing.grouped", lambda text: text)
+    assert set(told(capsys, command).splitlines()) - set(grouped.splitlines()) == set()
+    assert all(kind in grouped for kind in KINDS)
 
 
 def test_every_flag_of_a_campaign_has_a_group(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -171,6 +172,15 @@ def test_the_command_names_what_counts(tmp_path, capsys):
     assert "image" not in shown
     assert main(["report", "a"]) == 0
     assert "two numbers" in (tmp_path / "a" / "report.html").read_text()
+
+
+def test_the_command_on_the_page_reproduces_its_trial(tmp_path, capsys):
+    run_campaign(settings(out="a"))
+    assert main(["report", "a"]) == 0
+    page = (tmp_path / "a" / "report.html").read_text()
+    command = re.search("faultsim (reproduce [^<]*)", page)[1]
+    assert main(command.split()) == 0
+    assert "outcome is the same" in capsys.readouterr().out
 
 
 def test_inspect_says_where_trials_begin_and_why_not_elsewhere(capsys):

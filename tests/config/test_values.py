@@ -102,6 +102,9 @@ def test_a_table_takes_what_python_takes(field, value):
         ({"workers": 0}, "--workers must be at least 1"),
         ({"workers": None}, "--workers must be a whole number"),
         ({"workers": "aut"}, "--workers must be a number or auto, .*did you mean 'auto'"),
+        ({"by": "layer,bitt"}, "--by 'bitt' not understood; use bit,layer .*did you mean 'bit'"),
+        ({"by": "none,bit"}, "--by 'none' not understood"),
+        ({"by": ""}, "--by '' not understood"),
         ({"trails": 3}, "unknown setting 'trails': did you mean 'trials'"),
         ({"velocity": 3}, "unknown setting 'velocity'; known are model, "),
     ],
@@ -117,6 +120,15 @@ def test_messages_name_the_setting_and_the_nearest_value(settings, message):
 def test_a_training_that_could_not_be(setting):
     with pytest.raises(ConfigError, match=f"--{next(iter(setting)).replace('_', '-')} must be"):
         TrainConfig(**setting)
+
+
+@pytest.mark.parametrize(
+    ("by", "kept"),
+    [("layer,bit", "bit,layer"), ("bit, layer", "bit,layer"), ("layer", "layer"), ("none", "none")],
+)
+def test_strata_are_named_in_any_order_and_kept_in_one(by, kept):
+    assert CampaignConfig(by=by).by == kept
+    assert checked_settings({"by": by}) == {"by": kept}
 
 
 def test_what_is_taken_is_put_in_the_type_of_its_setting():

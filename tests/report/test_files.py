@@ -14,6 +14,7 @@ from faultsim.report.figures import FIGURES
 from faultsim.report.render import draw_figures, save_figures
 from faultsim.report.sources import read_sources
 
+ESTIMATE = {"mode": "estimate", "margin": 0.1}
 MAGIC = {"pdf": b"%PDF", "png": b"\x89PNG", "svg": b"<?xml"}
 
 
@@ -63,6 +64,14 @@ def test_pdf_is_the_usual_format(small, tmp_path):
     assert {path.suffix for path in (tmp_path / "f").iterdir()} == {".pdf", ".csv"}
 
 
+def test_no_figures_are_said_and_leave_no_folder(write_campaign, tmp_path, capsys):
+    run, figures = write_campaign(tmp_path / "a", [], **ESTIMATE), tmp_path / "figures"
+    assert report(run, "--figures", figures) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [f"There are no figures of these campaigns: nothing is written to {figures}"]
+    assert not figures.exists()
+
+
 def test_several_runs_are_found_below_a_directory(whole):
     assert ">layer-wise</a>" in whole.read_text()
     assert ">worst-case</a>" in whole.read_text()
@@ -74,6 +83,7 @@ def test_several_runs_are_found_below_a_directory(whole):
         (["{empty}"], "holds nothing to report"),
         ([], "name one or more campaign directories"),
         (["{none}"], "there is no directory"),
+        (["{run}/manifest.json"], "manifest.json is no directory"),
         (["{run}", "{empty}"], "holds nothing to report"),
         (["{run}", "--out", "/proc/nothing/report.html"], "cannot write /proc/nothing"),
         (["{run}", "--out", "{empty}"], "empty: name a file in it"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from faultsim import CampaignConfig, run_campaign
 from faultsim.errors import JournalError
 from faultsim.report import overview, write_report
+from faultsim.report.entries import entries
 from faultsim.report.sources import read_sources
 from faultsim.report.words import text as shown_as
 
@@ -184,11 +186,46 @@ def test_every_run_says_how_to_have_it_again(page, worst_case):
     assert "aa" * 32 in text  # the model's digest
 
 
+@pytest.mark.parametrize(
+    ("known", "flags"),
+    [
+        ({}, []),
+        ({"model": "faultsim.models:medmamba"}, []),
+        ({"workload": "mynet:work"}, ["--trust-code"]),
+        ({"model": "mynet:make"}, ["--trust-code"]),
+        ({"op": "mynet:twist"}, ["--trust-code"]),
+    ],
+)
+def test_a_trial_that_runs_code_of_yours_is_reproduced_with_trust(
+    write_campaign, line, tmp_path, known, flags
+):
+    run = write_campaign(tmp_path / "a b", [line(0, 9, ("stem.weight", 3), flips=1)], **known)
+    (entry,) = entries(read_sources([run]))
+    expected = ["faultsim", "reproduce", str(run), "--trial", "0", *flags]
+    assert shlex.split(entry.commands[1]) == expected
+
+
 def test_live_objects_are_said_to_be_live(page, write_campaign, tmp_path):
     text = Parsed(page(write_campaign(tmp_path / "a", [], live=["model"]))).text
     assert "It ran on a live model" in text
     assert "Reliability of live model aaaaaa on digits" in text
     assert "faultsim campaign" not in text
+
+
+@pytest.mark.parametrize(
+    ("known", "listed"),
+    [
+        ({}, {"model", "data"}),
+        ({"workload": "mynet:work"}, {"workload"}),
+        ({"live": ["work"]}, set()),
+        ({"live": ["model"]}, {"data"}),
+        ({"live": ["data"]}, {"model"}),
+    ],
+)
+def test_a_model_or_data_that_was_not_used_is_no_setting(write_campaign, tmp_path, known, listed):
+    (entry,) = entries(read_sources([write_campaign(tmp_path / "a", [], **known)]))
+    found = {name for name, value in entry.facts if value is not None}
+    assert found & {"model", "data", "workload"} == listed
 
 
 def test_a_perturbed_campaign_shows_its_setting_and_the_clean_run(
