@@ -176,9 +176,10 @@ class Fit(Settings):
 
 @dataclass(frozen=True)
 class Compare(Settings):
-    """Two campaigns beside each other: two models, or one with a protection and without.
+    """Two campaigns beside each other, of two models or of one with other settings.
 
-    Where trials struck the same faults, their outcomes are compared pair by pair.
+    Where trials struck the same faults, their outcomes are compared pair by pair. A protection is
+    compared by faultsim protect.
     """
 
     first: Positional[str]
