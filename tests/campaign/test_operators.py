@@ -135,7 +135,14 @@ def test_words_are_called_words(tmp_path, path):
         {"op": "scale", "operand": 2, "ber": 1e-3},
         {"op": "zero", "mode": "layer-wise", "trials": 1},
         {"op": "byte-shift", "operand": -1, "mode": "exhaustive", "include": ("head.bias",)},
-        {"op": "set", "operand": 1e9, "mode": "estimate", "margin": 0.4, "trials": None},
+        {
+            "op": "set",
+            "operand": 1e9,
+            "mode": "estimate",
+            "margin": 0.4,
+            "trials": None,
+            "flips": (1,),
+        },
     ],
     ids=lambda settings: settings["op"],
 )

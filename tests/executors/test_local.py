@@ -46,7 +46,7 @@ def test_a_live_model_gives_the_same_bytes_on_any_number_of_workers(run, model):
     "settings",
     [
         {"mode": "worst-case", "flips": (1, 2), "trials": 2},
-        {"mode": "estimate", "margin": 0.2, "trials": None},
+        {"mode": "estimate", "margin": 0.2, "trials": None, "flips": (1,)},
         {"granularity": "inference"},
     ],
     ids=lambda settings: settings.get("mode", "inference"),
@@ -189,7 +189,10 @@ def two_cores_at_once(monkeypatch):
     monkeypatch.setattr("faultsim.executors.growing.PATIENCE", -1)
 
 
-@pytest.mark.parametrize("settings", [{}, {"mode": "estimate", "margin": 0.2, "trials": None}])
+ESTIMATE = {"mode": "estimate", "margin": 0.2, "trials": None, "flips": (1,)}
+
+
+@pytest.mark.parametrize("settings", [{}, ESTIMATE])
 def test_auto_begins_workers_when_trials_take_long(run, monkeypatch, two_cores_at_once, settings):
     began, start = set(), LocalWorkers.give
 
