@@ -46,7 +46,7 @@ def run(command: Plan) -> int:
     for name, trials in ways.items():
         table.add_row(name, f"{trials:,}", _span(found.time(trials)))
     console.print(table)
-    for note in _notes(found, command.max_trials):
+    for note in _notes(found, command):
         console.print(note, soft_wrap=True)
     return 0
 
@@ -55,8 +55,11 @@ def _guessed(rate: float) -> str:
     return "that of the pilot" if rate > 0 else "the highest that the pilot allows"
 
 
-def _notes(found: Forecast, most: int | None) -> Iterator[str]:
+def _notes(found: Forecast, command: Plan) -> Iterator[str]:
+    most = command.max_trials
     yield "The pilot is a guess; only the estimate itself says when it is enough."
+    if command.part_margin is not None:
+        yield "For each bit and layer it guesses too few: they have taken up to four times as many."
     if most is not None and most < found.stratified:
         yield f"--max-trials {most:,} ends it before that."
     if found.population <= found.stratified:

@@ -81,3 +81,6 @@ def test_the_command_says_what_ends_it_sooner_or_tells_all(capsys):
     told = capsys.readouterr().out
     assert "--max-trials" not in told
     assert "exhaustive" not in told
+    assert "four times" not in told
+    assert main(["plan", "--part-margin", "0.3", "--limit", "4", "--pilot", "3"]) == 0
+    assert "it guesses too few" in capsys.readouterr().out
